@@ -98,9 +98,11 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, help="px")
     parser.add_argument("--fps", type=float, default=15)
     parser.add_argument("--context", type=int, default=8)
-    parser.add_argument("--wide", type=float, default=counterfactual.MAX_CHANGE, help="diameters up to which C is read")
+    parser.add_argument(
+        "--wide", type=float, default=counterfactual.CHANGE.most, help="diameters up to which C is read"
+    )
     arguments = parser.parse_args()
-    counterfactual.MAX_CHANGE = arguments.wide
+    counterfactual.CHANGE.most = arguments.wide
     spec, store = render_spec(arguments.size, arguments.fps), ClipStore()
     found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     for row in find_suite("counterfactuals").rows:

@@ -43,8 +43,6 @@ from physbench.support.errors import UsageError
 from physbench.support.run_folder import RunFolder
 from physbench.support.schedule import scheduled
 
-MOST_SIDECAR = 1 << 20  # bytes
-
 
 def sent_files(folder: RunFolder, claim: Claim) -> dict[str, Path]:
     """The files of a run that a submission consists of, besides rollouts and what belongs to the round."""
@@ -61,7 +59,7 @@ def stored_rollout(folder: RunFolder, clip: str, sample: int) -> CommittedRollou
     """Hash and length of a rollout as the run wrote them beside it; None where it was not kept."""
     path = folder.rollout(clip, sample).with_suffix(".json")
     try:
-        if path.stat().st_size > MOST_SIDECAR:
+        if path.stat().st_size > 1 << 20:  # bytes
             return None
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if document.get("answers") == STATES:

@@ -172,10 +172,22 @@ def _text(value: object) -> str:
 
 
 Tables = dict[str, "pd.DataFrame"]
-MOST_SAMPLE_ROWS = 200  # of one sample of a clip; there are about 80
-MOST_SCORES = 256 << 20  # bytes of a table in memory, as its file states them
-MOST_CELL = 2000  # of a text in a table
-LONGEST_NAME = 120  # of a name in a message
+
+
+@dataclass(frozen=True)
+class TableBounds:
+    """Bounds of what a submission may hold."""
+
+    rows: int = 200  # of one sample of a clip; there are about 80
+    scores: int = 256 << 20  # bytes of a table in memory, as its file states them
+    cell: int = 2000  # of a text in a table
+    name: int = 120  # of a name in a message
+    result: int = 64 << 20  # bytes; that of core has 1 MB
+
+
+MOST = TableBounds()
+
+
 PICTURES_CHECK = "pictures"
 MODEL_SOURCE = "model"
 FURTHER = "Further reading"  # begins the list of them in the documentation of a scorer
@@ -204,12 +216,10 @@ def read_tables(folder: RunFolder, claim: Claim) -> Tables:
     """
     tables = {}
     for name, place in sources(folder):
-        _refuse_large(
-            place.scores, len(claim.suite.rows) * (claim.samples if name == MODEL_SOURCE else 1) * MOST_SAMPLE_ROWS
-        )
+        _refuse_large(place.scores, len(claim.suite.rows) * (claim.samples if name == MODEL_SOURCE else 1) * MOST.rows)
         table = read_scores(place)
         for column in TEXTS:
-            if not table[column].map(lambda value: isinstance(value, str) and len(value) <= MOST_CELL).all():
+            if not table[column].map(lambda value: isinstance(value, str) and len(value) <= MOST.cell).all():
                 raise UsageError(f"the scores of {name}: {column} holds what is no text, or is too long")
         tables[name] = table[base_of(table).isin(own_scorers())].reset_index(drop=True)
     return tables
@@ -232,7 +242,7 @@ def _refuse_large(path: Path, rows: int) -> None:
         size = sum(head.row_group(i).total_byte_size for i in range(head.num_row_groups))
     except (OSError, ValueError, pa.ArrowException) as error:
         raise UsageError(f"{path.name} cannot be read ({error})") from error
-    if head.num_rows > rows or size > MOST_SCORES:
+    if head.num_rows > rows or size > MOST.scores:
         raise UsageError(f"{path.name} holds {head.num_rows} rows and {size >> 20} MB, more than its clips allow")
 
 
@@ -306,8 +316,8 @@ def check_ranges(tables: Tables) -> Verdict:
         for what, wrong in problems.items():
             if wrong.any():
                 row = table.iloc[int(wrong.argmax())].to_dict()  # a column may be called as a method of pandas
-                numbers = f"value {row['value']}, quality {row['quality']}, {row['status'][:LONGEST_NAME]}"
-                where = f"{row['reading'][:LONGEST_NAME]} of {name} on {row['clip'][:LONGEST_NAME]}"
+                numbers = f"value {row['value']}, quality {row['quality']}, {row['status'][: MOST.name]}"
+                where = f"{row['reading'][: MOST.name]} of {name} on {row['clip'][: MOST.name]}"
                 return failed("ranges", f"{where} has {what} ({numbers})")
     return passed("ranges", f"{sum(len(table) for table in tables.values())} rows")
 
@@ -419,7 +429,6 @@ def _quality(scorer: Scorer, row: Any) -> float | None:
 
 # Checks of documents: every aggregate of result.json from the rows.
 
-MOST_RESULT = 64 << 20  # bytes; that of core has 1 MB
 RESULT_ROUNDING = 2e-6  # results are rounded to 1e-6
 # Words, which the board makes itself from checked figures, and the search for other laws, which it makes again.
 OWN_WORDS = {"physbench_version", "sentences", "findings", "implied_worlds"}
@@ -437,8 +446,8 @@ def write_checked(checked: RunFolder, claim: Claim, tables: Tables) -> None:
 def check_aggregates(sent: RunFolder, checked: RunFolder, resamples: int) -> Verdict:
     """Check that result.json is what the rows make, from a folder of `write_checked`."""
     try:
-        if sent.result.stat().st_size > MOST_RESULT:
-            return failed("aggregates", f"result.json is larger than {MOST_RESULT >> 20} MB")
+        if sent.result.stat().st_size > MOST.result:
+            return failed("aggregates", f"result.json is larger than {MOST.result >> 20} MB")
         claimed = read_result(sent.result)
     except FileNotFoundError:
         return not_possible("aggregates", "no result.json was sent; the board computes its own")

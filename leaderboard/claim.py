@@ -40,7 +40,6 @@ from physbench.support.run_folder import RunFolder
 from physbench.world.scene import PLAIN
 
 MOST_MANIFEST = 16 << 20  # bytes; that of core has 0.1 MB
-MOST_SAMPLES = 64
 MOST_TEXT = 4000  # characters
 Text = Annotated[str, Len(0, MOST_TEXT)]
 Number = Annotated[float, Ge(0), Le(1e12)]
@@ -84,7 +83,7 @@ class ClaimedModel(_Part):
 class ClaimedOptions(_Part):
     """The settings that decide which rows there are, and what the model computes with."""
 
-    samples: Annotated[int, Ge(1), Le(MOST_SAMPLES)] = 1
+    samples: Annotated[int, Ge(1), Le(64)] = 1
     tasks: Text | None = None
     limit: Annotated[int, Ge(1), Le(10**6)] | None = None
     actions: Text | None = None

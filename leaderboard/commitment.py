@@ -65,7 +65,6 @@ def changing(board: Path, wait: float = LONGEST_CHANGE) -> Iterator[None]:
         os.close(handle)
 
 
-SHOWN_SHARE = 10  # one rollout of so many is asked for
 MOST_DOCUMENT = 64 << 20  # bytes
 COMMITMENT, CHALLENGE = "commitment.json", "challenge.json"
 Kind = TypeVar("Kind", bound=BaseModel)
@@ -117,7 +116,7 @@ def chosen_rollouts(commitment: Commitment, seed: str) -> list[str]:
         return hashlib.sha256(f"{seed}|{own}|{name}".encode()).hexdigest()
 
     there = [name for name, rollout in commitment.rollouts.items() if rollout.steps]
-    return sorted(sorted(there, key=order)[: -(-len(there) // SHOWN_SHARE)])
+    return sorted(sorted(there, key=order)[: -(-len(there) // 10)])  # one rollout of so many is asked for
 
 
 def challenge_file(board: Path, commitment: str) -> Path:

@@ -78,7 +78,6 @@ if TYPE_CHECKING:
 #     index.html, compare.html                  the pages, see physbench.leaderboard.site and compare_page
 #     board.csv, board.json, board.bib          its figures, and what to cite
 
-CHECK_TEXTS = ("check", "outcome", "detail")  # of a verdict
 PACKED_FILES = ("result.json", "report.html")  # of an entry, that its board unpacks
 PICTURE_QUALITY = 60  # of WebP, at most: nothing else is to be seen in the report, which has a third of the bytes
 KEPT_SOURCES = ("model", "truth", "freeze")
@@ -145,7 +144,7 @@ class Entry:
                 about.date,
                 about.hardware,
                 about.archive,
-                *(each[name] for each in checks for name in CHECK_TEXTS),
+                *(each[name] for each in checks for name in ("check", "outcome", "detail")),  # of a verdict
                 *about.files.values(),
             ]
             plain = all(isinstance(text, str) and text.isprintable() for text in texts) and about.rollouts >= 0

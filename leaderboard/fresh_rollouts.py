@@ -58,7 +58,6 @@ if TYPE_CHECKING:
 # The secret comes from the randomness of the system when the check begins, so that nobody can prepare for the clips. It
 # is printed at the end: who gives it again repeats the check on the same clips.
 
-SECRET_BYTES = 16
 SECRET = re.compile(r"[0-9a-f]{32}")
 
 
@@ -66,7 +65,7 @@ SECRET = re.compile(r"[0-9a-f]{32}")
 class SecretDraw:
     """Numbers that follow from a secret and from what they are for."""
 
-    secret: str = field(default_factory=lambda: secrets.token_hex(SECRET_BYTES))
+    secret: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def __post_init__(self) -> None:
         if not SECRET.fullmatch(self.secret):

@@ -124,8 +124,6 @@ SENT_NAMES = re.compile(
 )
 MOST_SENT_FILES = 100_000
 MOST_SENT_BYTES = 8 << 30  # of all files together
-READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the date of every file: an archive depends on nothing but their content
 
 
 def write_archive(path: Path, files: Mapping[str, Path]) -> None:
@@ -134,7 +132,8 @@ def write_archive(path: Path, files: Mapping[str, Path]) -> None:
         for name in sorted(files):
             if not SENT_NAMES.fullmatch(name):
                 raise ValueError(f"{name} is no part of a submission.")
-            info = zipfile.ZipInfo(name, FIXED_DATE)
+            # no other: an archive depends on nothing but its content
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             info.external_attr, info.create_system = 0o644 << 16, 3
             with files[name].open("rb") as source, archive.open(info, "w", force_zip64=False) as target:
                 shutil.copyfileobj(source, target)
@@ -182,7 +181,8 @@ def _refuse(path: Path, items: list[zipfile.ZipInfo]) -> None:
     for item in items:
         if not SENT_NAMES.fullmatch(item.filename):
             raise UsageError(f"{path}: holds {item.filename[:120]!r}, which is no part of a submission.")
-        if item.compress_type not in READ_METHODS or item.flag_bits & 1:
+        # no other: an archive depends on nothing but its content
+        if item.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or item.flag_bits & 1:
             raise UsageError(f"{path}: {item.filename} is encrypted, or packed in a way that is not read.")
 
 

@@ -29,8 +29,8 @@ from physbench.clips.task import (
 from physbench.laws.impacts import Flat, at, meeting_time, rebound
 from physbench.support.arrays import Array
 from physbench.tasks.collisions import (
+    BILLIARDS,
     CUSHION,
-    FIRST_HIT,
     MOVED_BY,
     VIEW_AFTER_HIT,
     Balls,
@@ -44,7 +44,7 @@ from physbench.tasks.collisions import (
 )
 from physbench.tasks.orbits import SURFACE_GAP, Kepler, half_extents, kepler_state
 from physbench.world.bodies import ball, held, table, turned_from_top, wall
-from physbench.world.links import THRUST_SCALE
+from physbench.world.links import LINK
 from physbench.world.scene import (
     HISTORY,
     Body,
@@ -59,10 +59,8 @@ from physbench.world.scene import (
     sphere_mass,
 )
 
-PUSH_TO_HIT = 0.15  # s between a push and the first hit, at least
 CHANGED_BY = 2.0  # s, when a ball that is not pushed is elsewhere than without the push
 CHANGE_TIMES = (1.2, 1.6, 2.0, 2.4, 2.8, 3.2)  # s, at which both balls of a collision are compared with that
-AXIS_CHANGE = 0.08  # least change of the semi-major axis, over the axis
 
 
 class HeadOnPush(Task):
@@ -124,7 +122,8 @@ class HeadOnPush(Task):
         if not all(inside(at(c, v, p["release"]), r) for c, v, r in zip(centres, before, radii, strict=True)):
             return False
         wait = wait_for_hit(p)
-        if not max(PUSH_TO_HIT, FIRST_HIT - p["push"]) <= wait <= 2.2 - p["push"]:
+        # s between a push and the first hit, at least
+        if not max(0.15, BILLIARDS.first_hit - p["push"]) <= wait <= 2.2 - p["push"]:
             return False
         meet, after = contact_after_push(p)
         grazes = math.dist(after[0], pushed) < 0.5
@@ -244,7 +243,7 @@ class BilliardsPush(Billiards):
         times = [(CHANGED_BY - p["push"]) / 4 * k for k in range(1, 5)]
         paths, hits = play(p, there, pushed, times)
         meetings = [time + p["push"] for time, _, other in hits if other > CUSHION]
-        if not meetings or hits[0][0] + p["push"] < FIRST_HIT or not gone(p, positions, paths):
+        if not meetings or hits[0][0] + p["push"] < BILLIARDS.first_hit or not gone(p, positions, paths):
             return False
         without, _ = play(p, positions, velocities, [CHANGED_BY])
         changed = max(map(math.dist, paths[-1][1:], without[0][1:]))
@@ -315,7 +314,7 @@ class KeplerThrust(Kepler):
             return False
         a, (ex, ey) = self.ellipse_after(p)
         e = math.hypot(ex, ey)
-        if a <= 0 or abs(a / p["semi_axis"] - 1) < AXIS_CHANGE:
+        if a <= 0 or abs(a / p["semi_axis"] - 1) < 0.08:  # of the semi-major axis, at least
             return False
         if a * (1 - e) < p["radius"] + p["star_radius"] + SURFACE_GAP:
             return False
@@ -356,7 +355,6 @@ WALL_FACE, WALL_HALF = 2.2, 0.15  # m, of the wall: its face from the middle of 
 PUSHER_SIZE = (0.3, 0.62, 0.4)  # m, half extents of the pusher, the first along its way
 MOTOR = 4.0  # m/s2, the acceleration of a pusher that nothing blocks
 FIRST_PUSH, LAST_HIT = 0.5, 1.7  # s, between which the pusher meets the ball
-BLOCKED_FOR = 0.5  # s, for which a blocked one is told to go on, at least
 CLEAR = 0.15  # m between the ball that is left alone and all else
 
 
@@ -417,7 +415,7 @@ class Pusher(Task):
     def accepts(self, p: Params) -> bool:
         """Different hues; the bar meets the ball in time and stays in view; the other ball is left alone, in view."""
         _, face = ball_and_face(p)
-        last = p["back_at"] - BLOCKED_FOR if p["blocked"] else LAST_HIT
+        last = p["back_at"] - 0.5 if p["blocked"] else LAST_HIT  # s, for which a blocked one is told to go on, at least
         if len({p["hue_pusher"], p["hue_ball"], p["hue_other"]}) < 3 or not FIRST_PUSH <= hit_time(p) <= last:
             return False
         reached = face + p["speed"] * p["back_at"]
@@ -602,7 +600,7 @@ def thruster_tips(p: Params, times: Array) -> Array:
     """Ends (T, 2) m of the bar of the thruster at `times` (T,) s; the ball's middle while it is off."""
     force = np.array([*thrusts(p), (0.0, 0.0)])[np.clip(times.astype(int), 0, 3)]  # (T, 2) N
     size = np.linalg.norm(force, axis=-1, keepdims=True)
-    reach = np.where(size > 0, p["radius"] / np.maximum(size, 1e-9) + THRUST_SCALE, 0.0)
+    reach = np.where(size > 0, p["radius"] / np.maximum(size, 1e-9) + LINK.thrust_scale, 0.0)
     return np.asarray(thruster_path(p, times) - reach * force)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -35,8 +36,6 @@ VIEW_AFTER_HIT = 0.8  # s for which both balls stay in full view after they met
 MOVED_BY = 2.0  # s, when every ball is further than its diameter from where it was at the hand-over
 
 WALL = (0.7, 0.1, 0.3)  # m, half extents of a wall: along it, through it, upwards
-WALL_CLEARANCE = 0.1  # m between a ball and a wall that it does not meet now
-HOLDER_ROOM = 0.2  # m that the block of a held ball needs
 VIEW_AFTER_BOUNCE = 1.2  # s for which the ball stays in full view after its last bounce
 
 Pair = tuple[Flat, Flat]
@@ -203,7 +202,7 @@ class WallBounce(Task):
         if math.dist(start, moved) <= 2 * p["radius"] + FREE_BORDER:
             return False
         away = at(corners[-1], velocities[-1], HORIZON - last)
-        from_block = at(corners[0], velocities[0], -HOLDER_ROOM / p["speed"])
+        from_block = at(corners[0], velocities[0], -0.2 / p["speed"])  # m that the block of a held ball needs
         return walls_fit([from_block, *corners[1:], away], normals, p["radius"])
 
     def scene(self, params: Params) -> Scene:
@@ -269,7 +268,8 @@ def walls_fit(corners: list[Flat], normals: list[Flat], radius: float) -> bool:
         if max(abs(back[0]) + WALL[0] * abs(normal[1]), abs(back[1]) + WALL[0] * abs(normal[0])) > HALF_WINDOW:
             return False
         for number, leg in enumerate(legs):
-            if number not in (k, k + 1) and not clear(leg, face, normal, radius + WALL_CLEARANCE):
+            # m, so that it does not meet it now
+            if number not in (k, k + 1) and not clear(leg, face, normal, radius + 0.1):
                 return False
     return True
 
@@ -395,13 +395,22 @@ def row_motion(p: Params) -> tuple[list[Flat], list[float], list[float]]:
 
 # Blocks in a row, of which the first one falls.
 
-BLOCK_DEPTH = 0.5  # m, half of the blocks' extent across the plane of motion
-TOPPLES, MISSES = 0.7, 1.1  # gap over height: up to the one a block topples the next, from the other it misses
-LEANS_BY = 0.06  # rad by which the first block leans further than it could stand, at least
-SWINGS_BY = 0.1  # m between the upper edge of the leaning block and the next one, at least
-PROP = 0.3  # m from the edge on which the first block stands to the prop on which it leans
-LAST_BLOCK = 4
-DOMINO_CENTRE = 1.6  # m, height of the middle of the window above the floor
+
+@dataclass(frozen=True)
+class DominoRow:
+    """Blocks in a row, of which the first one falls."""
+
+    depth: float = 0.5  # m, half of the blocks' extent across the plane of motion
+    topples: float = 0.7  # gap over height, up to which a block topples the next
+    misses: float = 1.1  # the same, from which on it misses
+    leans_by: float = 0.06  # rad by which the first block leans further than it could stand, at least
+    swings_by: float = 0.1  # m between the upper edge of the leaning block and the next one, at least
+    prop: float = 0.3  # m from the edge on which the first block stands to the prop on which it leans
+    last: int = 4
+    centre: float = 1.6  # m, height of the middle of the window above the floor
+
+
+DOMINOES = DominoRow()
 
 
 class Domino(Task):
@@ -439,15 +448,15 @@ class Domino(Task):
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         restitution=Parameter.fixed(0.0, "", "of blocks and floor"),
         friction=Parameter.fixed(0.6, "", "of blocks and floor; of two blocks it is 0.1"),
-        blocks=Parameter("", "visible", (3, LAST_BLOCK), "how many", grid=1),
+        blocks=Parameter("", "visible", (3, DOMINOES.last), "how many", grid=1),
         width=Parameter("m", "visible", (0.2, 0.22), "half width of a block"),
         height=Parameter("m", "visible", (0.63, 0.68), "half height of a block", ood=(0.7, 0.74)),
-        **hues(*(f"hue_{i}" for i in range(1, LAST_BLOCK + 1))),
+        **hues(*(f"hue_{i}" for i in range(1, DOMINOES.last + 1))),
         side=Parameter("", "visible", (1, 1), "1: they fall to the right, -1: to the left", signed=True),
         angle=Parameter("rad", "visible", (0.38, 0.46), "by which the first block leans"),
         gap_1=Parameter("m", "visible", (0.76, 0.9), "after the first block"),
         **numbered((2, 3), gap=Parameter("m", "visible", (0.35, 0.8), "after the {nth} block")),
-        falling=Parameter("", "visible", (2, LAST_BLOCK), "how many fall", grid=1),
+        falling=Parameter("", "visible", (2, DOMINOES.last), "how many fall", grid=1),
         wide=Parameter("m", "visible", (1.45, 1.75), "after the last of these, where a block stays"),
     )
 
@@ -463,17 +472,17 @@ class Domino(Task):
         others = [gap for k, gap in enumerate(gaps, start=1) if k != p["falling"]]
         near, far = domino_reach(p)
         return (
-            len({p[f"hue_{i}"] for i in range(1, LAST_BLOCK + 1)}) == LAST_BLOCK
-            and p["angle"] >= math.atan(p["width"] / p["height"]) + LEANS_BY
-            and gaps[0] >= tall * math.sin(p["angle"]) + SWINGS_BY
-            and all(gap <= TOPPLES * tall for gap in others)
-            and p["wide"] >= MISSES * tall
+            len({p[f"hue_{i}"] for i in range(1, DOMINOES.last + 1)}) == DOMINOES.last
+            and p["angle"] >= math.atan(p["width"] / p["height"]) + DOMINOES.leans_by
+            and gaps[0] >= tall * math.sin(p["angle"]) + DOMINOES.swings_by
+            and all(gap <= DOMINOES.topples * tall for gap in others)
+            and p["wide"] >= DOMINOES.misses * tall
             and far - near <= 2 * (HALF_WINDOW - FREE_BORDER)
         )
 
     def scene(self, params: Params) -> Scene:
         p, side, friction = params, params["side"], math.sqrt(params["friction"] / 6)
-        size = (p["width"], BLOCK_DEPTH, p["height"])
+        size = (p["width"], DOMINOES.depth, p["height"])
         near, far = domino_reach(p)
         edges = [side * (edge - (near + far) / 2) for edge in domino_edges(p)]  # lower ones, on the side of the fall
         blocks = []
@@ -495,12 +504,12 @@ class Domino(Task):
                     release=0.0,
                 )
             )
-        tall = (PROP - 0.05) / math.tan(p["angle"])
-        prop = holder("prop", (0.05, 0.2, tall / 2), (edges[0] + side * PROP, 0.0, tall / 2), 0.0)
+        tall = (DOMINOES.prop - 0.05) / math.tan(p["angle"])
+        prop = holder("prop", (0.05, 0.2, tall / 2), (edges[0] + side * DOMINOES.prop, 0.0, tall / 2), 0.0)
         names = ", ".join(hue_name(p[f"hue_{i}"]) for i in range(1, len(blocks) + 1))
         return Scene(
             bodies=(*blocks, floor(friction=p["friction"] / friction), prop),
-            camera=Camera("front", (0.0, 0.0, DOMINO_CENTRE)),
+            camera=Camera("front", (0.0, 0.0, DOMINOES.centre)),
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"Blocks stand in a row on a flat floor, from one that leans on a grey prop on: {names}. The prop "
             "vanishes, the leaning block falls, and each block that is hit falls against the next. Static camera, seen "
@@ -534,15 +543,33 @@ def domino_reach(p: Params) -> tuple[float, float]:
 
 # Balls that roll, hit each other and rebound from cushions.
 
-TABLE_HALF = 2.36  # m, from the middle of the table to its cushions
-BALL_FRICTION = 0.05  # two balls have next to none; a ball and the table have what the task says
-FIRST_HIT = 0.25  # s; nothing is hit before
-BALL_CLEARANCE = 0.2  # m between the surfaces of two balls until then, and of a held ball and a cushion
-GONE_BY = 1.6  # s, when every ball has been further than its diameter from where it was at the hand-over
-BALL_TRIES = 20  # draws of one more ball before all are drawn anew
-PERTURBATION = 0.01  # m/s; a change of all velocities by this much
-MAX_DEVIATION = 0.25  # m; moves no ball by more than this within DEVIATION_BY
-DEVIATION_BY = 2.6  # s
+
+@dataclass(frozen=True)
+class BilliardTable:
+    """The table, and rolls on it that a clip may show."""
+
+    half: float = 2.36  # m, from the middle of the table to its cushions
+    friction: float = 0.05  # two balls have next to none; a ball and the table have what the task says
+    first_hit: float = 0.25  # s; nothing is hit before
+    clearance: float = 0.2  # m between the surfaces of two balls until then, and of a held ball and a cushion
+    gone_by: float = 1.6  # s, when every ball has been further than its diameter from where it was at the hand-over
+    tries: int = 20  # draws of one more ball before all are drawn anew
+
+
+BILLIARDS = BilliardTable()
+
+
+@dataclass(frozen=True)
+class Chaos:
+    """Divergence of two rolls that begin nearly alike."""
+
+    perturbation: float = 0.01  # m/s; a change of all velocities by this much
+    max_deviation: float = 0.25  # m; moves no ball by more than this
+    by: float = 2.6  # s, until then
+
+
+CHAOS = Chaos()
+
 
 CUSHION = -1  # in place of a ball's number: a cushion met along x; CUSHION - 1: along y
 
@@ -614,13 +641,13 @@ class Billiards(Task):
         return draw_in_turn(self.parameters, rng, split, self.accepts, self.last)
 
     def accepts(self, p: Params) -> bool:
-        """Nothing is hit before FIRST_HIT, every ball gets away from where it was, small changes stay small."""
+        """Nothing is hit before `first_hit`, every ball gets away from where it was, small changes stay small."""
         return fits(p) and self.plays(p)
 
     def plays(self, p: Params) -> bool:
         """Every ball gets away from where it was, and a small change of the velocities stays small."""
         positions, velocities = start(p)
-        paths, _ = play(p, positions, velocities, [GONE_BY / 4 * k for k in range(1, 5)])
+        paths, _ = play(p, positions, velocities, [BILLIARDS.gone_by / 4 * k for k in range(1, 5)])
         return gone(p, positions, paths) and steady(p, positions, velocities)
 
     def scene(self, params: Params) -> Scene:
@@ -649,11 +676,11 @@ def draw_in_turn(
     for _ in range(MAX_DRAWS):
         p = {**draw(parameters, rng, split, lambda p: fits({**p, "balls": 2.0})), "balls": balls}
         for k in range(3, int(balls) + 1):
-            for _ in range(BALL_TRIES):
+            for _ in range(BILLIARDS.tries):
                 if fits({**p, "balls": float(k)}):
                     break
                 p |= {name: parameters[name].draw(rng, split) for name in p if name.endswith(f"_{k}")}
-        for _ in range(BALL_TRIES if last else 1):
+        for _ in range(BILLIARDS.tries if last else 1):
             if accepts(p):
                 return p
             p |= {name: parameters[name].draw(rng, split) for name in last}
@@ -661,16 +688,16 @@ def draw_in_turn(
 
 
 def fits(p: Params) -> bool:
-    """All balls have room from their release to FIRST_HIT."""
+    """All balls have room from their release to `first_hit`."""
     radius, since = p["radius"], p["release"]
     positions, velocities = start(p)
     for k, (position, velocity) in enumerate(zip(positions, velocities, strict=True)):
-        for time, room in ((since, BALL_CLEARANCE), (FIRST_HIT, 0.0)):
-            if max(map(abs, at(position, velocity, time))) > TABLE_HALF - radius - room:
+        for time, room in ((since, BILLIARDS.clearance), (BILLIARDS.first_hit, 0.0)):
+            if max(map(abs, at(position, velocity, time))) > BILLIARDS.half - radius - room:
                 return False
         for other in range(k):
-            distance = nearest(positions[other], velocities[other], position, velocity, since, FIRST_HIT)
-            if distance < 2 * radius + (0.0 if (other, k) == (0, 1) else BALL_CLEARANCE):
+            distance = nearest(positions[other], velocities[other], position, velocity, since, BILLIARDS.first_hit)
+            if distance < 2 * radius + (0.0 if (other, k) == (0, 1) else BILLIARDS.clearance):
                 return False
     return True
 
@@ -696,16 +723,17 @@ def start(p: Params) -> Balls:
 def gone(p: Params, positions: Sequence[Flat], paths: Sequence[Sequence[Flat]]) -> bool:
     """True if every ball gets a diameter away from its position at some time of the paths (times, balls)."""
     away = [max(math.dist(position, centres[k]) for centres in paths) for k, position in enumerate(positions)]
-    return min(away) > 2 * p["radius"] + BALL_CLEARANCE
+    return min(away) > 2 * p["radius"] + BILLIARDS.clearance
 
 
 def steady(p: Params, positions: Sequence[Flat], velocities: Sequence[Flat]) -> bool:
     """True if a small change of the velocities stays small."""
     perturbed = [
-        (vx + PERTURBATION * (-1) ** k, vy + PERTURBATION * (-1) ** (k // 2)) for k, (vx, vy) in enumerate(velocities)
+        (vx + CHAOS.perturbation * (-1) ** k, vy + CHAOS.perturbation * (-1) ** (k // 2))
+        for k, (vx, vy) in enumerate(velocities)
     ]
-    ends = [play(p, positions, each, [DEVIATION_BY])[0][0] for each in (velocities, perturbed)]
-    return max(map(math.dist, *ends)) <= MAX_DEVIATION
+    ends = [play(p, positions, each, [CHAOS.by])[0][0] for each in (velocities, perturbed)]
+    return max(map(math.dist, *ends)) <= CHAOS.max_deviation
 
 
 def held_balls(p: Params, hues: Sequence[int]) -> tuple[list[Body], list[Body]]:
@@ -724,7 +752,7 @@ def held_balls(p: Params, hues: Sequence[int]) -> tuple[list[Body], list[Body]]:
                 velocity=(vx, vy, 0.0),
                 spin=(-vy / radius, vx / radius, 0.0),
                 restitution=restitution,
-                friction=BALL_FRICTION,
+                friction=BILLIARDS.friction,
                 release=p["release"],
             )
         )
@@ -734,18 +762,18 @@ def held_balls(p: Params, hues: Sequence[int]) -> tuple[list[Body], list[Body]]:
 
 def cloth(p: Params) -> Body:
     """The table on which the balls roll."""
-    friction, position = p["friction"] / BALL_FRICTION, (0.0, 0.0, -p["radius"])
+    friction, position = p["friction"] / BILLIARDS.friction, (0.0, 0.0, -p["radius"])
     return Body("table", "plane", (), "fixed", position, grey=FLOOR_GREY, restitution=0.0, friction=friction)
 
 
 def cushions(p: Params) -> tuple[Body, ...]:
     """Four walls round the table; their tops stand a little above the centres of the balls that they stop."""
     radius, restitution = p["radius"], p["cushions"] / math.sqrt(p["restitution"])
-    half = (HALF_WINDOW - TABLE_HALF) / 2
+    half = (HALF_WINDOW - BILLIARDS.half) / 2
     walls = []
     for name, (x, y) in zip(("right", "top", "left", "bottom"), ((1, 0), (0, 1), (-1, 0), (0, -1)), strict=True):
-        size = (half, HALF_WINDOW, radius / 2 + 0.05) if x else (TABLE_HALF, half, radius / 2 + 0.05)
-        centre = ((TABLE_HALF + half) * x, (TABLE_HALF + half) * y, 0.05 - radius / 2)
+        size = (half, HALF_WINDOW, radius / 2 + 0.05) if x else (BILLIARDS.half, half, radius / 2 + 0.05)
+        centre = ((BILLIARDS.half + half) * x, (BILLIARDS.half + half) * y, 0.05 - radius / 2)
         walls.append(wall(f"cushion {name}", size, centre, restitution=restitution))
     return tuple(walls)
 
@@ -765,7 +793,7 @@ def play(
         Centres in m at each time, and the hits until the last one.
     """
     where, moving, now = list(positions), list(velocities), 0.0
-    inner, reach = TABLE_HALF - p["radius"], 2 * p["radius"]
+    inner, reach = BILLIARDS.half - p["radius"], 2 * p["radius"]
     places, hits = [], []
     for time in times:
         event: tuple[int, int] | None = (0, 0)

@@ -53,17 +53,31 @@ def _templates() -> tuple[tuple[str, ...], ...]:
 TEMPLATES = _templates()
 
 CENTER_Z = 2.2  # m, height of the middle of the window above the floor
-DEPTH = 0.5  # m, half of the extent of boxes across the plane of motion
-GREY = 0.3
+
+
+@dataclass(frozen=True)
+class Elements:
+    """Sizes and places of the elements of a scene."""
+
+    depth: float = 0.5  # m, half of the extent of boxes across the plane of motion
+    grey: float = 0.3
+    spacing: float = 0.08  # m between elements on the floor
+    clearance: float = 0.12  # m over them
+    lowest: float = 1.0  # m over the floor, of what hangs in the air
+    highest: float = 2.9  # the same
+    bar_depth: float = 0.2  # m, half of the extent of the standing bar, which is lighter than a ball
+    bar: float = 0.28  # m, half thickness of a bar
+    board: float = 0.07  # of a ramp
+    jar: float = 0.05  # of the wall of a jar
+    wall: float = 0.08  # of a wall
+
+
+ELEMENT = Elements()
+
+
 SIDE = 0.1  # m, half thickness of the walls at both sides of the window, beside which all bodies are whole
 ROOM = HALF_WINDOW - 2 * SIDE  # m, half of the width between them
-SPACING, CLEARANCE = 0.08, 0.12  # m between elements on the floor, and over them
-LOWEST, HIGHEST = 1.0, 2.9  # m over the floor, of what hangs in the air
-BAR_DEPTH = 0.2  # m, the same of the standing bar, which is lighter than a ball
-BAR_WIDTH, BOARD, JAR_WALL, WALL_WIDTH = 0.28, 0.07, 0.05, 0.08  # m, half thicknesses
-START_CLEARANCE = 0.25  # m between the ball that is held and all else
 FLIGHT_STEP = 1 / 120  # s
-FIRST_CONTACT = 0.25  # s, earliest
 
 
 @dataclass(frozen=True)
@@ -81,11 +95,11 @@ def extents(p: Params) -> dict[str, Extent]:
         "ball": Extent(p["ball_radius"], p["ball_radius"]),
         "heavy ball": Extent(p["heavy_radius"], p["heavy_radius"]),
         "static ball": Extent(p["static_radius"], p["static_radius"]),
-        "bar": Extent(p["bar_length"], BOARD),
-        "standing bar": Extent(BAR_WIDTH, p["standing_height"]),
-        "ramp": Extent(p["ramp_length"] * cos + BOARD * sin, p["ramp_length"] * sin + BOARD * cos),
-        "jar": Extent(p["jar_width"] + 2 * JAR_WALL, p["jar_height"] / 2),
-        "wall": Extent(WALL_WIDTH, p["wall_height"] / 2),
+        "bar": Extent(p["bar_length"], ELEMENT.board),
+        "standing bar": Extent(ELEMENT.bar, p["standing_height"]),
+        "ramp": Extent(p["ramp_length"] * cos + ELEMENT.board * sin, p["ramp_length"] * sin + ELEMENT.board * cos),
+        "jar": Extent(p["jar_width"] + 2 * ELEMENT.jar, p["jar_height"] / 2),
+        "wall": Extent(ELEMENT.wall, p["wall_height"] / 2),
     }
     return {kind: every[kind] for kind in TEMPLATES[int(p["template"])]}
 
@@ -101,15 +115,15 @@ def places(p: Params) -> dict[str, tuple[float, float]]:
     size = extents(p)
     x = {}
     for row in ([k for k in size if k not in HANGING], [k for k in size if k in HANGING]):
-        left, free = -ROOM, 2 * ROOM + SPACING - sum(2 * size[kind].x + SPACING for kind in row)
+        left, free = -ROOM, 2 * ROOM + ELEMENT.spacing - sum(2 * size[kind].x + ELEMENT.spacing for kind in row)
         for kind in sorted(row, key=lambda kind: place_of(p, kind)):
             x[kind] = left + place_of(p, kind) * free + size[kind].x
-            left += 2 * size[kind].x + SPACING
+            left += 2 * size[kind].x + ELEMENT.spacing
     z = {kind: size[kind].z for kind in size if kind not in HANGING}
     for kind in (kind for kind in size if kind in HANGING):
         under = [2 * z[k] for k in size if k not in HANGING and abs(x[k] - x[kind]) < size[k].x + size[kind].x]
-        low = max([LOWEST, *(top + CLEARANCE for top in under)])
-        z[kind] = low + size[kind].z + p[f"{kind.split()[0]}_above"] * (HIGHEST - low - 2 * size[kind].z)
+        low = max([ELEMENT.lowest, *(top + ELEMENT.clearance for top in under)])
+        z[kind] = low + size[kind].z + p[f"{kind.split()[0]}_above"] * (ELEMENT.highest - low - 2 * size[kind].z)
     return {kind: (x[kind], z[kind]) for kind in size}
 
 
@@ -136,7 +150,7 @@ def elements(p: Params) -> list[Body]:
                 Body(
                     kind,
                     "box",
-                    (BAR_WIDTH, BAR_DEPTH, z),
+                    (ELEMENT.bar, ELEMENT.bar_depth, z),
                     "moving",
                     (x, 0.0, z),
                     hue=hue_of(p, hue),
@@ -147,24 +161,32 @@ def elements(p: Params) -> list[Body]:
             )
             hue += 1
         elif kind == "static ball":
-            bodies.append(Body(kind, "sphere", (p["static_radius"],), "fixed", (x, 0.0, z), grey=GREY))
+            bodies.append(Body(kind, "sphere", (p["static_radius"],), "fixed", (x, 0.0, z), grey=ELEMENT.grey))
         elif kind == "jar":
-            out, half = p["jar_width"] + JAR_WALL, (JAR_WALL, DEPTH, z)
+            out, half = p["jar_width"] + ELEMENT.jar, (ELEMENT.jar, ELEMENT.depth, z)
             bodies += [
-                wall(f"jar {name}", half, (x + side * out, 0.0, z), grey=GREY)
+                wall(f"jar {name}", half, (x + side * out, 0.0, z), grey=ELEMENT.grey)
                 for name, side in (("left", -1), ("right", 1))
             ]
         elif kind == "wall":
-            bodies.append(wall(kind, (WALL_WIDTH, DEPTH, z), (x, 0.0, z), grey=GREY))
+            bodies.append(wall(kind, (ELEMENT.wall, ELEMENT.depth, z), (x, 0.0, z), grey=ELEMENT.grey))
         else:
             length, turn = (p["bar_length"], 0.0) if kind == "bar" else (p["ramp_length"], p["ramp_angle"])
-            bodies.append(wall(kind, (length, DEPTH, BOARD), (x, 0.0, z), turned_from_front(turn), grey=GREY))
+            bodies.append(
+                wall(
+                    kind,
+                    (length, ELEMENT.depth, ELEMENT.board),
+                    (x, 0.0, z),
+                    turned_from_front(turn),
+                    grey=ELEMENT.grey,
+                )
+            )
     return bodies
 
 
 def room() -> list[Body]:
     """The floor and the walls at both sides, between which everything stays."""
-    half = (SIDE, DEPTH, HALF_WINDOW)
+    half = (SIDE, ELEMENT.depth, HALF_WINDOW)
     sides = (("left", -1), ("right", 1))
     return [floor(), *(wall(f"{name} side", half, (side * (ROOM + SIDE), 0.0, CENTER_Z)) for name, side in sides)]
 
@@ -197,7 +219,7 @@ def first_contact(p: Params) -> tuple[float, bool]:
     path[:, 2] = p["start_z"] + p["velocity_z"] * flown - p["gravity"] * flown**2 / 2
     one = thrown(p)
     gaps = np.array([gap(one, path, body, body.position) for body in bodies])  # (B, T)
-    if gaps[:, 0].min() < START_CLEARANCE:
+    if gaps[:, 0].min() < 0.25:  # m between the ball that is held and all else
         return -math.inf, False
     touched = (gaps <= 0).any(axis=0)
     if not touched.any():
@@ -290,7 +312,7 @@ class Throw(Task):
         if not inside((p["start_x"], highest - CENTER_Z), radius):
             return False
         when, element = first_contact(p)
-        return element and when >= FIRST_CONTACT
+        return element and when >= 0.25  # s
 
     def scene(self, params: Params) -> Scene:
         p = params

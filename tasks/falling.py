@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -201,15 +202,36 @@ def floor_grey(restitution: float) -> float:
 
 # Bodies that roll and slide on a ramp.
 
-FREE_RAMP = 0.06  # m that stay free at the upper end of the ramp
-RAMP_END = 2.44  # m from the middle of the window to the ends of the ramp
-RAMP_HEIGHT = -0.35  # m, of the middle of the ramp above that of the window
-BOARD_THICKNESS = 0.5  # m, thickness of the ramp as it is seen
-STOP, STOP_HEIGHT = 0.42, 0.7  # m, along the ramp and over it
-BODY_DEPTH = 0.4  # m, half of the bodies' extent across the plane of motion
-SURELY_STAYS = 0.05  # least |friction - tan angle| of a box, so that it surely stays or surely slides
-LEAST_RELEASE_SPEED, LEAST_PATH = 0.6, 0.3  # m/s at the release and m before the hand-over
-REST_DISTANCE = 1.15  # diameters between where it is at the hand-over and where it comes to rest
+
+@dataclass(frozen=True)
+class Ramp:
+    """The ramp, its stop and the extent of bodies on it."""
+
+    end: float = 2.44  # m from the middle of the window to the ends of the ramp
+    height: float = -0.35  # m, of the middle of the ramp above that of the window
+    thickness: float = 0.5  # m, thickness of the ramp as it is seen
+    free: float = 0.06  # m that stay free at the upper end of the ramp
+    stop: float = 0.42  # m, of the stop along the ramp
+    stop_height: float = 0.7  # m, of the stop over it
+    body_depth: float = 0.4  # m, half of the bodies' extent across the plane of motion
+
+
+RAMP = Ramp()
+
+
+@dataclass(frozen=True)
+class RunLimits:
+    """Runs on the ramp that a clip may show."""
+
+    least_speed: float = 0.6  # m/s at the release
+    least_path: float = 0.3  # m before the hand-over
+    rest_distance: float = 1.15  # diameters between where it is at the hand-over and where it comes to rest
+    surely_stays: float = 0.05  # least |friction - tan angle| of a box, so that it surely stays or surely slides
+
+
+RUN = RunLimits()
+
+
 SHAPES: tuple[Shape, ...] = ("sphere", "cylinder", "box")
 
 
@@ -265,22 +287,22 @@ class Incline(Task):
 
     def accepts(self, p: Params) -> bool:
         """Seen in motion before the hand-over, decided in time, in view, and not at rest near where it was then."""
-        if p["shape"] == 2 and abs(p["ramp_friction"] - math.tan(p["angle"])) < SURELY_STAYS:
+        if p["shape"] == 2 and abs(p["ramp_friction"] - math.tan(p["angle"])) < RUN.surely_stays:
             return False
         phases = phases_of(p)
         at_0, last = distance_at(phases, 0.0), phases[-1]
         rests = last.velocity == 0 and last.acceleration == 0 and last.start < HORIZON
         return (
-            abs(p["velocity"]) >= LEAST_RELEASE_SPEED
+            abs(p["velocity"]) >= RUN.least_speed
             and event_in(phases[1].start)
-            and abs(at_0 - p["start"]) >= LEAST_PATH
-            and max(phase.distance for phase in phases) <= ramp_length(p) - STOP - 2 * reach_of(p) - FREE_RAMP
-            and (not rests or abs(last.distance - at_0) >= 2 * REST_DISTANCE * p["size"])
+            and abs(at_0 - p["start"]) >= RUN.least_path
+            and max(phase.distance for phase in phases) <= ramp_length(p) - RAMP.stop - 2 * reach_of(p) - RAMP.free
+            and (not rests or abs(last.distance - at_0) >= 2 * RUN.rest_distance * p["size"])
         )
 
     def scene(self, params: Params) -> Scene:
         p, turned = params, turned_from_front(params["side"] * params["angle"])
-        x, z = ramp_point(p, STOP + p["start"] - HOLDER_GAP, 0.5 * p["size"])
+        x, z = ramp_point(p, RAMP.stop + p["start"] - HOLDER_GAP, 0.5 * p["size"])
         block = holder("holder", (0.05, 0.2, 0.5 * p["size"]), (x, 0.0, z), p["release"], turned)
         return Scene(
             bodies=(held_body(p), *ramp_with_stop(p), block),
@@ -318,13 +340,13 @@ def slope_accelerations(p: Params) -> tuple[float, float]:
 
 def ramp_with_stop(p: Params) -> tuple[Body, Body]:
     """The board and the stop at its foot, in the grey of their friction."""
-    tilt, depth = p["side"] * p["angle"], BODY_DEPTH + 0.1
+    tilt, depth = p["side"] * p["angle"], RAMP.body_depth + 0.1
     grey, friction = round(0.95 - 0.5 * p["ramp_friction"], 6), p["ramp_friction"]
     left = ramp_point(p, 0.0 if p["side"] > 0 else ramp_length(p), 0.0)
-    x, z = ramp_point(p, STOP / 2, STOP_HEIGHT / 2)
-    half_extents = (STOP / 2, depth, STOP_HEIGHT / 2)
+    x, z = ramp_point(p, RAMP.stop / 2, RAMP.stop_height / 2)
+    half_extents = (RAMP.stop / 2, depth, RAMP.stop_height / 2)
     return (
-        ramp("ramp", left, tilt, ramp_length(p), thickness=BOARD_THICKNESS, depth=depth, grey=grey, friction=friction),
+        ramp("ramp", left, tilt, ramp_length(p), thickness=RAMP.thickness, depth=depth, grey=grey, friction=friction),
         wall("stop", half_extents, (x, 0.0, z), turned_from_front(tilt), grey=grey),
     )
 
@@ -333,9 +355,9 @@ def held_body(p: Params) -> Body:
     """The body at its release."""
     reach, kind = reach_of(p), int(p["shape"])
     turned = turned_from_front(p["side"] * p["angle"])
-    x, z = ramp_point(p, STOP + reach + p["start"], reach)
-    sizes = ((reach,), (reach, 2 * BODY_DEPTH), (reach, BODY_DEPTH, reach))
-    masses = (sphere_mass(reach), cylinder_mass(reach, 2 * BODY_DEPTH), box_mass((reach, BODY_DEPTH, reach)))
+    x, z = ramp_point(p, RAMP.stop + reach + p["start"], reach)
+    sizes = ((reach,), (reach, 2 * RAMP.body_depth), (reach, RAMP.body_depth, reach))
+    masses = (sphere_mass(reach), cylinder_mass(reach, 2 * RAMP.body_depth), box_mass((reach, RAMP.body_depth, reach)))
     across = (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5))  # of a cylinder: its axis is that of the view
     spin = p["side"] * p["velocity"] / reach if kind < 2 else 0.0
     return Body(
@@ -363,28 +385,38 @@ def reach_of(p: Params) -> float:
 
 def ramp_length(p: Params) -> float:
     """Of the ramp, m."""
-    return 2 * RAMP_END / math.cos(p["angle"])
+    return 2 * RAMP.end / math.cos(p["angle"])
 
 
 def ramp_point(p: Params, distance: float, height: float) -> tuple[float, float]:
     """Point (x, z) m that lies `distance` up the ramp from its lower end and `height` over it."""
     cosine, sine = math.cos(p["angle"]), math.sin(p["angle"])
     along, half = distance - ramp_length(p) / 2, p["side"]
-    return half * (along * cosine - height * sine), RAMP_HEIGHT + along * sine + height * cosine
+    return half * (along * cosine - height * sine), RAMP.height + along * sine + height * cosine
 
 
 # Blocks on top of one another.
 
-BLOCK_DEPTH = 0.5  # m, half of the blocks' extent across the plane of motion
-EDGE_DISTANCE = 0.05  # m between a centre of mass and the edge of what carries it, on either side
-LEAST_SUPPORT = 0.15  # m that a block lies on the one below, at least
-OUTERMOST = 1.35  # m from the middle to the outermost edge, at most
-WALL_GREY = 0.75
-WALL_GAP = 0.06  # m between the walls and the blocks
-FALLING_SHARE = 0.55  # of towers
+
+@dataclass(frozen=True)
+class StackLimits:
+    """Blocks on top of one another, and walls and kerbs beside them."""
+
+    depth: float = 0.5  # m, half of the blocks' extent across the plane of motion
+    edge_distance: float = 0.05  # m between a centre of mass and the edge of what carries it, on either side
+    least_support: float = 0.15  # m that a block lies on the one below, at least
+    outermost: float = 1.35  # m from the middle to the outermost edge, at most
+    wall_grey: float = 0.75
+    wall_gap: float = 0.06  # m between the walls and the blocks
+    falling_share: float = 0.55  # of towers
+    kerb: float = 1.0  # m, height of the kerbs
+
+
+STACK = StackLimits()
+
+
 MAX_BLOCKS = 4
 PLACES = range(1, MAX_BLOCKS + 1)  # of blocks, from below
-KERB = 1.0  # m, height of the kerbs
 
 
 class Stack(Task):
@@ -430,7 +462,7 @@ class Stack(Task):
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
         blocks = self.parameters["blocks"].draw(rng, split)  # first: each number is equally frequent
-        falls = bool(rng.random() < FALLING_SHARE)
+        falls = bool(rng.random() < STACK.falling_share)
         return draw(
             self.parameters,
             rng,
@@ -446,10 +478,10 @@ class Stack(Task):
         overlaps = [_overlap(centres, widths, k) for k in range(len(centres) - 1)]
         reach = max(abs(x) + w for x, w in zip(centres, widths, strict=True))
         return (
-            all(right - left >= LEAST_SUPPORT for left, right in overlaps)
-            and all(abs(margin) >= EDGE_DISTANCE for margin in support_margins(p))
-            and all(margin >= EDGE_DISTANCE for margin in loaded_margins(p))
-            and reach <= OUTERMOST
+            all(right - left >= STACK.least_support for left, right in overlaps)
+            and all(abs(margin) >= STACK.edge_distance for margin in support_margins(p))
+            and all(margin >= STACK.edge_distance for margin in loaded_margins(p))
+            and reach <= STACK.outermost
         )
 
     def scene(self, params: Params) -> Scene:
@@ -482,11 +514,11 @@ def tower(p: Params) -> tuple[list[Body], float]:
             Body(
                 f"block {i}",
                 "box",
-                (width, BLOCK_DEPTH, height),
+                (width, STACK.depth, height),
                 "moving",
                 (x, 0.0, top + height),
                 hue=int(p[f"hue_{i}"]),
-                mass=box_mass((width, BLOCK_DEPTH, height)),
+                mass=box_mass((width, STACK.depth, height)),
                 restitution=p["restitution"],
                 friction=math.sqrt(p["friction"]),
                 flat=True,
@@ -499,19 +531,19 @@ def tower(p: Params) -> tuple[list[Body], float]:
 
 def kerbs(friction: float) -> list[Body]:
     """Kerbs that keep fallen blocks in view."""
-    size = (0.06, BLOCK_DEPTH, KERB / 2)
+    size = (0.06, STACK.depth, STACK.kerb / 2)
     return [
-        wall(f"kerb {side}", size, (x, 0.0, KERB / 2), grey=FLOOR_GREY, friction=friction)
+        wall(f"kerb {side}", size, (x, 0.0, STACK.kerb / 2), grey=FLOOR_GREY, friction=friction)
         for side, x in (("left", -HALF_WINDOW + 0.06), ("right", HALF_WINDOW - 0.06))
     ]
 
 
 def walls_beside(blocks: Sequence[Body], top: float, bottom: float = 0.0) -> list[Body]:
     """Walls that hold blocks until the hand-over. top, bottom: where a wall ends and begins, m."""
-    left = min(block.position[0] - block.size[0] for block in blocks) - WALL_GAP
-    right = max(block.position[0] + block.size[0] for block in blocks) + WALL_GAP
+    left = min(block.position[0] - block.size[0] for block in blocks) - STACK.wall_gap
+    right = max(block.position[0] + block.size[0] for block in blocks) + STACK.wall_gap
     return [
-        holder(f"wall {side}", (0.05, 0.2, (top - bottom) / 2), (x, 0.0, (top + bottom) / 2), 0.0, grey=WALL_GREY)
+        holder(f"wall {side}", (0.05, 0.2, (top - bottom) / 2), (x, 0.0, (top + bottom) / 2), 0.0, grey=STACK.wall_grey)
         for side, x in (("left", left - 0.05), ("right", right + 0.05))
     ]
 
@@ -563,9 +595,6 @@ def _overlap(centres: list[float], widths: list[float], k: int) -> tuple[float, 
 
 # A block that sticks out over the edge of a pedestal.
 
-PEDESTAL_GREY = 0.3
-REACHES_OUT = 1.6  # m from the middle to what sticks out, at most
-
 
 class Overhang(Task):
     """A block sticks out over the edge of a pedestal and is let go: does it stay, or tip over the edge?
@@ -614,14 +643,14 @@ class Overhang(Task):
     def accepts(self, p: Params) -> bool:
         """Well on the pedestal, its centre of mass not near the edge, near the middle of the window."""
         return (
-            p["pedestal_width"] + p["width"] - abs(p["offset"]) >= LEAST_SUPPORT
-            and abs(overhang_margin(p)) >= EDGE_DISTANCE
-            and abs(p["middle"] + p["offset"]) + p["width"] <= REACHES_OUT
+            p["pedestal_width"] + p["width"] - abs(p["offset"]) >= STACK.least_support
+            and abs(overhang_margin(p)) >= STACK.edge_distance
+            and abs(p["middle"] + p["offset"]) + p["width"] <= 1.6  # m
         )
 
     def scene(self, params: Params) -> Scene:
         p, friction = params, math.sqrt(params["friction"])
-        size = (p["width"], BLOCK_DEPTH, p["height"])
+        size = (p["width"], STACK.depth, p["height"])
         block = Body(
             "block",
             "box",
@@ -638,9 +667,9 @@ class Overhang(Task):
         half = p["pedestal_height"] / 2
         pedestal = wall(
             "pedestal",
-            (p["pedestal_width"], BLOCK_DEPTH, half),
+            (p["pedestal_width"], STACK.depth, half),
             (p["middle"], 0.0, half),
-            grey=PEDESTAL_GREY,
+            grey=0.3,
             friction=friction,
         )
         walls = walls_beside([block], p["pedestal_height"] + 2 * p["height"], p["pedestal_height"])
@@ -661,11 +690,19 @@ def overhang_margin(p: Params) -> float:
 
 # A ball that is thrown at a container.
 
-CONTAINER_WALL = 0.06  # m, half the thickness of its walls
-CONTAINER_GREY = 0.3
-RIM_DISTANCE = 0.06  # m between a ball and the rim, at least
-RIM_HEIGHT = 0.1  # m under the rim, at least, where a ball hits a wall
-RESTS_BELOW = 0.05  # m/s after a bounce: a slower one is no bounce any more
+
+@dataclass(frozen=True)
+class ContainerLimits:
+    """The container, and throws that a clip may show."""
+
+    wall: float = 0.06  # m, half the thickness of its walls
+    grey: float = 0.3
+    rim_distance: float = 0.06  # m between a ball and the rim, at least
+    rim_height: float = 0.1  # m under the rim, at least, where a ball hits a wall
+    rests_below: float = 0.05  # m/s after a bounce: a slower one is no bounce any more
+
+
+CONTAINER = ContainerLimits()
 
 
 class Container(Task):
@@ -719,16 +756,16 @@ class Container(Task):
         """Contact in time, the rim not touched, in view."""
         radius, height = p["radius"], p["height"]
         peak = p["start_height"] + p["velocity_z"] ** 2 / (2 * p["gravity"])
-        wide = p["half_width"] + 2 * CONTAINER_WALL
+        wide = p["half_width"] + 2 * CONTAINER.wall
         if not (inside((peak + radius - CENTER_Z, p["start"]), radius) and inside((container_middle(p),), wide)):
             return False
         legs = thrown_legs(p, HORIZON)
         if not event_in(legs[1][0], spare=0.02):
             return False
         x, z = path_of(legs, np.arange(p["release"], HORIZON, 1 / 100), p["gravity"]).T
-        beside = np.abs(np.abs(x - container_middle(p)) - p["half_width"] - CONTAINER_WALL) - CONTAINER_WALL
+        beside = np.abs(np.abs(x - container_middle(p)) - p["half_width"] - CONTAINER.wall) - CONTAINER.wall
         away = np.hypot(np.maximum(beside, 0.0), np.maximum(z - height, 0.0))
-        clear = away[z > height - RIM_HEIGHT].min(initial=math.inf) >= radius + RIM_DISTANCE
+        clear = away[z > height - CONTAINER.rim_height].min(initial=math.inf) >= radius + CONTAINER.rim_distance
         return bool(clear) and inside((float(np.abs(x).max()),), radius)
 
     def scene(self, params: Params) -> Scene:
@@ -742,9 +779,9 @@ class Container(Task):
             restitution=p["restitution"],
             release=p["release"],
         )
-        size, out = (CONTAINER_WALL, 2 * BODY_DEPTH, p["height"] / 2), p["half_width"] + CONTAINER_WALL
+        size, out = (CONTAINER.wall, 2 * RAMP.body_depth, p["height"] / 2), p["half_width"] + CONTAINER.wall
         walls = [
-            wall(f"{name} wall", size, (side * container_middle(p) + x, 0.0, size[2]), grey=CONTAINER_GREY)
+            wall(f"{name} wall", size, (side * container_middle(p) + x, 0.0, size[2]), grey=CONTAINER.grey)
             for name, x in (("left", -out), ("right", out))
         ]
         return Scene(
@@ -762,7 +799,7 @@ Leg = tuple[float, float, float, float, float]  # s, where it begins; m along th
 def thrown_legs(p: Params, horizon: float) -> list[Leg]:
     """The ball's motion from bounce to bounce, in closed form, along the throw; on the floor z = radius."""
     gravity, radius, e = p["gravity"], p["radius"], p["restitution"]
-    near, far = p["half_width"] - radius, p["half_width"] + 2 * CONTAINER_WALL + radius  # inside and outside of a wall
+    near, far = p["half_width"] - radius, p["half_width"] + 2 * CONTAINER.wall + radius  # inside and outside of a wall
     stops = [(container_middle(p) + s * d, s * t) for s in (-1.0, 1.0) for d, t in ((near, 1.0), (far, -1.0))]
     leg = (p["release"], -p["start"], p["start_height"] + radius, abs(p["velocity_x"]), p["velocity_z"])
     legs = [leg]
@@ -781,7 +818,7 @@ def thrown_legs(p: Params, horizon: float) -> list[Leg]:
         if hits:
             vx = -e * vx
         else:
-            z, vz = radius, -e * vz if -e * vz > RESTS_BELOW else 0.0
+            z, vz = radius, -e * vz if -e * vz > CONTAINER.rests_below else 0.0
         leg = (time + dt, x, z, vx, vz)
         legs.append(leg)
     return legs

@@ -124,7 +124,6 @@ def away_meeting(p: Params) -> float:
 # The camera follows the ball.
 
 FOLLOW_STEP = 0.25  # s between the times at which the camera points at the ball exactly
-FOLLOW_CAMERA = Camera("front", (0.0, 0.0, CENTER_Z), distance=NEAR_DISTANCE, tilt=NEAR_TILT)
 
 
 class Follow(Projectile):
@@ -175,7 +174,9 @@ class Follow(Projectile):
         pans += [CameraMove("pan", after - before, begin, end) for (begin, before), (end, after) in knots]
         return replace(
             scene,
-            camera=replace(FOLLOW_CAMERA, path=tuple(pans)),
+            camera=replace(
+                Camera("front", (0.0, 0.0, CENTER_Z), distance=NEAR_DISTANCE, tilt=NEAR_TILT), path=tuple(pans)
+            ),
             prompt=scene.prompt.replace("Static camera, seen", "The camera turns with the ball all the time. Seen"),
         )
 
@@ -186,9 +187,6 @@ def _inwards(p: Params) -> Params:
 
 
 # The camera walks round.
-
-WALK_CAMERA = Camera("top", (0.0, 0.0, 0.0), distance=10.0, tilt=math.radians(25))
-WALK_ROOM = 0.25  # m between the third ball and the ways of the others
 
 
 class WalkRound(Task):
@@ -253,7 +251,7 @@ class WalkRound(Task):
             and all(math.hypot(*place) + radius + FREE_BORDER <= HALF_WINDOW for place, radius in places)
             and all(
                 nearest(way.start, way.velocity, rest, (0.0, 0.0), 0.0, way.time)
-                >= way.radius + p["radius_c"] + WALK_ROOM
+                >= way.radius + p["radius_c"] + 0.25  # m
                 for way in ways
             )
         )
@@ -280,7 +278,7 @@ class WalkRound(Task):
         first, second, third = (hue_name(p[f"hue_{name}"]) for name in "abc")
         return Scene(
             bodies=(*balls, table(), block),
-            camera=replace(WALK_CAMERA, path=(walk,)),
+            camera=replace(Camera("top", (0.0, 0.0, 0.0), distance=10.0, tilt=math.radians(25)), path=(walk,)),
             prompt=f"A {first} ball glides over a frictionless table and hits a {second} ball at rest, which glides "
             f"on. A {third} ball lies beside them. The camera circles the table to the "
             f"{'right' if p['pace'] > 0 else 'left'}, looking down at it, all the time.",

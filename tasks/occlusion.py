@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from physbench.clips.task import (
@@ -35,9 +35,20 @@ from physbench.world.scene import FLOOR_GREY, HISTORY, HORIZON, SCREEN_GREY, Bod
 
 CAMERA = Camera("front", (0.0, 0.0, 1.3))
 SCREEN_Y = -0.85  # m, the face of the screen that the camera sees
-VIEW_BEFORE = 0.4  # s of motion in full view before something is hidden
-VIEW_AFTER = 0.4  # s in full view after it
-OUT_BY = 0.9  # share of the horizon by which both are over
+
+
+@dataclass(frozen=True)
+class ViewTimes:
+    """Times in which bodies are in full view."""
+
+    before: float = 0.4  # s of motion in full view before something is hidden
+    after: float = 0.4  # s in full view after it was hidden
+    out_by: float = 0.9  # share of the horizon by which both are over
+
+
+VIEW = ViewTimes()
+
+
 SLIVER = 0.195  # a segment of this many radii is 5 % of a disc
 
 
@@ -111,10 +122,10 @@ class ScreenPass(Task):
         at_0 = -p["start"] - speed * p["release"]
         out = (far + radius - at_0) / speed
         return (
-            inside((p["start"], at_0 + speed * (out + VIEW_AFTER)), radius)
-            and at_0 + speed * (p["release"] + VIEW_BEFORE) + radius <= near
+            inside((p["start"], at_0 + speed * (out + VIEW.after)), radius)
+            and at_0 + speed * (p["release"] + VIEW.before) + radius <= near
             and at_0 <= near
-            and out <= OUT_BY * HORIZON - VIEW_AFTER
+            and out <= VIEW.out_by * HORIZON - VIEW.after
         )
 
     def edges(self, p: Params) -> tuple[float, float]:
@@ -248,13 +259,29 @@ def moving_plate(p: Params, horizon: float) -> Body:
 
 # Screens with more to keep in mind: two balls that cross, a path that ends.
 
-LANE = 0.65  # m, of each ball of `screen-swap` before or behind the plane of motion
-SWAP_SCREEN_Y = -1.3  # m, the face of its screen, before the nearer ball
-IMAGE_GAP = 0.06  # m that stays between the two balls in the image wherever one can be seen
 
-WALL_WIDTH = 0.5  # m, of the wall of `screen-stop`
-COVERED_WALL = 0.15  # m of the wall that its screen covers: the rest shows that the wall stands on the floor
-WALL_DEPTH = 0.5  # m, half of the wall's depth
+@dataclass(frozen=True)
+class SwapScreen:
+    """Two balls that cross behind one screen."""
+
+    lane: float = 0.65  # m, of each ball before or behind the plane of motion
+    screen_y: float = -1.3  # m, the face of its screen, before the nearer ball
+    image_gap: float = 0.06  # m that stays between the two balls in the image wherever one can be seen
+
+
+SWAP = SwapScreen()
+
+
+@dataclass(frozen=True)
+class StopWall:
+    """The wall behind the screen at which a path ends."""
+
+    width: float = 0.5  # m
+    covered: float = 0.15  # m of it that the screen covers: the rest shows that the wall stands on the floor
+    depth: float = 0.5  # m, half of it
+
+
+STOP_WALL = StopWall()
 
 
 def between(left: float, right: float, height: float, face: float) -> Body:
@@ -316,14 +343,14 @@ class ScreenSwap(Task):
         """True if a ball is seen long enough before it is hidden in time, and seen again."""
         touch, hidden, _, out = swap_times(p, name, side)
         scale = swap_scale(p, name)
-        at_end = scale * (p[f"speed_{name}"] * (out + VIEW_AFTER - p["release"]) - p[f"start_{name}"])
+        at_end = scale * (p[f"speed_{name}"] * (out + VIEW.after - p["release"]) - p[f"start_{name}"])
         at_0 = -scale * (p[f"start_{name}"] + p[f"speed_{name}"] * p["release"])
         return (
             inside((scale * p[f"start_{name}"], at_end), scale * p[f"radius_{name}"])
-            and touch >= p["release"] + VIEW_BEFORE
+            and touch >= p["release"] + VIEW.before
             and at_0 <= side * p["screen_x"] - p["screen_width"] / 2
             and 0.2 <= hidden <= 1.0
-            and out + VIEW_AFTER <= OUT_BY * HORIZON
+            and out + VIEW.after <= VIEW.out_by * HORIZON
         )
 
     def scene(self, params: Params) -> Scene:
@@ -336,7 +363,7 @@ class ScreenSwap(Task):
             blocks.append(block(f"holder_{name}", side, start, radius, p["release"], lane))
         left, right = (p["screen_x"] + side * p["screen_width"] / 2 for side in (-1, 1))
         return Scene(
-            bodies=(*balls, floor(), between(left, right, p["screen_height"], SWAP_SCREEN_Y), *blocks),
+            bodies=(*balls, floor(), between(left, right, p["screen_height"], SWAP.screen_y), *blocks),
             camera=CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue_a'])} ball and a {hue_name(p['hue_b'])} ball roll towards each other on two "
@@ -352,7 +379,7 @@ def swap_scale(p: Params, name: str) -> float:
 
 def swap_lane(p: Params, name: str) -> float:
     """y of a ball, m."""
-    return LANE * (-p["nearer"] if name == "a" else p["nearer"])
+    return SWAP.lane * (-p["nearer"] if name == "a" else p["nearer"])
 
 
 def swap_times(p: Params, name: str, side: float) -> tuple[float, float, float, float]:
@@ -369,7 +396,7 @@ def swap_times(p: Params, name: str, side: float) -> tuple[float, float, float, 
 def hides_crossing(p: Params) -> bool:
     """True if the screen hides both balls from before they touch in the image until after they part."""
     scale_a, scale_b = swap_scale(p, "a"), swap_scale(p, "b")
-    reach = scale_a * p["radius_a"] + scale_b * p["radius_b"] + IMAGE_GAP
+    reach = scale_a * p["radius_a"] + scale_b * p["radius_b"] + SWAP.image_gap
     distance, closing = (scale_a * p[f"{what}_a"] + scale_b * p[f"{what}_b"] for what in ("start", "speed"))
     meet, part = (p["release"] + (distance - side * reach) / closing for side in (1, -1))
     (_, hidden_a, shows_a, _), (_, hidden_b, shows_b, _) = swap_times(p, "a", 1.0), swap_times(p, "b", -1.0)
@@ -424,21 +451,21 @@ class ScreenStop(Task):
         at_0 = -p["start"] - speed * p["release"]
         return (
             inside((p["start"],), radius)
-            and at_0 + speed * (p["release"] + VIEW_BEFORE) + radius <= near
+            and at_0 + speed * (p["release"] + VIEW.before) + radius <= near
             and at_0 <= near
-            and stop + radius + WALL_WIDTH <= HALF_WINDOW - 2 * FREE_BORDER
+            and stop + radius + STOP_WALL.width <= HALF_WINDOW - 2 * FREE_BORDER
         )
 
     def scene(self, params: Params) -> Scene:
         p, radius = params, params["radius"]
         side = math.copysign(1.0, p["velocity"])
         near, stop = stop_edges(p)
-        left, right = sorted((side * near, side * (stop + radius + COVERED_WALL)))
+        left, right = sorted((side * near, side * (stop + radius + STOP_WALL.covered)))
         return Scene(
             bodies=(
                 rolling("ball", p, side, p["start"], p["hue"], radius),
                 floor(),
-                stopping_wall(p, side * (stop + radius + WALL_WIDTH / 2)),
+                stopping_wall(p, side * (stop + radius + STOP_WALL.width / 2)),
                 between(left, right, p["screen_height"], SCREEN_Y),
                 block("holder", side, p["start"], radius, p["release"]),
             ),
@@ -459,7 +486,7 @@ def stop_edges(p: Params) -> tuple[float, float]:
 def stopping_wall(p: Params, x: float) -> Body:
     """The wall that stops the ball. x: of its middle, m."""
     height = p["screen_height"] + p["wall_rise"]
-    half_extents, middle = (WALL_WIDTH / 2, WALL_DEPTH, height / 2), (x, 0.0, height / 2)
+    half_extents, middle = (STOP_WALL.width / 2, STOP_WALL.depth, height / 2), (x, 0.0, height / 2)
     return wall("wall", half_extents, middle, grey=0.62, restitution=p["restitution"], friction=p["wall_friction"])
 
 
@@ -513,25 +540,25 @@ class Tunnel(Task):
         at_0 = -p["start"] - speed * p["release"]
         _, out = tunnel_times(p)
         return (
-            inside((p["start"], near - radius - p["restitution"] * speed * VIEW_AFTER), radius)
-            and at_0 + speed * (p["release"] + VIEW_BEFORE) + radius <= near
+            inside((p["start"], near - radius - p["restitution"] * speed * VIEW.after), radius)
+            and at_0 + speed * (p["release"] + VIEW.before) + radius <= near
             and at_0 <= near
-            and stop + radius + WALL_WIDTH <= HALF_WINDOW - 2 * FREE_BORDER
-            and out <= OUT_BY * HORIZON - VIEW_AFTER
+            and stop + radius + STOP_WALL.width <= HALF_WINDOW - 2 * FREE_BORDER
+            and out <= VIEW.out_by * HORIZON - VIEW.after
         )
 
     def scene(self, params: Params) -> Scene:
         p, radius = params, params["radius"]
         side = math.copysign(1.0, p["velocity"])
         near, stop = stop_edges(p)
-        left, right = sorted((side * near, side * (stop + radius + COVERED_WALL)))
+        left, right = sorted((side * near, side * (stop + radius + STOP_WALL.covered)))
         start = (-side * p["start"], 0.0, radius)
         gliding = ball("ball", radius, start, p["hue"], velocity=(p["velocity"], 0.0, 0.0), release=p["release"])
         return Scene(
             bodies=(
                 gliding,
                 replace(floor(friction=p["friction"]), restitution=0.0),
-                stopping_wall({**p, "wall_friction": p["friction"]}, side * (stop + radius + WALL_WIDTH / 2)),
+                stopping_wall({**p, "wall_friction": p["friction"]}, side * (stop + radius + STOP_WALL.width / 2)),
                 between(left, right, p["screen_height"], SCREEN_Y),
                 block("holder", side, p["start"], radius, p["release"]),
             ),
@@ -553,9 +580,17 @@ def tunnel_times(p: Params) -> tuple[float, float]:
 
 # Two covers, behind one of which the ball stays until both rise.
 
-COVERS_APART = 0.5  # m between the covers, in which a part of the ball is seen as it passes
-RESTS_BEFORE = 0.2  # s for which it has been at rest when the covers rise, at least
-SEEN_AGAIN = 3.4  # s, by when all of it is seen again
+
+@dataclass(frozen=True)
+class Covers:
+    """Two covers, behind one of which a ball comes to rest."""
+
+    apart: float = 0.5  # m between the covers, in which a part of the ball is seen as it passes
+    rests_before: float = 0.2  # s for which it has been at rest when the covers rise, at least
+    seen_again: float = 3.4  # s, by when all of it is seen again
+
+
+COVERS = Covers()
 
 
 class Cups(Task):
@@ -614,11 +649,11 @@ class Cups(Task):
         at_0 = -p["start"] - speed * p["release"]
         return (
             inside((p["start"],), radius)
-            and at_0 + speed * (p["release"] + VIEW_BEFORE) + radius <= covers[0][0]
+            and at_0 + speed * (p["release"] + VIEW.before) + radius <= covers[0][0]
             and at_0 <= covers[0][0]
-            and p["release"] + (p["start"] + stop) / speed <= p["lift"] - RESTS_BEFORE
-            and p["lift"] + 2 * radius / p["lift_speed"] <= SEEN_AGAIN
-            and max(covers[1][1], stop + radius + WALL_WIDTH) <= HALF_WINDOW - 2 * FREE_BORDER
+            and p["release"] + (p["start"] + stop) / speed <= p["lift"] - COVERS.rests_before
+            and p["lift"] + 2 * radius / p["lift_speed"] <= COVERS.seen_again
+            and max(covers[1][1], stop + radius + STOP_WALL.width) <= HALF_WINDOW - 2 * FREE_BORDER
         )
 
     def scene(self, params: Params) -> Scene:
@@ -630,7 +665,7 @@ class Cups(Task):
             bodies=(
                 rolling("ball", p, side, p["start"], p["hue"], radius),
                 floor(),
-                stopping_wall({**p, "screen_height": p["cover_height"]}, side * (stop + radius + WALL_WIDTH / 2)),
+                stopping_wall({**p, "screen_height": p["cover_height"]}, side * (stop + radius + STOP_WALL.width / 2)),
                 *(
                     rising_cover(f"{name} cover", p, (side * near, side * far), HORIZON)
                     for name, (near, far) in zip(("first", "second"), covers, strict=True)
@@ -648,8 +683,8 @@ class Cups(Task):
 def cup_edges(p: Params) -> tuple[tuple[tuple[float, float], tuple[float, float]], float]:
     """Near and far edges of the covers, and stop of the ball's middle, m along the ball's path from the middle."""
     near, stop = stop_edges(p)
-    width = stop - near + p["radius"] + COVERED_WALL
-    step = width + COVERS_APART
+    width = stop - near + p["radius"] + STOP_WALL.covered
+    step = width + COVERS.apart
     return ((near, near + width), (near + step, near + step + width)), stop + (p["behind"] - 1) * step
 
 
@@ -667,9 +702,20 @@ def rising_cover(name: str, p: Params, edges: tuple[float, float], horizon: floa
 
 # The light goes out.
 
-POST = (0.07, 0.07, 0.75)  # m, half extents of a light barrier
-POST_Y, POST_SINK = 0.8, 0.2  # m behind the plane of motion, where it stands, and how deep, so that its foot is hidden
-POST_GREY = 0.38
+
+@dataclass(frozen=True)
+class Post:
+    """A light barrier."""
+
+    size: tuple[float, float, float] = (0.07, 0.07, 0.75)  # m, half extents of a light barrier
+    y: float = 0.8  # m behind the plane of motion, where it stands
+    sink: float = 0.2  # m, so deep that its foot is hidden
+    grey: float = 0.38
+
+
+POST = Post()
+
+
 DARK_CENTRE = 2.2  # m, height of the middle of the window above the floor
 UNSEEN_BOUNCE = 0.08  # s between a bounce in the dark and the light before or after it
 
@@ -734,9 +780,9 @@ class Dark(Task):
         posts = [
             wall(
                 f"post {name}",
-                POST,
-                (p["velocity"] * (time - p["release"]) - side * p["start"], POST_Y, POST[2] - POST_SINK),
-                grey=POST_GREY,
+                POST.size,
+                (p["velocity"] * (time - p["release"]) - side * p["start"], POST.y, POST.size[2] - POST.sink),
+                grey=POST.grey,
             )
             for name, time in zip(("off", "on"), changes, strict=True)
         ]

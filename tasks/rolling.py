@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 from physbench.clips.task import RELEASE, Level, Parameter, Params, Task, declare, event_in, hues, inside
@@ -115,11 +116,8 @@ def slide_way(p: Params, time: float) -> float:
 
 # A ball that rolls off a table.
 
-TABLE_CAMERA = Camera("front", (0.0, 0.0, 1.9))
 TABLE_LENGTH = 4.0  # m; its far end lies out of view
 TABLE_DEPTH = 0.8  # m, half of its extent across the plane of motion
-TABLE_GREY = 0.75
-LEAVES_AT_ONCE = 1.05  # least v^2 / (g r): a slower ball would turn about the edge before it falls
 VIEW_AFTER_LANDING, VIEW_UNTIL = 0.25, 1.1  # s for which it stays in full view after it landed; at least until then
 
 
@@ -169,7 +167,7 @@ class RollOff(Task):
         flight = math.sqrt(2 * p["height"] / p["gravity"])
         seen = edge_of(p) + speed * max(flight + VIEW_AFTER_LANDING, VIEW_UNTIL - p["leaving"])
         return (
-            speed**2 >= LEAVES_AT_ONCE * p["gravity"] * radius
+            speed**2 >= 1.05 * p["gravity"] * radius  # a slower ball would turn about the edge before it falls
             and event_in(p["leaving"] + flight)
             and inside((p["start"], seen), radius)
         )
@@ -189,10 +187,11 @@ class RollOff(Task):
         )
         size = (TABLE_LENGTH / 2, TABLE_DEPTH, p["height"] / 2)
         middle = (side * (edge_of(p) - TABLE_LENGTH / 2), 0.0, p["height"] / 2)
-        table = wall("table", size, middle, grey=TABLE_GREY, restitution=0.0, friction=1.0)
+        # a slower ball would turn about the edge before it falls
+        table = wall("table", size, middle, grey=0.75, restitution=0.0, friction=1.0)
         return Scene(
             bodies=(rolling, floor(), table, backing(side, p["start"], radius, p["release"], p["height"])),
-            camera=TABLE_CAMERA,
+            camera=Camera("front", (0.0, 0.0, 1.9)),  # a slower ball would turn about the edge before it falls
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue'])} ball rolls off the edge of a light grey table, falls to the floor and "
             "bounces on. Static camera, seen from the side.",
@@ -206,9 +205,20 @@ def edge_of(p: Params) -> float:
 
 # A ball that rolls up a ramp and back.
 
-UP_CAMERA = Camera("front", (0.0, 0.0, 1.9))
-WEDGE_LENGTH, WEDGE_THICKNESS, WEDGE_BURIED = 9.0, 4.5, 0.3  # m: only its slope shows; its foot lies below the floor
-WEDGE_GREY = 0.3
+
+@dataclass(frozen=True)
+class Wedge:
+    """The ramp: only its slope shows; its foot lies below the floor."""
+
+    length: float = 9.0  # m
+    thickness: float = 4.5  # m
+    buried: float = 0.3  # m
+    grey: float = 0.3
+
+
+WEDGE = Wedge()
+
+
 BACK_BEFORE_END = 0.4  # s on the floor again, at least
 
 
@@ -276,13 +286,13 @@ class RampUp(Task):
             release=p["release"],
         )
         cos, sin = math.cos(p["angle"]), math.sin(p["angle"])
-        along, below = WEDGE_LENGTH / 2 - WEDGE_BURIED, WEDGE_THICKNESS / 2
+        along, below = WEDGE.length / 2 - WEDGE.buried, WEDGE.thickness / 2
         middle = (side * (foot_of(p) + along * cos + below * sin), 0.0, along * sin - below * cos)
-        size = (WEDGE_LENGTH / 2, TABLE_DEPTH, below)
-        slope = wall("ramp", size, middle, turned_from_front(side * p["angle"]), grey=WEDGE_GREY, friction=1.0)
+        size = (WEDGE.length / 2, TABLE_DEPTH, below)
+        slope = wall("ramp", size, middle, turned_from_front(side * p["angle"]), grey=WEDGE.grey, friction=1.0)
         return Scene(
             bodies=(rolling, floor(), slope, backing(side, p["start"], radius, p["release"])),
-            camera=UP_CAMERA,
+            camera=Camera("front", (0.0, 0.0, 1.9)),  # a slower ball would turn about the edge before it falls
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue'])} ball rolls over a flat floor, up a dark grey ramp, turns and rolls back. "
             "Static camera, seen from the side.",
@@ -316,13 +326,24 @@ def along_ramp_up(p: Params, time: float) -> tuple[float, float]:
 
 # A full and a hollow cylinder that roll down alike ramps.
 
-RACE_CAMERA = Camera("front", (0.0, 0.0, 0.0))
-DECK_HEIGHT = 1.05  # m of each ramp above or below the middle of both, at its own middle
-DECK_BELOW = 0.5  # m of that below the middle of the window
-DECK_END = 2.36  # m from the middle of the window to the ends of the ramps
-DECK_THICKNESS, DECK_DEPTH = 0.08, 0.5  # m, as they are seen, and half of their extent across the plane of motion
-DECK_GREY = 0.7
-CURB_WIDTH, CURB_HEIGHT = 0.3, 0.7  # m, of the stop along the ramp and over it
+
+@dataclass(frozen=True)
+class Deck:
+    """The ramps of a race, each with a stop at its end."""
+
+    height: float = 1.05  # m of each ramp above or below the middle of both, at its own middle
+    below: float = 0.5  # m of that below the middle of the window
+    end: float = 2.36  # m from the middle of the window to the ends of the ramps
+    thickness: float = 0.08  # m, as they are seen
+    depth: float = 0.5  # m, half of their extent across the plane of motion
+    grey: float = 0.7
+    curb_width: float = 0.3  # m, of the stop along the ramp
+    curb_height: float = 0.7  # m, of the stop over it
+
+
+DECK = Deck()
+
+
 LEAST_LEAD = 0.3  # m between the two when the first arrives
 
 
@@ -373,8 +394,8 @@ class RollingRace(Task):
         full, hollow = (race_acceleration(p, bore) for bore in (0.0, p["bore"]))
         first, last = race_times(p)
         behind = p["start"] - hollow * (first - p["release"]) ** 2 / 2
-        top = [deck_point(p, level, CURB_WIDTH + 2 * p["radius"] + p["start"], p["radius"]) for level in (-1, 1)]
-        foot = [deck_point(p, level, 0.0, -DECK_THICKNESS) for level in (-1, 1)]
+        top = [deck_point(p, level, DECK.curb_width + 2 * p["radius"] + p["start"], p["radius"]) for level in (-1, 1)]
+        foot = [deck_point(p, level, 0.0, -DECK.thickness) for level in (-1, 1)]
         return (
             p["hue_full"] != p["hue_hollow"]
             and min(full, hollow) * p["release"] ** 2 / 2 >= LEAST_PATH
@@ -390,9 +411,9 @@ class RollingRace(Task):
         bodies: list[Body] = []
         for level, name in ((-1, "lower"), (1, "upper")):
             hollow = (level > 0) == (p["above"] > 0)
-            x, z = deck_point(p, level, CURB_WIDTH + p["radius"] + p["start"], p["radius"])
-            block_x, block_z = deck_point(p, level, CURB_WIDTH + p["start"] - HOLDER_GAP, 0.5 * p["radius"])
-            stop_x, stop_z = deck_point(p, level, CURB_WIDTH / 2, CURB_HEIGHT / 2)
+            x, z = deck_point(p, level, DECK.curb_width + p["radius"] + p["start"], p["radius"])
+            block_x, block_z = deck_point(p, level, DECK.curb_width + p["start"] - HOLDER_GAP, 0.5 * p["radius"])
+            stop_x, stop_z = deck_point(p, level, DECK.curb_width / 2, DECK.curb_height / 2)
             left = deck_point(p, level, 0.0 if p["side"] > 0 else deck_length(p), 0.0)
             bodies += [
                 Body(
@@ -414,17 +435,17 @@ class RollingRace(Task):
                     left,
                     p["side"] * p["angle"],
                     deck_length(p),
-                    thickness=DECK_THICKNESS,
-                    depth=DECK_DEPTH,
-                    grey=DECK_GREY,
+                    thickness=DECK.thickness,
+                    depth=DECK.depth,
+                    grey=DECK.grey,
                     friction=1.0,
                 ),
                 wall(
                     f"{name}-stop",
-                    (CURB_WIDTH / 2, DECK_DEPTH, CURB_HEIGHT / 2),
+                    (DECK.curb_width / 2, DECK.depth, DECK.curb_height / 2),
                     (stop_x, 0.0, stop_z),
                     turned,
-                    grey=DECK_GREY,
+                    grey=DECK.grey,
                 ),
                 holder(
                     f"{name}-holder",
@@ -437,7 +458,7 @@ class RollingRace(Task):
         where = ("below", "above")[int(p["above"])]
         return Scene(
             bodies=tuple(bodies),
-            camera=RACE_CAMERA,
+            camera=Camera("front", (0.0, 0.0, 0.0)),  # a slower ball would turn about the edge before it falls
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue_full'])} disc and, {where} it, a {hue_name(p['hue_hollow'])} ring roll down "
             "two ramps of the same slope, which have stops at their feet. Static camera, seen from the side.",
@@ -457,23 +478,20 @@ def race_times(p: Params) -> tuple[float, float]:
 
 def deck_length(p: Params) -> float:
     """Of either ramp, m."""
-    return 2 * DECK_END / math.cos(p["angle"])
+    return 2 * DECK.end / math.cos(p["angle"])
 
 
 def deck_point(p: Params, level: int, distance: float, height: float) -> tuple[float, float]:
     """Point (x, z) m that lies `distance` up the lower (level -1) or upper (1) ramp and `height` over it."""
     cosine, sine = math.cos(p["angle"]), math.sin(p["angle"])
     along = distance - deck_length(p) / 2
-    middle = level * DECK_HEIGHT - DECK_BELOW
+    middle = level * DECK.height - DECK.below
     return p["side"] * (along * cosine - height * sine), middle + along * sine + height * cosine
 
 
 # A belt that moves.
 
 BELT_SIZE = (7.0, 0.8, 0.4)  # m; pictures of 2 : 1 show 5.12 to either side
-BELT_MARK_GREY = 0.35
-BALL_BELT = 2.0  # times as fast is the belt under a ball, which takes 2/7 of its speed
-SURELY_ROLLS = 1.1  # least ratio of the friction's impulse at the first bounce to that after which a ball rolls
 
 
 class Conveyor(Task):
@@ -529,11 +547,8 @@ class Conveyor(Task):
             impact = math.sqrt(2 * p["gravity"] * p["drop"])
             grip = p["belt_friction"] * (1 + p["restitution"]) * impact
             lands = p["release"] + impact / p["gravity"]
-            return (
-                event_in(lands)
-                and grip >= SURELY_ROLLS * 2 / 7 * abs(belt_speed(p))
-                and inside((p["start"], end), p["size"])
-            )
+            # least ratio of the friction's impulse at the first bounce to that after which a ball rolls
+            return event_in(lands) and grip >= 1.1 * 2 / 7 * abs(belt_speed(p)) and inside((p["start"], end), p["size"])
         turn = p["release"] + p["velocity"] / (p["belt_friction"] * p["gravity"])
         return (
             event_in(turn)
@@ -567,7 +582,7 @@ class Conveyor(Task):
             support = shelf("holder", x, p["drop"], release, 0.55 * p["size"])
         grey, friction = round(0.95 - 0.5 * p["belt_friction"], 6), p["belt_friction"]
         place = (0.0, 0.0, -BELT_SIZE[2])
-        carrier = belt(BELT_SIZE, place, belt_speed(p), HORIZON, grey=grey, mark_grey=BELT_MARK_GREY, friction=friction)
+        carrier = belt(BELT_SIZE, place, belt_speed(p), HORIZON, grey=grey, mark_grey=0.35, friction=friction)
         what = "box slides on" if box else "ball falls onto"
         way = "right" if side > 0 else "left"
         return Scene(
@@ -581,7 +596,8 @@ class Conveyor(Task):
 
 def belt_speed(p: Params) -> float:
     """Of the belt's surface, m/s to the right."""
-    return p["belt"] * (BALL_BELT if p["shape"] == 1 else 1.0)
+    # twice as fast is the belt under a ball, which takes 2/7 of its speed
+    return p["belt"] * (2.0 if p["shape"] == 1 else 1.0)
 
 
 def carried(p: Params, time: float) -> float:

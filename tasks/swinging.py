@@ -203,7 +203,6 @@ def hanging(p: Params) -> tuple[float, float]:
 # A row of balls on rods that is hit from one side.
 
 HOOK, HOOK_GREY = 0.12, 0.3  # radius m and grey of the hooks on which the balls hang
-LEAST_SWING = 0.26  # m before the hand-over
 
 
 class Cradle(Task):
@@ -257,7 +256,7 @@ class Cradle(Task):
         seen = -p["release"] * math.sqrt(p["gravity"] / p["length"])  # rad of the swing
         reach = cradle_places(p)[-1] + p["length"] * math.sin(abs(p["angle"])) + abs(p["middle"])
         return (
-            p["length"] * abs(p["angle"]) * (1 - math.cos(seen)) >= LEAST_SWING
+            p["length"] * abs(p["angle"]) * (1 - math.cos(seen)) >= 0.26  # m before the hand-over
             and event_in(cradle_hit(p))
             and inside((reach,), p["radius"])
         )
@@ -315,8 +314,6 @@ def cradle_hit(p: Params) -> float:
 
 
 # Two balls that turn about each other in flight.
-
-TUMBLE_CAMERA = Camera("front", (0.0, 0.0, HALF_WINDOW))
 
 
 class Tumble(Task):
@@ -399,7 +396,7 @@ class Tumble(Task):
             shelves.append(shelf(f"shelf {name}", x, z - radius, p["release"]))
         return Scene(
             bodies=(*balls, *shelves),
-            camera=TUMBLE_CAMERA,
+            camera=Camera("front", (0.0, 0.0, HALF_WINDOW)),
             gravity=(0.0, 0.0, -p["gravity"]),
             fields=(Spring("ball a", "ball b", p["stiffness"], p["length"]),),
             horizon=self.horizon,

@@ -174,8 +174,6 @@ def _of_tensor(frames: torch.Tensor, horizon: int) -> Image:
     return out.numpy()
 
 
-CLIPS_KEPT = 16  # that were named: some MB each
-REFERENCES_KEPT = 4096  # clips: some hundred bytes each
 REFERENCES = ("truth", "freeze")  # skill 1 and 0
 
 
@@ -378,7 +376,7 @@ def _given(clip: Clip | Row | str, frames: Frames, fps: float | None) -> tuple[F
     return frames, clip
 
 
-@lru_cache(CLIPS_KEPT)
+@lru_cache(16)  # clips that were named: some MB each
 def _named(row: Row, spec: RenderSpec, files: tuple[user_files.UserFile, ...]) -> Clip:
     """A clip by its row, as it is with the user's tasks in these files."""
     return clip_store().get(row, spec, store=False)
@@ -422,7 +420,7 @@ class _Reference:
     lawful: float | None  # s
 
 
-_references = RecentlyUsed[tuple[object, ...], Mapping[str, _Reference]](REFERENCES_KEPT)
+_references = RecentlyUsed[tuple[object, ...], Mapping[str, _Reference]](4096)  # clips: some hundred bytes each
 
 
 def _scored(

@@ -30,11 +30,9 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 
 MIN_TRACKED_CHROMA = 0.06  # of 1; greys have none, noise and blur little
-HUE_BINS = 72
 MIN_HUE_DISTANCE = 30.0  # degrees between two objects at least
 MIN_MASS = 6.0  # px of chroma-weighted area
 WHOLE_MASS_SHARE = 0.97  # of the largest mass in the context
-VELOCITY_FRAMES = 3
 DARK = 0.4  # of 1; screens are darker than that, grounds as a rule not
 MOST_COVERED = 0.15  # of a screen, by what an object that has reached it leaves unknown
 GREY_STEP = 0.03  # of 1; greys are compared in these steps
@@ -107,7 +105,7 @@ def hue_angle(frames: Array) -> Array:
 
 def _object_hues(hue: Array, chroma: Array) -> list[float]:
     """Hues of the objects in degrees: peaks of the histogram of hues weighted by chroma, from large to small."""
-    weights, edges = np.histogram(hue, bins=HUE_BINS, range=(0, 360), weights=chroma)
+    weights, edges = np.histogram(hue, bins=72, range=(0, 360), weights=chroma)
     smooth = weights + np.roll(weights, 1) + np.roll(weights, -1)
     centers = (edges[:-1] + edges[1:]) / 2
     hues: list[float] = []
@@ -194,7 +192,7 @@ def _cut_sprite(frames: Array, background: Array, chroma: Array, hue: float) -> 
     complete = np.flatnonzero(mass >= WHOLE_MASS_SHARE * mass.max())
     rows, columns = np.arange(chroma.shape[1]) + 0.5, np.arange(chroma.shape[2]) + 0.5
     centroid = np.stack([chroma.sum(2) @ rows, chroma.sum(1) @ columns], -1) / np.maximum(mass, 1e-6)[:, None]  # (C, 2)
-    used = complete[-VELOCITY_FRAMES:]
+    used = complete[-3:]
     velocity = np.zeros(2)
     if len(used) > 1:
         velocity = np.polyfit(used.astype(float), centroid[used], 1)[0]

@@ -108,9 +108,7 @@ def plane_positions(clip: Clip, px: Array) -> Array:
 # Fits lawful motion to the tracks of a context, with the law and the segment fits of shadowing.
 
 FIT_START = -0.5  # s; the part of the context after that is fitted
-MIN_POINTS = 3  # of a track, from which on shadowing finds its initial guesses
 SUPPORT_DISTANCE = 0.12  # diameters; a body nearer to a face may lie on it
-JOINT_FIT_ROUNDS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +185,7 @@ def _initial_arcs(problem: Hypothesis, body: int, first: int, velocity: Array) -
     """Arcs from frame `first` on that a body may follow; with `velocity` (2,) m/s where it was seen once only."""
     seen = problem.seen
     known = first + np.flatnonzero(seen.known[first:, body])
-    if len(known) >= MIN_POINTS and known[0] == first:
+    if len(known) >= 3 and known[0] == first:  # points of a track, from which on shadowing finds its initial guesses
         return [*initial_guesses(problem, body, first)]
     if not len(known):
         return []
@@ -232,7 +230,7 @@ def _fit_jointly(problem: Hypothesis, arcs: list[Arc], chosen: list[int], first:
     fit = ArcFit(problem, arcs, chosen, None, total)
     mask = np.zeros((total - first, len(arcs)), dtype=bool)
     mask[:, chosen] = True
-    return fit.result(fit.descend(mask, rounds=JOINT_FIT_ROUNDS))
+    return fit.result(fit.descend(mask, rounds=12))
 
 
 # Aligns bodies at rest with the last frame by rendering them.
@@ -240,7 +238,6 @@ def _fit_jointly(problem: Hypothesis, arcs: list[Arc], chosen: list[int], first:
 # The edges of an upright box fall on the renderer's grid of half pixels, and pixels between two touching hues are
 # mixed: the tracked centre is up to half a pixel difference, by the same amount in all frames.
 
-SEARCH_RADII = (0.6, 0.3)  # px to either side, round by round
 TRIALS_PER_ROUND = 25  # positions
 
 
@@ -251,7 +248,7 @@ def align_to_frame(view: Clip, states: Array, bodies: Sequence[int]) -> None:
     """
     side = PLANE_AXES[view.scene.camera.view][0]
     frame = view.frames[-1].astype(np.int64)
-    for most in SEARCH_RADII:
+    for most in (0.6, 0.3):  # px to either side, round by round
         for index in bodies:
             shifts = np.linspace(-most, most, TRIALS_PER_ROUND) / view.pixels_per_metre
             trials = np.repeat(states[None], TRIALS_PER_ROUND, axis=0)

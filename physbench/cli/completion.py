@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 
 COMPLETING = "_PHYSBENCH_COMPLETE"  # set by the shell's script
-NAMED_MODELS = ("baseline", "reference", "saboteur")  # adapters whose models have names
 OTHER_MODELS = ("diffusers:", "http://", "https://", "python:", "transformers:", "videos:")
 
 
@@ -73,7 +72,7 @@ def model_names(incomplete: str) -> Iterable[str]:
     from physbench.support import plugins
 
     named = []
-    for name in NAMED_MODELS:
+    for name in ("baseline", "reference", "saboteur"):  # adapters whose models have names
         if name.startswith(incomplete) or incomplete.startswith(f"{name}:"):
             named += [target for target, *_ in plugins.load("physbench.adapters", name).examples()]
     return _beginning(incomplete, [*named, *OTHER_MODELS])

@@ -17,7 +17,6 @@ from physbench.cli.console import READABLE, complain, note, refuse_unwritable, s
 from physbench.support.errors import UsageError
 
 LEVELS = ("all", "family", "task")
-MOST_FAILURES = 10  # that are printed
 
 
 app = typer.Typer(help="List and explain the scorers.", no_args_is_help=True, rich_markup_mode=None)
@@ -208,7 +207,7 @@ def check(
         for sentence in text.sentences(table, [*own, *headlines]):
             typer.echo(sentence)
     note(f"{out}: {len(table)} cells of videos of {settings.spec}, {time.monotonic() - started:.0f} s")
-    for failure in failures[:MOST_FAILURES]:
+    for failure in failures[:10]:
         complain(failure)
     if failures:
         complain(

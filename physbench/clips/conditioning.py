@@ -23,8 +23,6 @@ from physbench.world.scene import FAR, PLAIN
 
 KEY_SUFFIX = ".key.json"
 KEY_VERSION = 1
-KEY_SALT_BYTES = 16
-ID_BYTES = 6
 
 
 class ClipKey(BaseModel):
@@ -53,7 +51,7 @@ class ExportKey(BaseModel):
 
     def id(self, row: Row) -> str:
         """The opaque id of a clip."""
-        digest = hashlib.blake2b(f"{self.salt}|{row.id}".encode(), digest_size=ID_BYTES)
+        digest = hashlib.blake2b(f"{self.salt}|{row.id}".encode(), digest_size=6)
         return f"clip-{digest.hexdigest()}"
 
 
@@ -83,7 +81,7 @@ def read_key(path: Path) -> ExportKey:
 def key_for(folder: Path) -> ExportKey:
     """The key for a new export: that of an earlier one of this name, so that its files are replaced, or a new one."""
     path = key_path(folder)
-    return read_key(path) if path.exists() else ExportKey(salt=secrets.token_hex(KEY_SALT_BYTES))
+    return read_key(path) if path.exists() else ExportKey(salt=secrets.token_hex(16))
 
 
 def without_key(document: dict[str, Any]) -> dict[str, Any]:

@@ -370,7 +370,6 @@ def _size(spec: RenderSpec) -> str:
 
 
 ARCHIVE_AREA = "archives"  # of the cache
-READ_AHEAD = 1 << 20  # bytes: the index and the list of files stand at the end
 
 
 def opened_archive(place: str) -> PackedClips:
@@ -436,7 +435,8 @@ def _fetched(place: RemotePlace) -> PackedClips:
         place.fs.invalidate_cache()
         size = place.fs.info(place.path).get("size") or 0
         try:
-            with place.fs.open(place.path, "rb", block_size=READ_AHEAD) as stream:
+            # bytes: the index and the list of files stand at the end
+            with place.fs.open(place.path, "rb", block_size=1 << 20) as stream:
                 sha256 = hashlib.sha256(packed_index(stream)).hexdigest()
         except OSError:
             raise

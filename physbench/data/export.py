@@ -283,7 +283,6 @@ def _create(file: Any, settings: DatasetSettings, frames: int, clips: int) -> No
         file.create_dataset(name, (clips,), dtype, track_times=False)
 
 
-LEROBOT_VERSION = "v3.0"
 FILES_PER_CHUNK = 1000  # the default of LeRobot
 DATA_MB, VIDEO_MB = 100, 200  # sizes that its own writer keeps to; ours are far below
 IMAGE_FEATURE = "observation.image"
@@ -292,7 +291,6 @@ POSE_FEATURE = "observation.camera_pose"
 NUMBERS = (STATE_FEATURE, POSE_FEATURE, "action")  # features that are vectors
 LEROBOT_TABLES = tuple(name for name in SCHEMAS if name != "steps")
 STATISTICS = ("min", "max", "mean", "std", "count")
-PIXEL_VALUES = 255.0  # statistics of images are of values in [0, 1]
 
 
 @contextmanager
@@ -445,7 +443,7 @@ def _episode_row(part: Part, place: Place, clip: Clip, columns: dict[str, Any]) 
 
 def _statistics(histograms: Sequence[NDArray[np.int64]]) -> dict[str, list[float]]:
     """Exact statistics of pixel values in [0, 1] from the counts of their 256 levels, one histogram a channel."""
-    levels = np.arange(256) / PIXEL_VALUES
+    levels = np.arange(256) / 255.0  # statistics of images are of values in [0, 1]
     statistics: dict[str, list[float]] = {"min": [], "max": [], "mean": [], "std": []}
     for counts in histograms:
         share, seen = counts / counts.sum(), levels[counts > 0]
@@ -463,7 +461,7 @@ def _info(plan: DatasetPlan) -> dict[str, Any]:
     bodies = range(settings.bodies)
     whole = {"shape": [1], "names": None}
     return {
-        "codebase_version": LEROBOT_VERSION,
+        "codebase_version": "v3.0",  # statistics of images are of values in [0, 1]
         "robot_type": None,
         "total_episodes": plan.clips,
         "total_frames": plan.frames,

@@ -22,7 +22,6 @@ from physbench.world.drawing import MomentRenderer
 from physbench.world.scene import HISTORY, PALETTE, Burn, Impulse, Scene, Thrust
 
 ROWS = len(PALETTE)  # coloured bodies of a scene: no two have one hue
-DRAWN_SEEDS = 2**31  # seeds of clips that are drawn lie below
 
 
 class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  # where it is not installed
@@ -173,7 +172,7 @@ class TaskEnv(gymnasium.Env[Image, Any]):  # type: ignore[misc, unused-ignore]  
                 f"Clips of {split} are held out: nothing should learn from them. To look at one: held_out=True."
             )
         if chosen is None:
-            chosen = self.np_random.integers(DRAWN_SEEDS)
+            chosen = self.np_random.integers(2**31)  # seeds of clips that are drawn lie below
         if isinstance(chosen, bool) or not isinstance(chosen, int | np.integer) or chosen < 0:
             raise UsageError(f"options: expected a seed that is a whole number from 0 on, got {chosen!r:.80}.")
         return Row(self.task, split, int(chosen))

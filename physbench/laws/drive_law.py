@@ -18,7 +18,6 @@ from physbench.world.scene import PHYSICS_HZ, Body, Drive, Thrust
 
 MOST_CONTACTS = 256  # of a simulation that are told
 OUT_OF_REACH = 1e9  # m/s, towards which a thruster pushes
-STEP_COST = 10  # of a body in a step, over that of motion in closed form
 
 
 class DriveLaw(SceneLaw):
@@ -117,7 +116,7 @@ class DriveLaw(SceneLaw):
     @property
     def cost(self) -> int:
         """As of any law; with it a search takes 2 s at one tolerance at most."""
-        return STEP_COST
+        return 10  # of a body in a step, over that of motion in closed form
 
     @cached_property
     def linked(self) -> Mask:

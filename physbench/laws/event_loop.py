@@ -70,7 +70,6 @@ FOLLOW_TYPES = (  # of its arguments
     f"UniTuple({SCENE}, 2), UniTuple(float64[:,::1], 2), UniTuple(boolean, 2), UniTuple(UniTuple(float64, 2), 2),"
     "int64[:,::1], int64[:,::1], float64[:,:,::1], boolean"
 )
-MAX_EVENTS = 150  # between two interventions; a candidate with more is given up from there on
 PIECES_AT_FIRST = 12  # for which there is room in the arrays, per candidate
 # Of a count: a literal 0 has a type of its own, for which what takes it is compiled once more.
 ZERO = cast(int, np.int64(0))
@@ -129,7 +128,8 @@ def follow(
             for m in range(start, stop + 1):
                 target = float(intervention[m, STEP] if m < stop else end)
                 rounds = 0
-                while step < target and present > 0 and rounds < MAX_EVENTS:
+                # more events between two interventions: the candidate is given up from there on
+                while step < target and present > 0 and rounds < 150:
                     rounds += 1
                     _accelerate_present(now, there, rests, disc, face, gx, gy, table[w], time)
                     remove_normal_acceleration(now, disc, contact, contacts)

@@ -17,10 +17,7 @@ from physbench.support.arrays import Array, Whole
 from physbench.world.compiled import compiled, kernel
 
 MIN_CURVATURE = 1e-6  # 1/m of alpha; below it the first guess is that of a parabola
-SERIES_BELOW = 0.1  # squared angle below which the universal functions are summed as series
 MIN_REBASE_RADIUS = 0.02  # m; nearer to the centre the orbit is not restarted from the last state
-MAX_LAGUERRE_ROUNDS = 40
-STEP_ACCURACY = 1e-5  # sqrt(m), of a step; convergence is cubic: the next step would be below 1e-13
 MAX_GUESS_TERM = 0.3  # of the series that guesses from the time before; with larger terms it is not used
 MIN_PARABOLA = 1e-4  # 1/m of alpha; a conic nearer to a parabola counts as an ellipse in times of contact
 
@@ -30,7 +27,7 @@ def _universal(chi: float, alpha: float) -> tuple[float, float]:
     """U2 and U3; U0 = 1 - alpha U2 and U1 = chi - alpha U3. alpha: 1/m, one over the semi-major axis."""
     square = chi * chi
     z = alpha * square
-    if abs(z) < SERIES_BELOW:
+    if abs(z) < 0.1:  # squared angle below which the universal functions are summed as series
         u2 = 1 / 3628800 - z * (1 / 479001600)
         u3 = 1 / 39916800 - z * (1 / 6227020800)
         u2 = 1 / 2 - z * (1 / 24 - z * (1 / 720 - z * (1 / 40320 - z * u2)))
@@ -75,7 +72,7 @@ def _propagate_one(state: Array, dt: Array, mu: float, moved: Array) -> None:
     radial = (x * u + y * v) / root_mu
     root = math.sqrt(abs(alpha))
     limit = MAX_HYPERBOLIC / root if alpha < -MIN_CURVATURE else np.inf
-    fine = STEP_ACCURACY / (1 + root)
+    fine = 1e-5 / (1 + root)  # sqrt(m), of a step: convergence is cubic: the next step would be below 1e-13
     since = 0.0  # s of x, y, u, v
     for t in range(len(dt)):
         span = dt[t] - since
@@ -88,7 +85,7 @@ def _propagate_one(state: Array, dt: Array, mu: float, moved: Array) -> None:
             chi = _initial_guess(span, mu, r0, radial, alpha)
         chi = min(max(chi, -limit), limit)
         u2, u3 = _universal(chi, alpha)
-        for _ in range(MAX_LAGUERRE_ROUNDS):
+        for _ in range(40):  # rounds of Laguerre's method
             u0, u1 = 1 - alpha * u2, chi - alpha * u3
             value = r0 * u1 + radial * u2 + u3 - clock
             r, slope = r0 * u0 + radial * u1 + u2, shape * u1 + radial * u0

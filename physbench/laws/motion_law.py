@@ -35,7 +35,6 @@ from physbench.world.scene import ROUND, Body, Scene
 MAX_SLIP = 0.02  # of the speed; a body that slips less at its release rolls
 MAX_RESTITUTION = 0.05  # of a pair, the product of both; with less nothing rebounds
 MAX_SLIP_TIME = 0.25  # s; a ball that rolls again so soon after a rebound on a level floor counts as rolling
-MAX_FIT_STEPS = 12
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class Slope:
         """Gauss and Newton's method with halved steps for (distance, velocity) at the epoch; and the sum of squares."""
         distance_then, _, slope = self._motion(numbers[0], numbers[1], dt)
         cost = float(np.sum((distance - distance_then) ** 2))
-        for _ in range(MAX_FIT_STEPS):
+        for _ in range(12):
             design = np.stack([np.ones_like(dt), slope], axis=-1)
             step = np.linalg.lstsq(design, distance - distance_then, rcond=None)[0]
             for _ in range(4):

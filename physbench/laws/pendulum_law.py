@@ -31,7 +31,6 @@ from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.scene import PHYSICS_HZ, Body, Drag, Rod, Scene
 
 MOST_CONTACTS = 256  # of a simulation that are told
-LEAST_GAP = 0.005  # m between balls that hang side by side
 
 
 class PendulumLaw(SceneLaw):
@@ -102,7 +101,8 @@ class PendulumLaw(SceneLaw):
             return False
         hanging = rods[:, :2] + rods[:, 2:3] * pull / np.linalg.norm(pull)
         apart = np.linalg.norm(hanging[:, None] - hanging, axis=-1)
-        return bool(((self.reach > 0) & (apart < self.reach + LEAST_GAP)).any())
+        # m between balls that hang side by side, at least
+        return bool(((self.reach > 0) & (apart < self.reach + 0.005)).any())
 
     @cached_property
     def _rods(self) -> Array:

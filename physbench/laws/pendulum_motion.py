@@ -28,11 +28,9 @@ from physbench.world.compiled import borrowing, compiled, kernel
 X, Y, LENGTH, RADIUS, INVERSE_MASS, RESTITUTION = range(6)  # columns of a rod (N, 6), see `follow_pendulums`
 GRAVITY_X, GRAVITY_Y, DRAG, TREND, BEGIN = range(5)  # columns of a world (K or 1, 5): m/s2, m/s2, 1/s, 1/s, s
 LONGEST_STEP = 0.04  # s
-SHORTEST_STEP = 1 / 1200  # s, of what whirls as nothing here does
 STEP_ANGLE = 0.1  # rad of the fastest small swing that a step covers
 MIN_REBOUND_SPEED = 0.01  # m/s; a hit that is slower does not rebound, as in the simulator
 TOUCH = 1e-6  # m, to which the place of a hit is found
-MOST_SECANTS = 30
 MOST_HITS = 400  # of a candidate; after that bodies pass through each other
 SWEEPS = 50  # through the pairs that touch at once
 AT_REST = 1e-9  # m/s
@@ -137,7 +135,7 @@ def _advance(
             part = 0.0 if speed < -AT_REST else left
         else:
             part = left
-            for k in range(MOST_SECANTS):
+            for k in range(30):
                 share = gap_low / (gap_low - gap_high)
                 part = low + (high - low) * (share if k % 3 < 2 else 0.5)
                 _swing(swing, moved, rod, now, part, world)
@@ -236,7 +234,7 @@ def _chain_step(swing: Array, rod: Array, hung: Array, world: Array) -> float:
     for n in range(len(rod)):
         share = hung[n, n] * rod[n, INVERSE_MASS]
         fastest = max(fastest, share * (4 * pull / rod[n, LENGTH] + swing[n, 1] ** 2))
-    return max(min(LONGEST_STEP, STEP_ANGLE / math.sqrt(fastest)), SHORTEST_STEP)
+    return max(min(LONGEST_STEP, STEP_ANGLE / math.sqrt(fastest)), 1 / 1200)  # s, of what whirls as nothing here does
 
 
 @borrowing

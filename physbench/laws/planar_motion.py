@@ -272,10 +272,6 @@ def record_contacts(contact: Array, step: float, touched: int, touches: Whole) -
 # All functions take metres and seconds. They return the seconds until two things that approach each other first touch,
 # and infinity where they do not. `impacts.meeting_time` is the form that tasks draw their scenes with.
 
-MAX_NEWTON_ROUNDS = 60  # of Newton's method between two ends; 5 to 8 are typical
-ROOT_ACCURACY = 1e-13  # of the span of time in which a root is sought
-MAX_LOOKAHEAD = 1e3  # s
-
 
 @borrowing
 def face_contact_time(gap: float, velocity: float, acceleration: float) -> float:
@@ -328,7 +324,7 @@ def curved_contact_time(
     >>> round(curved_contact_time(-1.0, 0.0, 2.0, 1.0, 0.0, -4.0, 0.5, 9.0), 3)
     0.258
     """
-    until = min(max(until, 0.0), MAX_LOOKAHEAD)
+    until = min(max(until, 0.0), 1e3)  # s
     vx, vy, ax, ay = (vx * until, vy * until, ax * (until * until / 2), ay * (until * until / 2))
     # Of the distance's square over [0, 1], from the constant term on
     c0 = x * x + y * y - reach * reach
@@ -376,7 +372,7 @@ def _monotonic_root(c0: float, c1: float, c2: float, c3: float, c4: float, low: 
         return high
     rises = at_high >= at_low
     t = low + share * (high - low)
-    for _ in range(MAX_NEWTON_ROUNDS):
+    for _ in range(60):  # rounds of Newton's method between two ends, 5 to 8 are typical
         value = _polynomial(c0, c1, c2, c3, c4, t)
         if (value >= 0) == rises or value == 0:
             high = t
@@ -387,7 +383,7 @@ def _monotonic_root(c0: float, c1: float, c2: float, c3: float, c4: float, low: 
             step = (low + high) / 2
         moved = abs(step - t)
         t = step
-        if moved < ROOT_ACCURACY:
+        if moved < 1e-13:  # of the span of time in which a root is sought
             break
     return t
 
@@ -400,7 +396,6 @@ def _monotonic_root(c0: float, c1: float, c2: float, c3: float, c4: float, low: 
 
 MAX_OVERLAP = 0.1  # m; a face does not stop what lies deeper in it, nor a disc another one
 CLEARANCE_MARGIN = 1e-6  # m; far above the rounding of any distance, far below what matters
-MIN_ACCELERATION = 1e-9  # m/s2; with less a path counts as straight
 SQUARE_MARGIN = 1e-9  # relative; far above the rounding of a square
 # In the times of a disc: the end of its slide and of its face, then faces and corners
 SLIDE, FACE_END, FIRST_FACE = range(3)
@@ -523,7 +518,7 @@ def _contact_time(x: float, y: float, vx: float, vy: float, ax: float, ay: float
         return math.inf
     if not math.sqrt(square) - reach <= way:
         return math.inf
-    if acceleration > MIN_ACCELERATION:
+    if acceleration > 1e-9:  # m/s2; with less a path counts as straight
         # A path leaves the straight one by at most `bend`: of those too far from it, too, no root is needed.
         closing, bend = x * vx + y * vy, acceleration / 2 * until * until
         t = min(-closing / (speed * speed), until) if closing < 0 else 0.0
@@ -596,7 +591,6 @@ def first_slide_end(there: Mask, left: float, time: Array, pair_time: Array) -> 
 
 
 MIN_REBOUND_SPEED = 0.01  # m/s; a slower impact has no rebound
-MAX_SETTLING_STEPS = 20  # of gravity make a speed that has no rebound: 1.4 mm high
 
 
 @borrowing
@@ -641,7 +635,8 @@ def bounce_off_fixed(
         return False
     # Contacts fall on whole steps. This gives back what e takes from bounces of some e / (1 - e) steps: without a limit
     # they would never end.
-    settling_steps = min(2 + restitution / max(1 - restitution, 1e-3), MAX_SETTLING_STEPS)
+    # 20 steps of gravity make a speed that has no rebound: 1.4 mm high
+    settling_steps = min(2 + restitution / max(1 - restitution, 1e-3), 20)
     rebound = (
         -restitution * simulated_inward
         if -simulated_inward > max(MIN_REBOUND_SPEED, -settling_steps * H * normal_gravity)

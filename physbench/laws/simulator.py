@@ -108,9 +108,6 @@ States = tuple[Array, Array, Array]  # positions m, velocities m/s and spins m/s
 Simulate = Callable[[Array, Array, Array], Array]  # as `SceneLaw.simulate`
 Touches = Callable[[Array, Array, Array], Sequence[tuple[float, int, int]]]  # as `SceneLaw.contacts`
 
-MEETING_STEPS = 10  # physics steps between the times at which it is asked whether two bodies meet
-MEETING_SHARE = 0.5  # of the sum of their radii; bodies at different depths that come nearer have met
-
 
 @dataclass(frozen=True, eq=False)
 class MadeTrajectory:
@@ -325,13 +322,15 @@ class Exchanged(Simulator):
         meetings = [(float(step), i, j) for step, i, j in run.contacts if j >= 0 and step >= self.since]
         if end <= self.since or len(self.radius) < 2:
             return None
-        steps = np.arange(self.since, end + 1, MEETING_STEPS, dtype=np.float64)
+        # physics steps between the times at which it is asked whether two bodies meet
+        steps = np.arange(self.since, end + 1, 10, dtype=np.float64)
         position = run.positions(steps)[0]
         for i in range(len(self.radius)):
             for j in range(i):
                 away = np.linalg.norm(position[:, i] - position[:, j], axis=-1)
                 away = np.where(np.isfinite(away), away, np.inf)
-                near = np.flatnonzero(away < MEETING_SHARE * (self.radius[i] + self.radius[j]))
+                # bodies at different depths that come nearer than half the sum of their radii have met
+                near = np.flatnonzero(away < 0.5 * (self.radius[i] + self.radius[j]))
                 if len(near):
                     apart = np.flatnonzero(away[near[0] :] >= away[near[0]] + 1e-9)
                     last = near[0] + (int(apart[0]) if len(apart) else len(away) - near[0])

@@ -49,9 +49,6 @@ FIRST = {  # by position
 TRACKS = ("zero-shot", "trained", "privileged")
 
 
-WRAPPED_AS = ("module", "model", "network")  # attributes under which DataParallel, FSDP and trainers keep a model
-
-
 def check_contract(model: Any, target: str, handed: Handed = "context") -> Model:
     """Check an object against the protocol of models.
 
@@ -76,7 +73,8 @@ def check_contract(model: Any, target: str, handed: Handed = "context") -> Model
         )
     methods = [name for name in METHODS if callable(getattr(model, name, None))]
     if not methods:
-        kept = {name: getattr(model, name, None) for name in WRAPPED_AS}
+        # attributes under which DataParallel, FSDP and trainers keep a model
+        kept = {name: getattr(model, name, None) for name in ("module", "model", "network")}
         inner = next((name for name, each in kept.items() if callable(getattr(each, "rollout", None))), "")
         wraps = f"It wraps a model that has one: give its `.{inner}`." if inner else ""
         expected = "rollout(context, *, horizon, actions, prompts, generators), or rollout_states for a model of states"

@@ -53,7 +53,6 @@ NO_PREDICTOR = (
 )
 SURPRISED = {"vjepa2": "V-JEPA 2", "videomae": "VideoMAE"}  # `model_type` of what `transformers:DIR` can ask
 OTHERS = {"ijepa": ("I-JEPA", NO_PREDICTOR), "vjepa": ("V-JEPA", PLANNED)}
-MOST_CONFIG_BYTES = 1 << 20
 JEPA_PARTS = {"encoder", "predictor", "target_encoder"}  # keys of Meta's checkpoints (jepa, vjepa2, ijepa)
 DINO_WM_MODULES = ("models.vit.ViTPredictor", "models.dino.DinoV2Encoder", "models.visual_world_model.")
 
@@ -62,7 +61,7 @@ def model_type(path: Path) -> str | None:
     """Model type in the config.json of a folder of transformers; None without one."""
     try:
         with (path / "config.json").open("rb") as file:
-            config = json.loads(file.read(MOST_CONFIG_BYTES))
+            config = json.loads(file.read(1 << 20))
     except (OSError, ValueError, RecursionError):
         return None
     kind = config.get("model_type") if isinstance(config, dict) else None

@@ -20,7 +20,6 @@ from physbench.support.errors import ModelError
 
 # The networks of torch that a model holds, wherever it keeps them.
 
-MAX_OBJECTS = 100_000  # of a model that are searched for networks
 LEAF_TYPES: tuple[type, ...] = (
     *(str, bytes, int, float, complex, type(None), torch.Tensor, np.ndarray, type, ModuleType, FunctionType),
     *(weakref.ProxyType, weakref.CallableProxyType),  # of what is held elsewhere; they cannot be hashed
@@ -36,7 +35,7 @@ def find_networks(model: object) -> tuple[nn.Module, ...]:
     networks: list[nn.Module] = []
     waiting: deque[object] = deque([model])
     seen: dict[int, object] = {}  # holds the objects, so that no id is used twice
-    while waiting and len(seen) < MAX_OBJECTS:
+    while waiting and len(seen) < 100_000:  # more objects of a model are not searched for networks
         item = waiting.popleft()
         if id(item) in seen or isinstance(item, LEAF_TYPES):
             continue

@@ -32,7 +32,6 @@ MAX_ZIP_PICKLES = 16  # files in one zip file; torch writes one
 MAX_PICKLE_BYTES = 64 * 2**20  # read of one pickle, and of all in one zip file together
 MAX_INSTRUCTIONS = 2_000_000  # of one pickle; those of a large network are a fortieth of that
 STACK_MARK = object()  # on the stack
-MAX_OPCODES = 500_000  # read of one pickle for the texts in it: those of a large network are a tenth of that
 
 
 class NotAPickle(Exception):
@@ -111,7 +110,8 @@ def pickled_texts(data: bytes) -> set[str]:
     texts: set[str] = set()
     try:
         for _ in range(MAX_PICKLES):
-            for opcode, argument, _ in itertools.islice(pickletools.genops(stream), MAX_OPCODES):
+            # the opcodes of a large network are a tenth of that
+            for opcode, argument, _ in itertools.islice(pickletools.genops(stream), 500_000):
                 if "UNICODE" in opcode.name:
                     texts.add(str(argument))
             if not looks_like_pickle(data[stream.tell() : stream.tell() + 2]):

@@ -26,7 +26,6 @@ GRIDS = (16, 8, 4, 2, 1)  # cells a side, the most that fit
 PIXEL_GRID = 16  # cells a side of a frame for the read-out of pixels
 READ = 10  # moments of a clip, evenly spread from the hand-over on, at most
 MOST_ROWS = 3000  # moments of a family, which fewer of a clip keep to
-CLIPS_AT_ONCE = 4
 SAME = 1e-3  # of the latents' spread; what differs by more, and by more than rounding, is another latent
 
 Features = NDArray[np.float32]
@@ -216,7 +215,7 @@ def _batches(clips: Callable[[int], Clip], count: int) -> Iterator[list[tuple[in
         batch: list[tuple[int, Clip]] = []
         for each in group:
             batch.append(each)
-            if len(batch) == CLIPS_AT_ONCE:
+            if len(batch) == 4:  # clips at once
                 yield batch
                 batch = []
         if batch:

@@ -16,17 +16,16 @@ from physbench.clips.clip import Clip
 from physbench.probes.quantities import ONE
 from physbench.result.bootstrap import FEWEST, MISS, TOO_FEW
 from physbench.score.motion import MIN_RADIUS, MOMENTS_PER_FRAME
-from physbench.scorers.diagnostics.orbits import EXPONENTS, MIN_RANGE, MIN_SHARE, weak_weights
+from physbench.scorers.diagnostics.orbits import FORCE, weak_weights
 from physbench.support.arrays import Array
 from physbench.track.finite_differences import known_runs, upsampled
 from physbench.world.camera import plane_from_world
 from physbench.world.scene import HUE_NAMES
 
 WIDTH = 1.6  # s of a weight: read-outs are noisier than tracks
-GRID = np.arange(EXPONENTS[0], EXPONENTS[1] + 0.01, 0.05)
+GRID = np.arange(FORCE.exponents[0], FORCE.exponents[1] + 0.01, 0.05)
 WIDEST = 2.0  # of an interval that still tells an exponent
 RESAMPLES = 2000
-FEWEST_FRAMES = 6  # of a spline
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def implied_force(pulls: Sequence[Pull], path: Callable[[int, str], Array], step
     missed, total = missed[known], total[known]
     if len(total) < FEWEST:
         return ImpliedForce(None, None, None, len(total), TOO_FEW)
-    if np.median(ranges) < MIN_RANGE:
+    if np.median(ranges) < FORCE.min_range:
         return ImpliedForce(None, None, None, len(total), "the distance to the source varies too little")
     best = int(missed.sum(0).argmin())
     share = float(1 - missed.sum(0)[best] / total.sum())
@@ -95,10 +94,10 @@ def implied_force(pulls: Sequence[Pull], path: Callable[[int, str], Array], step
     low, high = np.quantile(GRID[(draws @ missed).argmin(1)], [MISS / 2, 1 - MISS / 2])
     interval = float(low), float(high)
     reason = ""
-    if share < MIN_SHARE:
+    if share < FORCE.min_share:
         reason = f"no force along the line to the source explains more than {max(share, 0):.0%} of the accelerations"
     elif best in (0, len(GRID) - 1):
-        reason = f"the best exponent lies outside of {EXPONENTS[0]:g} to {EXPONENTS[1]:g}"
+        reason = f"the best exponent lies outside of {FORCE.exponents[0]:g} to {FORCE.exponents[1]:g}"
     elif high - low > WIDEST:
         reason = f"exponents from {low:.1f} to {high:.1f} fit as well"
     return ImpliedForce(None if reason else float(GRID[best]), None if reason else interval, share, len(total), reason)
@@ -111,7 +110,7 @@ def _runs(away: Array, step: float) -> list[tuple[Array, float, float]]:
     runs = []
     for run in known_runs(away):
         windows = len(run) - (len(weight) - 1) // MOMENTS_PER_FRAME
-        if windows < 1 or len(run) < FEWEST_FRAMES:
+        if windows < 1 or len(run) < 6:  # frames of a spline, at least
             continue
         arc = upsampled(away[run], MOMENTS_PER_FRAME) @ np.array([1, 1j])
         acceleration = _banded(curve, windows) @ arc

@@ -49,9 +49,7 @@ Indices = NDArray[np.int64]
 # where each of the fitted clips is left out in turn. With the hat matrix H that error is (I - H_gg)^-1 (y - H y)_g for
 # the moments g of a clip, without a new fit.
 
-FOLDS = 5
 ALPHAS = 10.0 ** np.arange(-3.0, 6.0)  # of the mean eigenvalue
-LEAST_SPREAD = 1e-6  # of a feature; one that varies less is left at 0
 ROWS_AT_ONCE = 2048
 TINY = 1e-9  # added to the diagonal of I - H
 
@@ -60,7 +58,8 @@ def kernels(features: NDArray[np.float32], queries: Indices, rows: Indices) -> A
     """Inner products (m, n) of asked rows of features (R, D) with others, by whose mean and spread both are scaled."""
     fitted = features[rows]
     mean, spread = fitted.mean(0, dtype=np.float64), fitted.std(0, dtype=np.float64)
-    spread = np.where(spread > LEAST_SPREAD * np.maximum(1.0, np.abs(mean)), spread, np.inf)
+    # a feature that varies less is left at 0
+    spread = np.where(spread > 1e-6 * np.maximum(1.0, np.abs(mean)), spread, np.inf)
     shift, scale = mean.astype(np.float32), (spread * np.sqrt(features.shape[1])).astype(np.float32)
     fitted = (fitted - shift) / scale
     products = np.empty((len(queries), len(rows)))
@@ -144,7 +143,7 @@ def cross_validated(problem: Problem, rows: Indices, queries: Array, clips: Indi
         clips, tasks: (M,) of what is asked for.
     """
     predicted = np.full((len(queries), problem.values.shape[1]), np.nan)
-    fold = folds_of(problem.clips[rows], FOLDS)
+    fold = folds_of(problem.clips[rows], 5)
     for each in np.unique(fold):
         train = rows[fold != each]
         held = np.isin(clips, problem.clips[rows[fold == each]])

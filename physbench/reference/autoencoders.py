@@ -17,8 +17,6 @@ from physbench.reference.layers import ResidualBlock, Unshuffle, unshuffle
 
 PATCH_PX = 4  # side of what one latent cell shows, before packing
 CELL_PX = 2 * PATCH_PX  # of a packed cell
-KL_COST = 1e-4
-SQUARE_COST = 4.0  # of squared errors beside absolute ones
 CHROMA = 0.08  # of white; what is more colourful is an object
 
 
@@ -72,7 +70,7 @@ class Autoencoder(nn.Module):
         loss = picture_loss(self.draw(raw), frames, focus)
         if self.rounded:
             return loss
-        return loss + KL_COST * 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+        return loss + 1e-4 * 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
 
 
 class SpatialAutoencoder(Autoencoder):
@@ -174,4 +172,4 @@ def picture_loss(drawn: Tensor, frames: Tensor, focus: Tensor) -> Tensor:
     near = functional.max_pool2d((chroma > CHROMA).to(frames.dtype), 3, 1, 1)
     weight = 1 + focus * near
     error = (drawn - frames).abs()
-    return ((error + SQUARE_COST * error.square()) * weight).sum() / (3 * weight.sum())
+    return ((error + 4.0 * error.square()) * weight).sum() / (3 * weight.sum())  # squared errors beside absolute ones

@@ -8,6 +8,7 @@ stays in view.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,12 +25,21 @@ SEEN = 6  # frames that a step sees
 AHEAD = 2  # frames that a step draws
 FARTHEST = 32  # frames behind the context from which is learned
 NOISE = 0.1  # of latents' spread, at most, on what is seen in training: its own frames will not be perfect (GameNGen)
-DATA_SPREAD = 0.5  # of the changes that are drawn; sigma_data of EDM
-LOG_SIGMA = (-1.2, 1.4)  # mean and spread of ln sigma in training
-SIGMAS = (0.01, 5.0)  # of the last and of the first step
-RHO = 7.0  # how steps are spaced (EDM)
-CONDITION = 128  # numbers of the embedding of sigma
-MOST_WEIGHT = 40.0  # of a noise level in the loss
+
+
+@dataclass(frozen=True)
+class NoiseLevels:
+    """Levels of noise, as EDM has them."""
+
+    data_spread: float = 0.5  # of the changes that are drawn; sigma_data of EDM
+    log_training: tuple[float, float] = (-1.2, 1.4)  # mean and spread of ln sigma in training
+    steps: tuple[float, float] = (0.01, 5.0)  # of the last and of the first step
+    rho: float = 7.0  # how steps are spaced
+    embedding: int = 128  # numbers of the embedding of a level
+    most_weight: float = 40.0  # of a noise level in the loss
+
+
+SIGMA = NoiseLevels()
 
 
 class Denoiser(Dynamics):
@@ -44,22 +54,22 @@ class Denoiser(Dynamics):
         wide = config["width"]
         self.context, self.steps = config["context"], config["steps"]
         self.place = nn.Parameter(torch.zeros(1, wide, height, width))
-        self.embed = mlp(CONDITION, CONDITION)
+        self.embed = mlp(SIGMA.embedding, SIGMA.embedding)
         self.inputs = nn.Conv2d((SEEN + AHEAD + 1) * depth, wide, 3, padding=1)
-        self.blocks = nn.ModuleList(ResidualBlock(wide, CONDITION) for _ in range(config["blocks"]))
+        self.blocks = nn.ModuleList(ResidualBlock(wide, SIGMA.embedding) for _ in range(config["blocks"]))
         self.outputs = nn.Conv2d(wide, AHEAD * depth, 3, padding=1)
         silence(self.outputs)
 
     def denoise(self, noisy: Tensor, seen: Tensor, anchor: Tensor, sigma: Tensor) -> Tensor:
         """EDM's D: noisy (B, AHEAD, D, h, w), seen (B, SEEN, D, h, w), anchor (B, D, h, w), sigma (B,) -> changes."""
         spread = sigma.view(-1, 1, 1, 1, 1)
-        total = (spread.square() + DATA_SPREAD**2).sqrt()
+        total = (spread.square() + SIGMA.data_spread**2).sqrt()
         x = self.inputs(torch.cat([(noisy / total).flatten(1, 2), seen.flatten(1, 2), anchor], 1)) + self.place
-        condition = self.embed(sinusoids(sigma.log() / 4, CONDITION))
+        condition = self.embed(sinusoids(sigma.log() / 4, SIGMA.embedding))
         for block in self.blocks:
             x = block(x, condition)
         raw = self.outputs(x).float().unflatten(1, (AHEAD, -1))
-        clean: Tensor = noisy * (DATA_SPREAD / total) ** 2 + raw * spread * DATA_SPREAD / total
+        clean: Tensor = noisy * (SIGMA.data_spread / total) ** 2 + raw * spread * SIGMA.data_spread / total
         return clean
 
     def window(self, progress: float) -> int:
@@ -73,7 +83,7 @@ class Denoiser(Dynamics):
         last = windows.shape[1] - SEEN - AHEAD
         first = torch.randint(self.context - SEEN, last + 1, (count, 1), generator=numbers, device=device)
         rows = first + torch.arange(SEEN + AHEAD, device=device)
-        sigma = torch.exp(LOG_SIGMA[0] + LOG_SIGMA[1] * normal(count))
+        sigma = torch.exp(SIGMA.log_training[0] + SIGMA.log_training[1] * normal(count))
         noise = normal((count, AHEAD, *windows.shape[2:]))
         blur = NOISE * torch.rand((count, 1, 1, 1, 1), generator=numbers, device=device)
         return rows, sigma, noise, blur * normal((count, SEEN, *windows.shape[2:]))
@@ -89,15 +99,17 @@ class Denoiser(Dynamics):
         change = windows[:, SEEN:] - seen[:, -1:]
         spread = sigma.view(-1, 1, 1, 1, 1)
         error = (self.denoise(change + spread * noise, seen, anchor, sigma) - change).square()
-        level = ((spread.square() + DATA_SPREAD**2) / (spread * DATA_SPREAD) ** 2).clamp(max=MOST_WEIGHT)
+        level = ((spread.square() + SIGMA.data_spread**2) / (spread * SIGMA.data_spread) ** 2).clamp(
+            max=SIGMA.most_weight
+        )
         weight = cell_weights(windows, SEEN)[:, SEEN:]
         return (level * weight * error).sum() / (weight.sum() * windows.shape[2])
 
     def sample(self, seen: Tensor, anchor: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         """Seen latents (B, SEEN, D, h, w), anchor (B, D, h, w) -> the next (B, AHEAD, D, h, w), by Euler's method."""
         ramp = torch.linspace(0, 1, self.steps, device=seen.device)
-        least, most = (level ** (1 / RHO) for level in SIGMAS)
-        sigmas = (most + ramp * (least - most)) ** RHO
+        least, most = (level ** (1 / SIGMA.rho) for level in SIGMA.steps)
+        sigmas = (most + ramp * (least - most)) ** SIGMA.rho
         change = sigmas[0] * clip_noise(generators, seen[:, :AHEAD])
         for k in range(self.steps):
             clean = self.denoise(change, seen, anchor, sigmas[k].expand(len(seen)))

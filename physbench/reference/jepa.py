@@ -31,7 +31,6 @@ from physbench.support.errors import ModelError
 
 LATENT_RATE, LATENT_BATCH, LATENT_FRAMES = 2e-3, 16, 12
 MOTION_RATE, MOTION_BATCH, MOTION_FRAMES = 2e-3, 8, 32
-ERROR_RATE = 5e-3
 OTHER_PART = 0.2  # steps of the first stage, and of the last, for each of the second
 VARIANCE_COST, COVARIANCE_COST = 1.0, 0.04  # in the proportion of VICReg
 LEAST_CHANGE = 0.05  # of white; a cell moves where a pixel of it changes by more
@@ -156,7 +155,7 @@ def jepa_stages(net: JepaNet, episodes: Episodes, steps: int) -> list[TrainingSt
     return [
         TrainingStage("latents", others, LATENT_RATE, learning, losses.latents, describe=say),
         TrainingStage("motion", steps, MOTION_RATE, expecting, losses.motion, prepare=encode, describe=say),
-        TrainingStage("errors", others, ERROR_RATE, usual, losses.errors, prepare=encode, describe=say),
+        TrainingStage("errors", others, 5e-3, usual, losses.errors, prepare=encode, describe=say),
     ]
 
 
@@ -172,7 +171,6 @@ JEPA_DEFAULTS: Mapping[str, Any] = {
 CELL_PX = 8
 MOST_OF_ANY = 1024  # px, channels, frames ahead
 LEAST_SCALE = 0.05  # of the latents' spread over time: errors much smaller than that surprise nobody
-FIRST_LOG_ERROR = -3.0  # before training: most cells stand still
 LOG_ERRORS = (-9.0, 3.0)  # within which the logarithm of a usual error lies
 WHITE_SURPRISE = 10.0  # of a cell, in a sheet of samples
 
@@ -225,7 +223,7 @@ class JepaNet(nn.Module):
         self.change = nn.Conv2d(hidden, len(self.ahead) * latent, 3, padding=1)
         last = nn.Conv2d(hidden, len(self.ahead), 1)
         assert last.bias is not None
-        nn.init.constant_(last.bias, FIRST_LOG_ERROR)
+        nn.init.constant_(last.bias, -3.0)  # before training: most cells stand still
         self.usual = nn.Sequential(nn.Conv2d(hidden, hidden, 1), nn.ReLU(), last)
 
     def encode(self, video: Tensor) -> Tensor:

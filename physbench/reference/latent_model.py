@@ -25,10 +25,6 @@ from physbench.support.progress import Progress
 
 POOL_FRAMES = 8192
 CROP_PX = 32
-COLOURED_SHARE = 0.7  # of crops, which lie round a coloured pixel
-COLOURFUL = 20  # of 255
-MOVED = 12  # of 255; a frame moves where a pixel changes by more from the one before
-ENCODED_AT_ONCE = 1024  # frames
 MIRRORED_BELOW = 800_000  # frames: with fewer each clip is kept a second time, mirrored and in other colours
 STILL_SHARE = 8  # one in so many windows in which nothing moves is kept
 PERMUTATIONS = torch.tensor([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])  # of the colours
@@ -72,8 +68,9 @@ class FramePool:
         chosen = torch.randint(len(self.frames), (count,), generator=local, device=device)
         frames = self.frames[chosen]
         height, width = frames.shape[2:]
-        coloured = (frames.amax(1).int() - frames.amin(1).int() > COLOURFUL).flatten(1).float()
-        anywhere = torch.rand((count, 1), generator=local, device=device) > COLOURED_SHARE
+        coloured = (frames.amax(1).int() - frames.amin(1).int() > 20).flatten(1).float()  # of 255
+        # other crops lie round a coloured pixel
+        anywhere = torch.rand((count, 1), generator=local, device=device) > 0.7
         centre = torch.multinomial(torch.where(anywhere, 1.0, coloured + 1e-6), 1, generator=local)[:, 0]
         away = torch.randint(CROP_PX, (2, count), generator=local, device=device)
         top = (centre // width - away[0]).clamp(0, height - CROP_PX)
@@ -160,7 +157,7 @@ def _batches(episodes: Episodes) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     for index in range(len(episodes)):
         videos.append(episodes.frames(index))
         numbers.append(index)
-        if sum(map(len, videos)) >= ENCODED_AT_ONCE or index == len(episodes) - 1:
+        if sum(map(len, videos)) >= 1024 or index == len(episodes) - 1:
             first = torch.cat([torch.arange(len(video)) == 0 for video in videos])
             clips = torch.tensor(numbers).repeat_interleave(torch.tensor([len(video) for video in videos]))
             yield torch.cat(videos), first, clips
@@ -169,7 +166,8 @@ def _batches(episodes: Episodes) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
 
 def _moves(frames: Tensor, first: Tensor) -> Tensor:
     """Mask (F,) of frames (F, 3, H, W) uint8 that differ from the one before; False where a clip begins."""
-    change = (frames[1:].short() - frames[:-1].short()).abs().amax((1, 2, 3)) > MOVED
+    # of 255; a frame moves where a pixel changes by more from the one before
+    change = (frames[1:].short() - frames[:-1].short()).abs().amax((1, 2, 3)) > 12
     return torch.cat([torch.zeros_like(first[:1]), change]) & ~first
 
 

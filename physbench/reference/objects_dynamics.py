@@ -23,16 +23,37 @@ from physbench.reference.objects_slots import FAR, Slots, reach_towards
 # all, what a contact does to a velocity, which kinds of surface can be touched, and their friction.
 # Lengths are in px of the trained image size, times in frames, y points down.
 
-NEAREST_POINTS = 20  # surface points that are considered around an object
-MAX_OVERLAP_PX = 1.0  # px; an object that overlaps a surface by more is in front of it or behind it
-MAX_ASIDE = 2.5  # px along a surface; an object that lies further from the nearest point does not touch it
-ROLLING_DISTANCE = 1.0  # px from a surface; a nearer round object rolls on it
+
+@dataclass(frozen=True)
+class Touch:
+    """Surfaces that an object may touch."""
+
+    points: int = 20  # surface points that are considered around an object
+    max_overlap: float = 1.0  # px; an object that overlaps a surface by more is in front of it or behind it
+    max_aside: float = 2.5  # px along a surface; an object that lies further from the nearest point does not touch it
+    rolling: float = 1.0  # px from a surface; a nearer round object rolls on it
+
+
+TOUCH = Touch()
+
+
 PAIR_DISTANCE_UNIT = 16.0  # px, in the pair force
 LOG_PAIR_DISTANCE_UNIT = math.log(PAIR_DISTANCE_UNIT)
 CLAMP_SLACK = 0.2  # see LeavableClamp
-LAYOUT_BLOCKS = 4  # along a side
-LAYOUT_CONTRAST = 0.02  # grey; what differs by more from the commonest grey is a thing in the scene
-LAYOUT_GAIN = 6.0  # with a line of one px through it, a block counts as filled by a third
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Summary of the background of a clip."""
+
+    blocks: int = 4  # along a side
+    contrast: float = 0.02  # grey; what differs by more from the commonest grey is a thing in the scene
+    gain: float = 6.0  # with a line of one px through it, a block counts as filled by a third
+
+
+LAYOUT = Layout()
+
+
 CONTRAST_KINDS, MAX_CONTRAST = 25, 0.48  # number of kinds of surface by contrast, and the largest contrast
 THICK_DEPTH = 7.5  # px; deeper surfaces are kinds of their own
 MAX_EXTRA_EXPONENT = 2.5  # of a pair force over 1 / distance: contacts must not be learned as forces
@@ -93,14 +114,14 @@ def perpendicular(normal: Tensor) -> Tensor:
 
 
 def scene_layout(background: Tensor) -> Tensor:
-    """Backgrounds (B, H, W) -> (B, LAYOUT_BLOCKS^2 + 1): where they differ from the commonest grey, and that grey.
+    """Backgrounds (B, H, W) -> (B, blocks^2 + 1): where they differ from the commonest grey, and that grey.
 
     All values are of the order of 1: the layout tells kinds of scenes apart, not the contrast.
     """
     plain = background.flatten(1).median(1).values
-    there = ((background - plain[:, None, None]).abs() > LAYOUT_CONTRAST).to(background.dtype)
-    shares = functional.adaptive_avg_pool2d(there[:, None], LAYOUT_BLOCKS).flatten(1)
-    return torch.cat([torch.tanh(LAYOUT_GAIN * shares), 30 * (plain[:, None] - 0.46)], 1)
+    there = ((background - plain[:, None, None]).abs() > LAYOUT.contrast).to(background.dtype)
+    shares = functional.adaptive_avg_pool2d(there[:, None], LAYOUT.blocks).flatten(1)
+    return torch.cat([torch.tanh(LAYOUT.gain * shares), 30 * (plain[:, None] - 0.46)], 1)
 
 
 def surface_kinds(contrast: Tensor, depth: Tensor) -> Tensor:
@@ -161,7 +182,7 @@ class Dynamics(nn.Module):
         self.substeps = substeps
         self.regimes = regimes
         self.scene = nn.Sequential(  # layout -> kind of scene, share of gravity
-            nn.Linear(LAYOUT_BLOCKS * LAYOUT_BLOCKS + 1, hidden), nn.Tanh(), nn.Linear(hidden, regimes + 1)
+            nn.Linear(LAYOUT.blocks * LAYOUT.blocks + 1, hidden), nn.Tanh(), nn.Linear(hidden, regimes + 1)
         )
         self.pull = nn.Parameter(torch.zeros(2))  # gravity of every scene that has any, px / frame^2 over 4
         self.moves = mlp(1, hidden, 1)
@@ -238,8 +259,8 @@ class Dynamics(nn.Module):
             square = across_x * across_x + across_y * across_y
             # Surfaces deep inside an object are in front of it or behind it, and are left out.
             ahead = across_x * s.surface_points[:, None, :, 2] + across_y * s.surface_points[:, None, :, 3]
-            deep = ahead < torch.where(s.round > 0.5, s.radius - 2 * MAX_OVERLAP_PX, s.radius / 2)[..., None]
-            square, order = torch.where(deep, FAR * FAR, square).topk(NEAREST_POINTS, -1, largest=False, sorted=False)
+            deep = ahead < torch.where(s.round > 0.5, s.radius - 2 * TOUCH.max_overlap, s.radius / 2)[..., None]
+            square, order = torch.where(deep, FAR * FAR, square).topk(TOUCH.points, -1, largest=False, sorted=False)
             distance = square.sqrt()
             flat = order.flatten(1)[..., None].expand(-1, -1, s.surface_points.shape[-1])
             near = s.surface_points.gather(1, flat).view(*order.shape, -1)  # (B, N, NEAREST, 6)
@@ -255,7 +276,7 @@ class Dynamics(nn.Module):
                 plane = (weight[..., None] * near).sum(2)
                 # A line is infinite and a surface is not: its nearest point must lie in front of the object.
                 aside = chief[..., 0, :2] - position
-                beside = (aside[..., 0] * plane[..., 3] - aside[..., 1] * plane[..., 2]).abs() > MAX_ASIDE
+                beside = (aside[..., 0] * plane[..., 3] - aside[..., 1] * plane[..., 2]).abs() > TOUCH.max_aside
                 plane[..., :2] += FAR * (beside | ~alike.any(-1))[..., None]
                 planes.append(plane)
                 free &= ~alike
@@ -283,7 +304,7 @@ class Dynamics(nn.Module):
     def rim_speed(self, x: Tensor, v: Tensor, s: SceneParameters, copies: int = 1) -> Tensor:
         """Speed of the rim w (B, N) of objects that start at x, v: that of rolling where a surface is close."""
         g = self.nearby_surfaces(x, v, s, copies)
-        close = ((x[..., None] * g.normal).sum(0) - g.offset < ROLLING_DISTANCE).to(x.dtype)
+        close = ((x[..., None] * g.normal).sum(0) - g.offset < TOUCH.rolling).to(x.dtype)
         along = (v[..., None] * perpendicular(g.normal)).sum(0)
         first = close[..., 0] * along[..., 0] + (1 - close[..., 0]) * close[..., 1] * along[..., 1]
         return s.round * first
@@ -298,7 +319,7 @@ class Dynamics(nn.Module):
         pressing = -(a * g.normal).sum(0)
         closing = inward + pressing * (step / 2)
         moment = (gap / (closing * step).clamp_min(1e-4)).clamp(0, 1) * step
-        event = ((closing > 0) & (gap < closing * step) & (gap > -MAX_OVERLAP_PX)).to(x.dtype)
+        event = ((closing > 0) & (gap < closing * step) & (gap > -TOUCH.max_overlap)).to(x.dtype)
         inward = (inward + pressing * moment).clamp_min(0)
         impact = event * g.impulse * inward
         tangent = perpendicular(g.normal)

@@ -39,12 +39,10 @@ from physbench.support.progress import Progress
 
 APPEARANCE_SHARE, DRAW_SHARE = 0.5, 0.15  # of the steps of the motion stage
 SAMPLED_EPISODES = 160  # for segmentation and drawing
-PIXEL_BATCH = 4096
 WINDOW_BATCH = 256
 POOL_SIZE = 768  # windows whose initial states are fitted together
 POOL_LIFETIME = 100  # steps for which a pool is used
 SMOOTH_UNTIL = 0.5  # share of the motion stage in which windows start from smoothed states
-UNDECIDED_UNTIL = 0.5  # share of the motion stage in which partial gravity costs nothing
 SHORTEST, USUAL, LONGER, LONGEST = 7, 16, 30, 45  # frames of a rollout
 LONG_SHARE, LONG_FROM = 0.2, 0.05  # of the steps; progress
 LONGER_SHARE = 0.35  # of the steps from fitted states; long enough for hidden objects to reappear
@@ -160,7 +158,8 @@ class TrainingData:
         at = (chosen, first)
         states = (self.start_states.position[at], self.start_states.velocity[at], self.start_states.trust[at])
         windows = RolloutWindows(self.slots.select(chosen), first, *states)
-        return rollout_error(self.net.dynamics, windows, self.context, horizon, progress > UNDECIDED_UNTIL)
+        # until then partial gravity costs nothing
+        return rollout_error(self.net.dynamics, windows, self.context, horizon, progress > 0.5)
 
     def gather_drawing_examples(self) -> None:
         """Collect frames (E, D, 3, H, W) to learn drawing from, their slots, and positions of objects (E, D, N, 2).
@@ -204,7 +203,7 @@ def stages(
 
     def appearance_loss(progress: float, numbers: torch.Generator) -> Tensor:
         assert data.pixels is not None
-        return net.segmenter.loss(data.pixels[torch.randint(len(data.pixels), (PIXEL_BATCH,), generator=numbers)])
+        return net.segmenter.loss(data.pixels[torch.randint(len(data.pixels), (4096,), generator=numbers)])
 
     look, draw = max(1, round(steps * APPEARANCE_SHARE)), max(1, round(steps * DRAW_SHARE))
     seen, drawn, moved = (list(part.parameters()) for part in (net.segmenter, net.painter, net.dynamics))

@@ -29,7 +29,6 @@ TOKEN_AR_DEFAULTS: Mapping[str, Any] = {
 PAIR = 2  # frames of a token
 GROUPS = ((0, 0), (1, 1), (0, 1), (1, 0))  # row and column in its block of 2 x 2 cells of the token that comes in turn
 WRONG = 0.03  # share of the digits seen in training that are a level too high or too low
-OWN_FROM = 0.15  # of the training; thereafter a growing share of the tokens seen are the model's own
 
 Cache = list[tuple[Tensor, Tensor]]  # keys and values (B, heads, L, width / heads) of each block
 
@@ -126,7 +125,7 @@ class TokenTransformer(Dynamics):
         digits = self.codec[0].digits(windows.flatten(0, 1)).view(windows.shape)
         chance = torch.rand(digits.shape, generator=numbers, device=windows.device)
         wrong = (chance < WRONG / 2).long() - (chance > 1 - WRONG / 2).long()
-        if progress < OWN_FROM:
+        if progress < 0.15:  # thereafter a growing share of the tokens seen are the model's own
             return digits, wrong
         share = torch.rand((len(windows), 1, 1), generator=numbers, device=windows.device) * min(1.0, 1.5 * progress)
         many = (len(windows), windows.shape[1] // PAIR, self.cells)

@@ -155,7 +155,6 @@ def _curve(path: Path) -> Sequence[list[str]]:
 
 
 DEFAULT_CLIPS = 1260  # of the training set
-ON_A_CPU = ("objects", "states-graph")  # faster there
 SHEET_FRAMES = 10  # of each clip in the sheet
 
 
@@ -352,4 +351,4 @@ def pick_device(name: str, option: str) -> str:
             line = str(error).splitlines()[0]
             raise UsageError(f"--device {option} does not work here ({line}). Use --device cpu or auto.") from None
         return option
-    return "cuda" if torch.cuda.is_available() and name not in ON_A_CPU else "cpu"
+    return "cuda" if torch.cuda.is_available() and name not in ("objects", "states-graph") else "cpu"  # faster there

@@ -24,8 +24,6 @@ from physbench.support.progress import Progress
 
 STATE_FILE = "state.safetensors"
 WARM_UP = 30  # steps over which the rate rises
-READ_EVERY = 50  # steps on a GPU: to read a loss is to wait for it
-SAVED_AFTER = 60.0  # s
 
 
 class Episodes(Protocol):
@@ -129,7 +127,7 @@ def run_stages(
                 share = spent / limit if limit else step / stage.steps
                 clocks[stage.name] = spent
                 saves = (
-                    stage.refresh is None and time.monotonic() - saved > SAVED_AFTER
+                    stage.refresh is None and time.monotonic() - saved > 60.0  # s
                 )  # data that is refreshed is not saved
                 if step % stage.every == 0 or saves:
                     _write_state(net, optimizer, stage.parameters, path, key, number, step, clocks)
@@ -146,7 +144,7 @@ def run_stages(
                     break
                 loss = _one_step(stage, optimizer, step, min(share, 1.0), seed)
                 step += 1
-                if not fused or step % READ_EVERY == 0:
+                if not fused or step % 50 == 0:  # on a GPU: to read a loss is to wait for it
                     stage.losses.append(float(loss))
                 passed = 1 if limit is None else round(time.monotonic() - started) - progress.done
                 progress.advance(passed, f"loss {stage.losses[-1]:.3f}" if stage.losses else "")

@@ -98,13 +98,12 @@ def _undetermined(model: pd.DataFrame) -> Undetermined | None:
 
 # What is asked of a model by what it answers with: frames, or states of bodies without a picture.
 
-UNASKED_OF_STATES = ("permanence",)  # axes that only a picture has
 NOT_APPLICABLE = "not asked: states show no picture"
 
 
 def unasked_axes(card: ModelCard) -> tuple[str, ...]:
     """Axes that a model is not asked about."""
-    return () if card.sees_pictures else UNASKED_OF_STATES
+    return () if card.sees_pictures else ("permanence",)  # only a picture has it
 
 
 def applicable_axes(card: ModelCard) -> tuple[str, ...]:

@@ -18,9 +18,7 @@ from physbench.support.arrays import Array
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_ERROR = 1e-9  # diameters squared
 NO_SPREAD = 1e-12  # diameters squared
-NO_LOSS = 0.005  # of the strict quality; ground truth through a tracker loses less
 
 
 def distribution(tables: Mapping[str, pd.DataFrame], resamples: int) -> Distribution | None:
@@ -55,7 +53,7 @@ def distribution(tables: Mapping[str, pd.DataFrame], resamples: int) -> Distribu
 
 def _root_of_ratio(means: Array) -> Array:
     """Mean squares (..., 2) of spread and error -> spread over error (...)."""
-    return np.sqrt(means[..., 0] / np.maximum(means[..., 1], NO_ERROR))
+    return np.sqrt(means[..., 0] / np.maximum(means[..., 1], 1e-9))  # diameters squared
 
 
 def _by_clip(table: pd.DataFrame, role: ReadingRole) -> pd.Series[float]:
@@ -70,7 +68,8 @@ def _lawful(table: pd.DataFrame) -> pd.Series[float]:
     One that failed is not lawful, and neither is one that loses an object, which has no break.
     """
     read = table[(table["reading"] == reading_of("lawfulness")) & (table["status"] != "not applicable")]
-    whole = table[(table["reading"] == reading_of("strict-lawfulness")) & (table["value"] >= 1 - NO_LOSS)]
+    # ground truth through a tracker loses less
+    whole = table[(table["reading"] == reading_of("strict-lawfulness")) & (table["value"] >= 1 - 0.005)]
     explained = set(zip(whole["clip"], whole["sample"], strict=True))
     held = [each in explained for each in zip(read["clip"], read["sample"], strict=True)]
     return read.assign(held=held).groupby(["task", "split", "clip"])["held"].mean().astype(float)

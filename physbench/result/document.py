@@ -23,8 +23,6 @@ from physbench.support.errors import ModelError, UsageError
 from physbench.support.files import SEAL, SEAL_SCHEMA, DamagedFileError, read_sealed_json, write_sealed_json
 from physbench.support.plugins import first_line
 
-LONGEST_REASON = 300  # characters of what is wrong with a card
-
 
 def _card(value: Any) -> ModelCard:
     """A card, or the one that its document holds."""
@@ -33,7 +31,7 @@ def _card(value: Any) -> ModelCard:
     try:
         return check_card_types(card_from(value), "the card")
     except (ModelError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        reason = first_line(str(error))[:LONGEST_REASON]
+        reason = first_line(str(error))[:300]
         raise PydanticCustomError("card", "expected the card of a model ({said})", {"said": reason}) from error
 
 

@@ -93,14 +93,24 @@ def law_phrases(own_laws: Mapping[str, Mapping[str, Any]]) -> dict[str, LawPhras
     return {**own, **builtin_phrases()}
 
 
-MOST = 0.5  # share of objects that are lost, or of unexplained time that is explained, from which it is most of it
-BREAKS_BELOW = 0.95  # share of the time for which ground truth stays lawful
-LARGE = 0.5  # of the lawful time that the worst family loses: a law is named only where as much is lost
-MANY_THRESHOLDS = 3.0  # thresholds by which a law is off where there is no interval
-LEAST_APART = 0.1  # of ground truth's size: difference that counts where there are no intervals
-SAME_SKILL = 0.02  # of no difference, where there are no intervals
-SPURIOUS = 0.1  # share of the frames with what the scene does not hold, from which that is said
-TREMBLES = 0.015  # diameters, noise of positions beyond what outlines tell, from which that is said; codecs leave less
+@dataclass(frozen=True)
+class FindingLimits:
+    """What is worth a sentence."""
+
+    # share of objects that are lost, or of unexplained time that is explained, from which it is most of it
+    most: float = 0.5
+    breaks_below: float = 0.95  # share of the time for which ground truth stays lawful
+    large: float = 0.5  # of the lawful time that the worst family loses: a law is named only where as much is lost
+    many_thresholds: float = 3.0  # thresholds by which a law is off where there is no interval
+    least_apart: float = 0.1  # of ground truth's size: difference that counts where there are no intervals
+    same_skill: float = 0.02  # of no difference, where there are no intervals
+    spurious: float = 0.1  # share of the frames with what the scene does not hold, from which that is said
+    # diameters, noise of positions beyond what outlines tell, from which that is said; codecs leave less
+    trembles: float = 0.015
+
+
+SAID = FindingLimits()
+
 
 Laws = Mapping[str, LawPhrase]
 
@@ -135,7 +145,9 @@ def _frozen(result: ResultDocument) -> Finding | None:
     axes = [result.axes[axis] for axis in applicable_axes(result.model.card)]
     if any(axis.skill is None for axis in axes):
         return None
-    same = [abs(a.skill or 0) < SAME_SKILL if a.interval is None else a.interval[0] <= 0 <= a.interval[1] for a in axes]
+    same = [
+        abs(a.skill or 0) < SAID.same_skill if a.interval is None else a.interval[0] <= 0 <= a.interval[1] for a in axes
+    ]
     if not all(same):
         return None
     early = early_sign(result.readings)
@@ -152,19 +164,19 @@ def _is_first(lost: Finding | None, motion: Finding | None, result: ResultDocume
     """True if absent objects say more than the motion of the others."""
     if lost is None:
         return False
-    if (lost_share(result, "survival") or 0.0) > MOST:
+    if (lost_share(result, "survival") or 0.0) > SAID.most:
         return True
     if motion is not None and motion.kind in ("timing", "changed world", "law"):
         return False
-    return (lost_share(result, "reemergence") or 0.0) > MOST or _is_absence(result)
+    return (lost_share(result, "reemergence") or 0.0) > SAID.most or _is_absence(result)
 
 
 def _is_absence(result: ResultDocument, family: str = "") -> bool:
     """True if most of the time that the laws do not explain, in a family or all, is that of absent objects."""
     absent, unexplained = (lost_share(result, role, family) for role in ("survival", "explained-share"))
-    if absent is None or unexplained is None or unexplained < 1 - BREAKS_BELOW:
+    if absent is None or unexplained is None or unexplained < 1 - SAID.breaks_below:
         return False
-    return absent >= MOST * unexplained
+    return absent >= SAID.most * unexplained
 
 
 def _lost(result: ResultDocument) -> Finding | None:
@@ -245,7 +257,7 @@ def _spurious(result: ResultDocument) -> Finding | None:
     }
     shares = {role: 1 - lost for role in shown if (lost := lost_share(result, role)) is not None}
     role = max(shares, key=lambda each: shares[each], default=None)
-    if role is None or shares[role] < SPURIOUS or not any(map(departs, _kept_values(result, role))):
+    if role is None or shares[role] < SAID.spurious or not any(map(departs, _kept_values(result, role))):
         return None
     words = f"{100 * shares[role]:.0f} % of the frames show {shown[role]}."
     clips = sum(value.clips for value in _kept_values(result, role))
@@ -279,7 +291,7 @@ def _motion(result: ResultDocument, laws: Laws) -> Finding | None:
     ranked = sorted(kept, key=lambda family: (kept[family], family))
     if not ranked:
         return None
-    if kept[ranked[0]] >= BREAKS_BELOW:
+    if kept[ranked[0]] >= SAID.breaks_below:
         whole = _finding("lawful", "No law breaks before the end.", result.counts.scored)
         return _avoided(result) or whole
     several = [family for family in ranked if clips_of_family(result, family) >= FEWEST_CLIPS]
@@ -287,10 +299,10 @@ def _motion(result: ResultDocument, laws: Laws) -> Finding | None:
         clips = counted(result.counts.scored, "clip")
         return _finding("too few clips", f"{clips}: too few of a family to say what goes wrong.", result.counts.scored)
     several = [family for family in several if _there(result, family)]
-    if not several or kept[several[0]] >= BREAKS_BELOW:
+    if not several or kept[several[0]] >= SAID.breaks_below:
         return None  # what is not there has no motion of which anything could be said
     worst = several[0]
-    large = [family for family in several if 1 - kept[family] >= LARGE * (1 - kept[worst])]
+    large = [family for family in several if 1 - kept[family] >= SAID.large * (1 - kept[worst])]
     tellers: tuple[Callable[[str], Finding | None], ...] = (
         lambda family: _world(result, family),
         lambda family: _reading(result, family, laws),
@@ -300,7 +312,7 @@ def _motion(result: ResultDocument, laws: Laws) -> Finding | None:
             if teller_reading := teller(family):
                 begin = "Worst" if family == worst else "Clearest"
                 return teller_reading.model_copy(update={"sentence": f"{begin} in {teller_reading.sentence}."})
-    broken = (family for family in several if kept[family] < BREAKS_BELOW and not _is_lawful(result, family))
+    broken = (family for family in several if kept[family] < SAID.breaks_below and not _is_lawful(result, family))
     worst = next((family for family in broken if not _is_absence(result, family)), "")
     return _unnamed(result, worst) if worst else None
 
@@ -310,7 +322,7 @@ def _tremble(result: ResultDocument) -> Finding | None:
 
     Independence is told by the diagnosis, the size by the reading of jitter.
     """
-    shaken = [family for family, world in result.implied_worlds.items() if world.tremble >= TREMBLES]
+    shaken = [family for family, world in result.implied_worlds.items() if world.tremble >= SAID.trembles]
     values = [
         value
         for family in shaken
@@ -332,7 +344,7 @@ def _tremble(result: ResultDocument) -> Finding | None:
 def _there(result: ResultDocument, family: str) -> bool:
     """True if most objects of a family are there, in view and after they were hidden."""
     shares = [lost_share(result, role, family) for role in ("survival", "reemergence")]
-    return all(share is None or share <= MOST for share in shares)
+    return all(share is None or share <= SAID.most for share in shares)
 
 
 def _is_lawful(result: ResultDocument, family: str) -> bool:
@@ -452,7 +464,7 @@ def _off(law: LawPhrase, value: ReadingValue) -> float:
     if value.value is None or truth is None or not _tells(value):
         return 0.0
     off = abs(value.value - truth) / law.breaks_at
-    return off if value.departs or (value.interval is None and off >= MANY_THRESHOLDS) else 0.0
+    return off if value.departs or (value.interval is None and off >= SAID.many_thresholds) else 0.0
 
 
 def _so(seen: list[str]) -> str:
@@ -491,10 +503,10 @@ def _tells(value: ReadingValue) -> bool:
 
 
 def departs(value: ReadingValue) -> bool:
-    """True if a reading differs from ground truth: by its interval, without one by more than LEAST_APART."""
+    """True if a reading differs from ground truth: by its interval, without one by more than `least_apart`."""
     if value.value is None or 2 * value.clips < value.applicable:
         return False
-    return value.departs if value.interval else apart(value) > LEAST_APART
+    return value.departs if value.interval else apart(value) > SAID.least_apart
 
 
 def apart(value: ReadingValue) -> float:

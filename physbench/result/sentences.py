@@ -17,7 +17,7 @@ from physbench.result import formats
 from physbench.result.bootstrap import FEWEST
 from physbench.result.coverage import partial_words
 from physbench.result.document import PartialRun, ResultDocument, TimingFault, TimingResult
-from physbench.result.findings import LEAST_APART
+from physbench.result.findings import SAID
 from physbench.result.formats import AXIS_NAMES, bracket, fixed, joined
 from physbench.score.protocol import ReadingRole
 from physbench.score.score_clip import reading_of, scorer_of
@@ -336,7 +336,7 @@ def _effect(
     ]
     low, high = mean - math.hypot(*(end[0] for end in ends)), mean + math.hypot(*(end[1] for end in ends))
     known = math.isfinite(low + high)
-    least = least or ((scorer_of(role).breaks_at or 0.0) if known else LEAST_APART)
+    least = least or ((scorer_of(role).breaks_at or 0.0) if known else SAID.least_apart)
     if abs(mean - truth) < least or (known and low <= truth <= high):
         return None
     interval = f" {formats.bracket((low, high))}" if known else ""

@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 INTERIM_FRACTIONS = (1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8, 1.0)  # fractions of the suite
 POWER = 2.0  # of the spending function
-FEWEST_APART = 2  # clips of each split, to be drawn apart
-NODES = 64  # of Gauss-Legendre quadrature
-FARTHEST_BOUND = 12.0  # standard errors; no boundary lies beyond
 
 
 def spent(fraction: float) -> float:
@@ -54,7 +51,7 @@ def misses(fractions: Sequence[float]) -> tuple[float, ...]:
     Args:
         fractions: Rising, in (0, 1]. The looks that were not taken may be left out at the end.
     """
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    nodes, weights = np.polynomial.legendre.leggauss(64)
     place, density = np.zeros(1), np.ones(1)  # of W at the look before: quadrature nodes, density x weight
     before, chances = 0.0, list[float]()
     for fraction in fractions:
@@ -66,7 +63,7 @@ def misses(fractions: Sequence[float]) -> tuple[float, ...]:
             leaves = ndtr((-bound - place) / step) + ndtr((place - bound) / step)
             return float(density @ leaves) - chance
 
-        bound = brentq(too_often, 1e-9, FARTHEST_BOUND * np.sqrt(fraction))
+        bound = brentq(too_often, 1e-9, 12.0 * np.sqrt(fraction))  # standard errors; no boundary lies beyond
         chances.append(float(2 * ndtr(-bound / np.sqrt(fraction))))
         new = bound * nodes
         kernel = np.exp(-0.5 * ((new[:, None] - place) / step) ** 2) / (step * np.sqrt(2 * np.pi))
@@ -165,7 +162,7 @@ def _joined(values: Mapping[Stratum, Array]) -> dict[Stratum, Array]:
     strata: dict[Stratum, Array] = {}
     for task in dict.fromkeys(key.task for key in values):
         own = {key: block for key, block in values.items() if key.task == task}
-        apart = min(block.shape[-1] for block in own.values()) >= FEWEST_APART
+        apart = min(block.shape[-1] for block in own.values()) >= 2  # clips of each split, to be drawn apart
         strata |= own if apart else {Stratum(task, POOLED): np.concatenate(list(own.values()), axis=-1)}
     return strata
 

@@ -70,10 +70,7 @@ def save_comparison(path: Path, clips: Sequence[Clip], rollouts: Sequence[Rollou
 
 
 RollOut = Callable[[Sequence[Clip]], list[Rollout]]  # the model's answers to other versions of the two clips
-MAX_FIRST_MOVE = 1.0  # m, from the last state of the context to the first predicted one
 RED_GREEN_BLUE = "RGB"
-SHOWS_ORDER = 40  # grey levels between the channels of a pixel that shows their order
-MAX_FIRST_STEP = 16.0  # grey levels, mean, from the last context frame to the first predicted one
 
 
 @dataclass
@@ -228,7 +225,7 @@ def _check_first_frames(checked: CheckedModel, again: RollOut) -> None:
         checked.notes.append(
             f"The first predicted frame looks like {order}: the channels belong in the order red, green, blue."
         )
-    elif difference > MAX_FIRST_STEP:
+    elif difference > 16.0:  # grey levels, mean, from the last context frame to the first predicted one
         checked.notes.append(
             f"The first predicted frame is {difference:.0f} grey levels (mean) away from the last context frame: are "
             "context and prediction scaled to [0, 1] in the same way?"
@@ -239,7 +236,8 @@ def _check_first_frames(checked: CheckedModel, again: RollOut) -> None:
 
 def channel_order(first: NDArray[np.float64], last: NDArray[np.uint8]) -> str:
     """Order in which channels come, "BGR", from frames (..., 3) that should be alike; "RGB" where none is clearer."""
-    if not (last.max(-1).astype(int) - last.min(-1) > SHOWS_ORDER).any():
+    # no pixel's channels differ by enough grey levels to show their order
+    if not (last.max(-1).astype(int) - last.min(-1) > 40).any():
         return RED_GREEN_BLUE
     usual, reverse = (0, 1, 2), (2, 1, 0)
     orders = list(dict.fromkeys((usual, reverse, *itertools.permutations(range(3)))))
@@ -258,7 +256,7 @@ def _check_first_states(checked: CheckedModel, again: RollOut) -> None:
         ).max()
         for rollout, clip in zip(checked.rollouts, checked.clips, strict=True)
     ]
-    if max(moves) > MAX_FIRST_MOVE:
+    if max(moves) > 1.0:  # m, from the last state of the context to the first predicted one
         checked.notes.append(
             f"The first predicted state lies {max(moves):.2g} m away from the last one of the context: are both in the "
             "units, the axes and the order of columns of the card?"

@@ -138,7 +138,6 @@ def synchronize(device: torch.device) -> None:
 
 # `--compile`: a model's networks go through torch.compile, which does its work anew for each shape of their inputs.
 
-COMPILERS = ("torch._dynamo", "torch._inductor")  # packages whose errors say that something cannot be compiled
 NOT_CALLED = (
     "--compile changed nothing: no network's `forward` was called, and nothing else is compiled. Let `rollout` call "
     "networks as `net(x)`."
@@ -201,7 +200,8 @@ def with_forward(networks: Iterable[nn.Module]) -> Iterator[nn.Module]:
 
 def _is_of_compiler(error: Exception) -> bool:
     """True if an error says that something cannot be compiled; one of the model itself, or of full memory, does not."""
-    return type(error).__module__.startswith(COMPILERS) and not is_out_of_memory(error)
+    # packages whose errors say that something cannot be compiled
+    return type(error).__module__.startswith(("torch._dynamo", "torch._inductor")) and not is_out_of_memory(error)
 
 
 def _reason(error: Exception) -> str:

@@ -16,8 +16,6 @@ from physbench.rollout.engine import ClipLoader, RolloutEngine
 from physbench.rollout.messages import LoadedModel, checked_info
 from physbench.rollout.process import ProcessDied
 
-END_SECONDS = 0.1  # between two looks at whether an engine that was abandoned has ended
-
 Answer = tuple[RolloutEngine, BatchResult] | BaseException | None  # None: an engine has no more
 
 
@@ -103,7 +101,7 @@ class DeviceGroup(RolloutEngine):
                     if at_work and thread.is_alive():  # the caller has stopped: nobody needs the rest
                         engine.abandon()
                 with contextlib.suppress(queue.Empty):
-                    answers.get(timeout=END_SECONDS)
+                    answers.get(timeout=0.1)  # then look again whether an engine that was abandoned has ended
 
     def _work(
         self,

@@ -157,7 +157,6 @@ def _queue_end(device: torch.device) -> torch.cuda.Event:
 
 
 RANGE_TOLERANCE = 0.49 / 255  # distance outside of [0, 1] that rounding hides
-ROUNDED_IN_CACHE = 1 << 17  # values on a CPU: what is checked is rounded while it lies in the processor's cache
 
 
 class AnswerError(Exception):
@@ -256,7 +255,8 @@ def store_chunk(chunk: Tensor, out: Tensor, first: int, horizon: int) -> dict[in
 
 def _store_clip(clip: Tensor, out: Tensor) -> bool:
     """Round the frames (t, 3, H, W) of one clip into `out`; False, and only a part of them, where values are wrong."""
-    together = max(1, ROUNDED_IN_CACHE // clip[0].numel()) if clip.device.type == "cpu" else len(clip)
+    # values, which then lie in the processor's cache
+    together = max(1, (1 << 17) // clip[0].numel()) if clip.device.type == "cpu" else len(clip)
     for block, rounded in zip(torch.split(clip, together), torch.split(out, together), strict=True):
         low, high = (bound.item() for bound in block.aminmax())  # NaN if any value is NaN
         if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):

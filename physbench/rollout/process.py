@@ -32,9 +32,7 @@ from physbench.support.user_files import TASK_FILES_VARIABLE
 
 USERS_CACHES = "XDG_CACHE_HOME"  # the clip store lies there too, unless PHYSBENCH_CACHE says otherwise
 LIBRARY_CACHES = {"HF_HOME": "huggingface", "TORCH_HOME": "torch"}  # where libraries look there, and by which name
-MOST_LINE = 1 << 16  # bytes of a line of the model's output
 REWRITTEN_SECONDS = 5.0  # after which a line that is written anew is shown
-LAST_OUTPUT_SECONDS = 1.0
 _HEAD = 4  # bytes before each message: its length, as `multiprocessing.connection` writes it
 _STOP = object()
 CONNECTION_LOST = 77  # the code with which the process exits where it cannot send: the model has closed descriptors
@@ -150,7 +148,7 @@ class ModelOutput:
 
     def end(self) -> None:
         """Wait until all is passed on. What the process has started may still hold the other end: not for long."""
-        self._thread.join(LAST_OUTPUT_SECONDS)
+        self._thread.join(1.0)  # s
 
     def _pass_on(self) -> None:
         pending = b""
@@ -160,7 +158,7 @@ class ModelOutput:
                 for line in lines:
                     self._show(line)
                 late = b"\r" in pending and time.monotonic() - self._shown > REWRITTEN_SECONDS
-                if late or len(pending) > MOST_LINE:
+                if late or len(pending) > 1 << 16:  # bytes of a line of the model's output
                     self._show(pending)
                     pending = b""
             if pending.strip():

@@ -281,7 +281,6 @@ def _padded_statics(values: Array, rows: int) -> Array:
 # No future, and no constant that a context must reveal: those are null.
 
 Table = list[dict[str, Any]]
-STATE_TABLES = ("clips", "states", "bodies", "statics")
 
 
 def check_state_export(fps: float, context: int, noise: float) -> None:
@@ -302,7 +301,7 @@ def export_states(
 
     noise: sd of every coordinate of a position in m, and of a velocity in m/s; the same for a clip each time.
     """
-    tables: dict[str, Table] = {name: [] for name in STATE_TABLES}
+    tables: dict[str, Table] = {name: [] for name in ("clips", "states", "bodies", "statics")}
     for row in suite.rows:
         for name, rows in clip_tables(row, fps, context, noise).items():
             tables[name] += rows

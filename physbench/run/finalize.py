@@ -146,8 +146,6 @@ def prune(run: Run) -> None:
 
 # What a run that is at work, or was interrupted, has found so far: the result of the clips that are scored.
 
-LINKED = ("parts", "pairs")
-
 
 @dataclass(frozen=True)
 class RunSoFar:
@@ -231,7 +229,7 @@ def _result_of(folder: RunFolder, manifest: Manifest, rows: Sequence[Row], is_pa
         part = RunFolder(Path(place))
         for source, target in ((folder, part), *((folder.reference(n), part.reference(n)) for n in REFERENCE_MODELS)):
             target.path.mkdir(parents=True, exist_ok=True)
-            for name in LINKED:
+            for name in ("parts", "pairs"):
                 if (source.path / name).is_dir():
                     (target.path / name).symlink_to((source.path / name).absolute())
         ended = Stopped(by="now", clips=[row.id for row in rows]) if is_part else None

@@ -18,9 +18,6 @@ from physbench.run.versions import library_version
 from physbench.support.errors import PhysbenchError, UsageError
 from physbench.support.processes import cores
 
-FREE_ENOUGH = 2e9  # bytes on disk: core at 128 px takes half of it
-MEMORY_ENOUGH = 3e9  # bytes
-
 
 @dataclass(frozen=True)
 class HostFinding:
@@ -126,7 +123,7 @@ def _cache() -> HostFinding:
 def _disk() -> HostFinding:
     free = shutil.disk_usage(Path.cwd()).free
     text = f"{free / 1e9:.1f} GB free in the current folder"
-    if free < FREE_ENOUGH:
+    if free < 2e9:  # bytes on disk: core at 128 px takes half of it
         return HostFinding("disk", "missing", text, "Free some space, or write elsewhere with --out.")
     if not os.access(Path.cwd(), os.W_OK):
         return HostFinding("disk", "missing", f"{Path.cwd()} cannot be written", "Go to another folder, or use --out.")
@@ -135,7 +132,7 @@ def _disk() -> HostFinding:
 
 def _memory() -> HostFinding:
     total = psutil.virtual_memory().total
-    enough = total >= MEMORY_ENOUGH
+    enough = total >= 3e9  # bytes
     remedy = "" if enough else "Use --workers 1 and a small --batch-size."
     return HostFinding("memory", "ok" if enough else "optional", f"{total / 1e9:.1f} GB", remedy)
 

@@ -168,9 +168,6 @@ class Jobs:
         return [future.result() for future in self._futures]
 
 
-MOST_THREADS = 8  # each unpacks one clip
-
-
 class ClipsReadAhead:
     """Reads clips in a known order. It is asked by one thread at a time, and closed at the end.
 
@@ -189,7 +186,7 @@ class ClipsReadAhead:
         self._places = {row: place for place, row in enumerate(self._order)}
         self._begun: set[Row] = set()  # read in advance, once: who asks again, or out of turn, waits
         self._known: dict[Row, Future[Clip]] = {}
-        self._threads = ThreadPoolExecutor(min(cores(), MOST_THREADS))
+        self._threads = ThreadPoolExecutor(min(cores(), 8))  # each unpacks one clip
 
     def __enter__(self) -> ClipsReadAhead:
         return self

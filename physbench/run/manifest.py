@@ -254,9 +254,6 @@ def other_settings(folder: Path, difference: str) -> OtherSettingsError:
     )
 
 
-RUN_SALT_BYTES = 16
-
-
 def requested_suite(options: Options, resumed: Path | None = None, live: bool = False) -> tuple[Suite, str]:
     """As `untold_suite`, with prompts that tell how things move where the options ask for it.
 
@@ -293,7 +290,7 @@ def untold_suite(options: Options, resumed: Path | None, live: bool) -> tuple[Su
             return _as_drawn(whole, manifest), manifest.salt
     if isinstance(options.fresh_seeds, str):
         return _repeated(options, whole, RunFolder(Path(options.fresh_seeds)))
-    return _limited(fresh_suite(whole, options.fresh_seeds), options.limit), secrets.token_hex(RUN_SALT_BYTES)
+    return _limited(fresh_suite(whole, options.fresh_seeds), options.limit), secrets.token_hex(16)
 
 
 def left_out(suite: Suite, options: Options) -> str:

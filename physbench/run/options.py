@@ -52,7 +52,6 @@ def is_spent(budget: str | None, started: float) -> bool:
 Keep = Literal["shown", "all", "none"]
 Executor = Literal["local", "ray"]
 PATTERNS = ("tasks", "scorers", "actions")  # which may name files with code
-RAY_DEVICES = ("auto", "cpu", "cuda")
 LIVE_NOT_RESUMED = (
     "The run of an object cannot be resumed where it holds no networks, whose weights would tell that it is the same. "
     "Leave out resume: it begins anew in a folder of its own."
@@ -60,7 +59,6 @@ LIVE_NOT_RESUMED = (
 MOST_FRESH_SEEDS = 10_000  # of a task
 MOST_NOTED = 500  # characters of a note
 LONGEST_WAIT = 1e6  # s, eleven days: waiting takes no longer times
-FEWEST_FOR_INTERIM = 16  # clips of a task: half of them have an interval
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -405,7 +403,7 @@ class Options:
             raise UsageError(
                 f"--look {self.look}: nodes of a cluster may draw it in other ways. Leave out --executor ray."
             )
-        if self.device not in RAY_DEVICES:
+        if self.device not in ("auto", "cpu", "cuda"):
             raise UsageError(f"--device {self.device}: Ray gives each actor a GPU. Say auto, cuda or cpu.")
 
     def _check_early_end(self) -> None:
@@ -507,7 +505,7 @@ def until_suites() -> tuple[str, ...]:
     return tuple(
         name
         for name, splits in GOLDEN_SUITES.items()
-        if sum(splits.values()) >= FEWEST_FOR_INTERIM
+        if sum(splits.values()) >= 16  # half of so many clips have an interval
         and name not in SUITE_CHANGES  # pairs: read once all is rolled out
     )
 

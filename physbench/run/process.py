@@ -29,7 +29,6 @@ BY_ERRNO = {
     errno.EACCES: "Change its permissions",
     errno.EPERM: "Change its permissions",
 }
-LAST_SECONDS = 1.0  # that a program may take to end which was asked to twice
 
 
 class Interrupted(PhysbenchError):
@@ -42,7 +41,7 @@ def _end_now(number: int, frame: FrameType | None) -> None:
     """At the second Ctrl-C: end without waiting for anything, and leave nothing behind."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda number, frame: os._exit(Interrupted.exit_code))
-    limit = threading.Timer(LAST_SECONDS, _exit)
+    limit = threading.Timer(1.0, _exit)  # s that a program may take to end which was asked to twice
     limit.daemon = True
     limit.start()
     threading.excepthook = lambda args: None  # a pool's thread trips over what is taken from it, which is no news
@@ -146,7 +145,6 @@ def explained(resume_command: str, kept: Callable[[], str], folder: Path) -> Ite
 
 
 PERIOD = 0.5  # s
-SHARE = 0.02  # of the time, at most: to look at many processes takes a while
 
 
 def processes_of(pid: int) -> list[psutil.Process]:
@@ -184,7 +182,8 @@ class PeakMemory:
         while not self._stop.is_set():
             began = time.perf_counter()
             self.bytes = max(self.bytes, memory_of(processes_of(os.getpid())))
-            self._stop.wait(max(PERIOD, (time.perf_counter() - began) / SHARE))
+            # at most 2 % of the time: to look at many processes takes a while
+            self._stop.wait(max(PERIOD, (time.perf_counter() - began) / 0.02))
 
     def __enter__(self) -> PeakMemory:
         self._thread.start()

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 # Lines while a run is at work: in a log at regular times, where no terminal shows a bar, and of what has begun.
 
 EVERY = 60.0  # s
-POLL_EVERY = 0.5  # s
-LEAST_LEFT = 2.0  # s
 
 
 class Settable(Protocol):
@@ -58,7 +56,7 @@ class Announced:
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     def _work(self) -> None:
-        while not (self._end or self._event.wait(POLL_EVERY)):
+        while not (self._end or self._event.wait(0.5)):  # s
             pass
         if not self._end:
             self._say(self._line)
@@ -69,7 +67,7 @@ class Announced:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end = True  # it sees that within POLL_EVERY, and nobody waits for it
+        self._end = True  # it sees that within 0.5 s, and nobody waits for it
 
 
 class StatusLines:
@@ -105,7 +103,6 @@ class StatusLines:
 
 # Overall skill of a run at work, from the score rows that lie in its folder, each read once.
 
-ESTIMATE_EVERY = 30.0  # s from one estimate to the next
 FEW_DRAWS = 1000  # of the bootstrap
 
 
@@ -131,7 +128,7 @@ class RunningSkill:
 
     def words(self) -> str:
         """ "overall 0.52 [0.45, 0.59] on 120 clips", at most every half minute anew; "" where there is none yet."""
-        if time.monotonic() - self._counted >= ESTIMATE_EVERY:
+        if time.monotonic() - self._counted >= 30.0:  # s from one estimate to the next
             self._words = self._now()
             self._counted = time.monotonic()
         return self._words
@@ -294,7 +291,7 @@ class Outlook:
         left = None if self._reported else self.seconds_left()
         if left is not None:
             self._reported = True
-            if left > LEAST_LEFT:
+            if left > 2.0:  # s
                 what = " and ".join(["rollouts"] * self.rolls + ["scores"] * self.scores)
                 self.run.say(f"{what.capitalize()}: about {duration(left)} left.")
 

@@ -31,7 +31,6 @@ from physbench.support.errors import PhysbenchError, UsageError
 from physbench.support.processes import WORKER_ENVIRONMENT, P, R, WorkerDiedError, WorkerPool, cores, signals_kept
 from physbench.world.scene import RenderSpec
 
-OBJECT_STORE_BYTES = 512 << 20  # of a cluster on this machine alone: packed clips and rollouts; the rest goes to disk
 ANSWER_SECONDS = 5.0
 ADDRESS_VARIABLE = "RAY_ADDRESS"  # where `ray job submit` names the cluster
 LOCAL = "local"  # Ray's word for a new cluster of this machine alone
@@ -104,7 +103,8 @@ def joined(address: str | None, workers: int | None, debug: bool = False) -> Ite
     ray = import_ray()
     settings: dict[str, Any] = {"address": address}
     if address is None:
-        own = {"num_cpus": workers or cores(), "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+        # bytes of a cluster on this machine alone, for packed clips and rollouts, the rest goes to disk
+        own = {"num_cpus": workers or cores(), "include_dashboard": False, "object_store_memory": 512 << 20}
         settings = {"address": "local", **own}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     with redirect_stdout(sys.stderr):
@@ -228,8 +228,6 @@ def cause_of(ray: Any, error: Exception) -> Exception:
 # leaves into the run folder: as many threads as tasks may be on their way, so that the cluster's queue stays short. A
 # clip is put into the object store once, for all tasks and actors that read it.
 
-TASK_RETRIES = 3  # where a process or a node is lost; what a job raises is not tried again
-QUEUED = 2  # tasks on their way for each core: the one that runs and the next
 POLL_SECONDS = 1.0
 
 
@@ -262,8 +260,9 @@ class RayPool(WorkerPool):
         self.run, self.cluster = run, cluster
         self.setting = own_setting()
         self.noticed = multiprocessing.Event()  # compiling is not noticed from afar
-        self._job = self.ray.remote(num_cpus=1, max_retries=TASK_RETRIES)(run_job)
-        self._threads = ThreadPoolExecutor(QUEUED * run.workers, "ray")
+        # retries where a process or a node is lost: what a job raises is not tried again
+        self._job = self.ray.remote(num_cpus=1, max_retries=3)(run_job)
+        self._threads = ThreadPoolExecutor(2 * run.workers, "ray")  # each core has a task that runs and the next one
         self._lock = threading.Lock()
         self._prepared: dict[Row, Future[Any]] = {}  # clips that are made, or on their way
         self._sent: dict[Row, Any] = {}  # references to clips in the object store

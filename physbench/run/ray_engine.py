@@ -28,8 +28,6 @@ from physbench.run.worker import Setting, prepare
 from physbench.support.errors import ModelError, UsageError
 from physbench.world.scene import PLAIN
 
-ACTOR_RESTARTS = 4  # of each, for a run; what it worked on is then done again
-
 
 @dataclass(frozen=True)
 class RolledBatch:
@@ -120,7 +118,7 @@ class RayEngine(RolloutEngine):
             make = self._ray.remote(
                 num_cpus=0,  # beside the tasks, as the model's process is beside the workers of one machine
                 num_gpus=1 if on_gpu else 0,
-                max_restarts=ACTOR_RESTARTS,
+                max_restarts=4,  # what it worked on is then done again
                 max_task_retries=-1,
                 max_concurrency=MAX_IN_FLIGHT,
             )(RolloutActor)

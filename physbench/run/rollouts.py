@@ -252,13 +252,10 @@ class ShownClips:
 
 JOBS_AHEAD = 4  # jobs that wait for each worker
 BYTES_AHEAD = 16_000_000  # of frames that wait in memory for each worker, or so many jobs
-ENCODER_PRELOAD = ("physbench.rollout.store", "av")
-MOST_ENCODERS = 16
 BATCHES_STORED = 2  # that they are at work on while the model goes on
 LEAST_CORES = 4  # for encoders
 PATIENCE = 10.0  # s that the model waits for workers, each batch
 STALL = 1.0  # s without a score after which it does not: they make clips and references first
-POLL = 0.25  # s
 
 Kept = SharedRollout | Future[None] | None
 
@@ -272,7 +269,7 @@ def encoders(workers: int) -> Generator[WorkerPool | None, None, None]:
     pool = None
     if workers > 1 and cores() >= LEAST_CORES and can_share():
         with suppress(PhysbenchError):  # no room for semaphores
-            pool = WorkerPool(min(MOST_ENCODERS, cores()), ENCODER_PRELOAD)
+            pool = WorkerPool(min(16, cores()), ("physbench.rollout.store", "av"))
     with nullcontext() if pool is None else pool:
         yield pool
 
@@ -371,7 +368,7 @@ class RolloutKeeping:
             if jobs.done("score") > scored:
                 scored, last = jobs.done("score"), now
             left = min(until, last + STALL) - now
-            if left <= 0 or not jobs.wait_for_one(min(left, POLL)):
+            if left <= 0 or not jobs.wait_for_one(min(left, 0.25)):  # s
                 return False
         return True
 

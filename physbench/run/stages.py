@@ -158,7 +158,6 @@ def unread_together(run: Run) -> int:
 
 
 SAME_SOURCE = ("physbench", "code")  # of the versions: what is the same in every stage
-SCORED = ("parts", "pairs", "tracks", "traces", "references", "report")
 
 
 def score_run(
@@ -387,7 +386,7 @@ def _discard_scores(run: Run) -> None:
             f"--fresh: {counted(lost, 'rollout')} of {folder.path} were not kept when it was finished, so that they "
             "cannot be scored again. --keep-rollouts all keeps them."
         )
-    for name in SCORED:
+    for name in ("parts", "pairs", "tracks", "traces", "references", "report"):
         shutil.rmtree(folder.path / name, ignore_errors=True)
     for name in FINISHED_FILES:
         (folder.path / name).unlink(missing_ok=True)

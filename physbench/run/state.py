@@ -41,7 +41,6 @@ OURS = (
     *("manifest.json", "scores.parquet", "result.json", "diagnosis.json", "report"),
     *(*PARTS, "references", "clips", MERGE_DRAFT),  # the draft goes last: it says that the rest is unfinished
 )
-ATTEMPTS = 100  # to make a folder that others may make at the same moment
 
 
 def default_folder(model_name: str, suite: str, resume: bool, parent: Path = Path("runs")) -> Path:
@@ -63,7 +62,7 @@ def claimed_folder(model_name: str, suite: str, parent: Path = Path("runs")) -> 
 
     Returns it and all folders that were made for it, deepest first, for `opened`. Where none can be made, that says so.
     """
-    for _ in range(ATTEMPTS):
+    for _ in range(100):  # others may make the same folder at the same moment
         path = default_folder(model_name, suite, False, parent)
         created = tuple(place for place in (path, *path.parents) if not place.exists())
         try:

@@ -329,7 +329,7 @@ def smear(clip: Clip, frames: NDArray[np.uint8], tracks: Tracks) -> float | None
     """Smear of bodies along their motion: variance along it over the square of the step.
 
     A frame that is the mean of two neighbours with weights w and 1 - w has w (1 - w), at most 1/4; one that is exposed
-    for all of its time 1/12; one without blur 0. None where no ball in full view moves by MIN_SMEARED diameters.
+    for all of its time 1/12; one without blur 0. None where no ball in full view moves by `least_step`.
 
     Args:
         clip: Ground truth.

@@ -30,9 +30,16 @@ from physbench.track.visibility import FULL_VIEW, MAX_AREA_RATIO, MAX_GAP, whole
 # exchanged. Two bodies of one kind that meet, pass or hide each other never have: none is where it cannot have come to.
 
 
-LEAST_LEAP = 0.5  # diameters that a track is away from where its own motion leads
-MOST_MISS = 0.25  # diameters that it is away from where the other body's motion leads
-CLEARER = 0.5  # of its jump; the miss is smaller than that, too
+@dataclass(frozen=True)
+class SwapLimits:
+    """Leaps of tracks that are swaps of identity."""
+
+    least_leap: float = 0.5  # diameters that a track is away from where its own motion leads
+    most_miss: float = 0.25  # diameters that it is away from where the other body's motion leads
+    clearer: float = 0.5  # of its jump; the miss is smaller than that, too
+
+
+SWAP = SwapLimits()
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +58,7 @@ def exchanged(clip: Clip, tracks: Tracks) -> Mask:
     owner = np.tile(np.arange(objects), (frames, 1))
     diameter = np.nan_to_num(clip.diameters()[clip.window(tracks.context)].max(axis=0)) * clip.pixels_per_metre
     known = [np.flatnonzero(np.isfinite(track).all(axis=-1)) for track in tracks.position.swapaxes(0, 1)]
-    jumps = [jump for k in range(objects) for jump in _jumps(tracks, k, known[k], LEAST_LEAP * diameter[k])]
+    jumps = [jump for k in range(objects) for jump in _jumps(tracks, k, known[k], SWAP.least_leap * diameter[k])]
     for group in _together(jumps):
         before = {jump.column: int(owner[jump.before, jump.column]) for jump in group}
         for jump, other in _exchanges(tracks, group, known, diameter):
@@ -144,7 +151,7 @@ def _exchanges(
     own = np.array([jump.off for jump in group])
     size = diameter[[jump.column for jump in group]]
     miss = cost[np.arange(len(group)), chosen]
-    good = (chosen != np.arange(len(group))) & (miss < MOST_MISS * size) & (miss < CLEARER * own)
+    good = (chosen != np.arange(len(group))) & (miss < SWAP.most_miss * size) & (miss < SWAP.clearer * own)
     for i in range(len(group)):
         cycle = [i]
         while chosen[cycle[-1]] != i:
@@ -162,12 +169,22 @@ class ChangeBounds:
 
 
 SIZE = ChangeBounds(0.03, float(np.log(MAX_AREA_RATIO)) / 2)  # of a length, as a logarithm
-SIZE_ERROR_PX = 0.5  # of a diameter, that codecs make for long
+
+
+@dataclass(frozen=True)
+class OwnLook:
+    """An object's own size and hue in the picture's style."""
+
+    time: float = 0.5  # s of what is first seen whole, that tells them
+    latest: float = 1.0  # s by which that begins; of what is first seen later the others tell what the style does
+    median_time: float = 0.3  # s
+    size_error_px: float = 0.5  # of a diameter, that codecs make for long
+
+
+OWN = OwnLook()
+
+
 HUE = ChangeBounds(4.0, HUE_TOLERANCE_DEG)  # degrees
-SDS = 4.0  # of the noise of a median, within which a change is free
-START_TIME = 0.5  # s of what is first seen whole, that tells an object's own size and hue in the picture's style
-LATEST_START = 1.0  # s by which that begins; of what is first seen later the others tell what the style does
-MEDIAN_TIME = 0.3  # s
 
 
 def kept(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation]) -> Array:
@@ -190,29 +207,29 @@ def kept(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuat
         change, noise = _changes(values, tracks.times)
         if bounds is HUE:
             change = change - _shared(change)
-        free = np.maximum(bounds.free, SDS * noise)
+        free = np.maximum(bounds.free, 4.0 * noise)  # sd of the noise of a median, within which a change is free
         if bounds is SIZE:
-            free = np.maximum(free, SIZE_ERROR_PX / np.sqrt(4 / np.pi * np.maximum(np.median(whole, axis=0), 1.0)))
+            free = np.maximum(free, OWN.size_error_px / np.sqrt(4 / np.pi * np.maximum(np.median(whole, axis=0), 1.0)))
         lost = (np.abs(np.nan_to_num(last_known(change))) - free) / np.maximum(bounds.all - free, 1e-9)
         grade *= 1 - np.clip(lost, 0.0, 1.0)
     return grade
 
 
 def _changes(values: Array, times: Array) -> tuple[Array, Array]:
-    """Distances of medians over MEDIAN_TIME of values (T, K) from what lies between 0, as in the context, and what each
-    object begins with; and the sd (K,) of their noise.
+    """Distances of medians over `median_time` of values (T, K) from what lies between 0, as in the context, and what
+    each object begins with; and the sd (K,) of their noise.
 
     NaN where a value is not known. Noise is told by second differences, to which what changes evenly adds nothing.
     """
     from scipy.ndimage import median_filter
 
     rate = 1 / float(times[1] - times[0])
-    frames = 1 + 2 * max(1, round(MEDIAN_TIME * rate / 2))
+    frames = 1 + 2 * max(1, round(OWN.median_time * rate / 2))
     change, noise, own = np.full(values.shape, np.nan), np.zeros(values.shape[1]), np.full(values.shape[1], np.nan)
     known = np.isfinite(values)
     for k, at in enumerate(np.flatnonzero(column) for column in known.T):
-        if len(at) and times[at[0]] <= LATEST_START:
-            own[k] = np.median(values[at[times[at] <= times[at[0]] + START_TIME], k])
+        if len(at) and times[at[0]] <= OWN.latest:
+            own[k] = np.median(values[at[times[at] <= times[at[0]] + OWN.time], k])
     usual = float(np.nanmedian(own)) if np.isfinite(own).any() else 0.0
     for k, at in enumerate(np.flatnonzero(column) for column in known.T):
         if len(at) < frames:

@@ -35,12 +35,19 @@ from physbench.world.scene import Body, Outcome
 # Yes/no questions about how a clip ends, answered by the same code for ground truth and for tracks.
 
 
-END_TIME = 0.3  # s at the end of the frames in which ground truth shows an object; questions are answered in them
-FALLEN = 0.3  # diameters away from where it started
-FALL_TIME = 0.15  # s, or a frame, earlier or later; blocks of a row follow one another so soon
-REST_MOTION = 0.1  # diameters within END_TIME; less is rest
-CARRIED_GAP = 0.1  # diameters; a nearer body below may be a support
-MIN_SEEN = 0.5  # of the frames of END_TIME
+@dataclass(frozen=True)
+class EndLimits:
+    """Objects at the end of the frames in which ground truth shows them."""
+
+    time: float = 0.3  # s of these frames; questions are answered in them
+    fallen: float = 0.3  # diameters away from where it started
+    fall_time: float = 0.15  # s, or a frame, earlier or later; blocks of a row follow one another so soon
+    rest_motion: float = 0.1  # diameters within `time`; less is rest
+    carried_gap: float = 0.1  # diameters; a nearer body below may be a support
+    min_seen: float = 0.5  # of the frames
+
+
+END = EndLimits()
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class _End:
     start: Array  # (2,) m in the plane of motion
     position: Array  # (2,) m
     rests: bool
-    fell: float  # s, when it was first FALLEN away from its start; NaN if never
+    fell: float  # s, when it was first `END.fallen` away from its start; NaN if never
 
 
 def answer_questions(clip: Clip, tracks: Tracks) -> tuple[AnsweredQuestion, ...]:
@@ -103,7 +110,7 @@ def _falls_in_time(
     true, own = (ends[outcome.body or ""] for ends in (truth, given))
     if true is None or own is None:
         return None
-    return bool(abs(own.fell - true.fell) <= max(FALL_TIME, 1 / clip.spec.fps) + 1e-9)
+    return bool(abs(own.fell - true.fell) <= max(END.fall_time, 1 / clip.spec.fps) + 1e-9)
 
 
 def _ends(
@@ -113,13 +120,13 @@ def _ends(
 
     position (T, K, 2) m; known, there, expected (T, K): has a position, is seen, should be visible.
     """
-    frames = max(1, round(END_TIME * clip.spec.fps))
+    frames = max(1, round(END.time * clip.spec.fps))
     ends: dict[str, _End | None] = {}
     for column, body in enumerate(clip.tracked_bodies):
         at = np.flatnonzero(expected[:, column])[-frames:]
         if body.role != "moving" or not len(at):
             continue
-        if np.mean(there[at, column]) < MIN_SEEN or not known[: at[-1] + 1, column].any():
+        if np.mean(there[at, column]) < END.min_seen or not known[: at[-1] + 1, column].any():
             ends[body.name] = None
             continue
         usable = at[known[at, column]]
@@ -129,9 +136,9 @@ def _ends(
         diameter = 2 * apparent_radius(body, clip.scene.camera)
         start = plane_from_world(clip.scene.camera, np.asarray(body.position, dtype=np.float64))
         moved = float(np.linalg.norm(path[-1] - path[0]))
-        rests = len(usable) > 1 and moved < REST_MOTION * diameter
+        rests = len(usable) > 1 and moved < END.rest_motion * diameter
         with np.errstate(invalid="ignore"):
-            away = np.linalg.norm(position[:, column] - start, axis=-1) > FALLEN * diameter
+            away = np.linalg.norm(position[:, column] - start, axis=-1) > END.fallen * diameter
         seen = np.flatnonzero(known[:, column])
         near = np.flatnonzero(~away[seen])
         fallen = seen[near[-1] + 1 if len(near) else 0 :]  # from then on it stays away
@@ -151,7 +158,7 @@ def _answer_of(clip: Clip, outcome: Outcome, ends: dict[str, _End | None]) -> bo
     pull = plane_from_world(clip.scene.camera, np.asarray(clip.scene.gravity, dtype=np.float64))
     down = pull / np.linalg.norm(pull)
     moved = end.position - end.start
-    falls = bool(np.linalg.norm(moved) > FALLEN * end.diameter)
+    falls = bool(np.linalg.norm(moved) > END.fallen * end.diameter)
     if outcome.question in ("falls", "falls when"):
         return falls
     if outcome.question == "falls left":
@@ -178,7 +185,7 @@ def _carried(clip: Clip, end: _End, ends: dict[str, _End | None], down: Array) -
             place = np.array(other.position, dtype=np.float64)
             place[axes] = end.position
             far, below = float(gap(around, place, other, other.position)), True
-        if below and far < CARRIED_GAP * end.diameter:
+        if below and far < END.carried_gap * end.diameter:
             return True
     return False
 

@@ -108,15 +108,11 @@ def write_shipped(path: Path, workers: int = 2) -> None:
     print(f'SHIPPED_SHA256 = "{hashlib.sha256(packed).hexdigest()}"')
 
 
-SPREAD_PERCENTILE = 80.0
-SPREAD_DIGITS = 4  # that are kept
 MIN_NOISE = 1e-3  # m
 TRACKING_NOISE_PX = 0.03  # sd of a free ball's position in clean frames
-FIRST_SPAN = 1.0  # s that are simulated first
 MIN_PREDICTABILITY = 0.3  # s; clips that can be predicted for less are left out of accuracy
 STILL_SPEED = 1e-3  # m/s and rad/s
 KEY_DIGITS = 9  # after the point
-KEPT_IN_MEMORY = 1024  # clips: some kB each
 _DECIMAL = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?|-?\d+e[-+]?\d+")
 CONTACT_CLEARANCE = 0.05  # m; a member that comes nearer to anything is simulated, not moved in closed form
 
@@ -129,7 +125,7 @@ class Predictability:
     spread: Array  #: (F, K) diameters, 80th percentile of the distances to the median; predicted frames to T_p
 
 
-_in_memory = RecentlyUsed[str, Predictability](KEPT_IN_MEMORY)
+_in_memory = RecentlyUsed[str, Predictability](1024)  # clips: some kB each
 
 
 def predictability(clip: Clip, context: int, *, store: bool = True) -> Predictability:
@@ -158,9 +154,10 @@ def predictability(clip: Clip, context: int, *, store: bool = True) -> Predictab
 def compute(clip: Clip, context: int) -> Predictability:
     """Predictability of a clip, as `predictability` returns it, computed."""
     # From an image predictability mostly ends early: the rest of the horizon is simulated only where it does not.
-    first = [early for early in (FIRST_SPAN,) if _is_image(clip, context) and early < clip.scene.horizon]
+    # s that are simulated first
+    first = [early for early in (1.0,) if _is_image(clip, context) and early < clip.scene.horizon]
     for until in (*first, clip.scene.horizon):
-        width = spread(clip, context, until).round(SPREAD_DIGITS)
+        width = spread(clip, context, until).round(4)
         seconds = first_time_beyond(clip, context, width)
         if seconds < until:
             break
@@ -195,7 +192,7 @@ def spread(clip: Clip, context: int, until: float = np.inf) -> Array:
     flat = plane_from_world(clip.scene.camera, paths)
     distance = np.linalg.norm(flat - np.median(flat, axis=0), axis=-1)  # (M, T, K)
     diameters = np.maximum(clip.diameters()[clip.handover + 1 :][: flat.shape[1]], 1e-9)
-    return np.asarray(np.percentile(distance, SPREAD_PERCENTILE, axis=0) / diameters)
+    return np.asarray(np.percentile(distance, 80.0, axis=0) / diameters)
 
 
 def ensemble_positions(clip: Clip, context: int, until: float = np.inf) -> Array:

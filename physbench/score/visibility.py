@@ -275,13 +275,21 @@ def _left_view(times: Array, outside: Mask, there: Mask) -> Mask:
     return left
 
 
-MIN_UNSEEN = 0.8  # share of the hidden frames, or of as many a little earlier or later, without the object
-MAX_GLIMPSE = 0.1  # s; an object that should stay hidden and is seen for longer came out
-APPEARANCE_TIME = 1.5  # s after the return in which size and hue are read: all of it is out by then
-LARGEST_PERCENTILE = 90.0  # of the areas; counts as the largest
-MIN_AREA_RATIO = 0.75  # of the area that should be seen; less, or more than MAX_AREA_RATIO, is another object
-SIZE_SHARE = 0.5  # visible share that an object should have for its size to be read
-ENTRY_TIME = 0.5  # s before an interval that does not end; its object is last seen near its trajectory from then on
+@dataclass(frozen=True)
+class ReturnLimits:
+    """Objects that come back from behind something."""
+
+    min_unseen: float = 0.8  # share of the hidden frames, or of as many a little earlier or later, without the object
+    max_glimpse: float = 0.1  # s; an object that should stay hidden and is seen for longer came out
+    appearance_time: float = 1.5  # s after the return in which size and hue are read: all of it is out by then
+    largest_percentile: float = 90.0  # of the areas; counts as the largest
+    min_area: float = 0.75  # of the area that should be seen; less, or more than MAX_AREA_RATIO, is another object
+    size_share: float = 0.5  # visible share that an object should have for its size to be read
+    # s before an interval that does not end; its object is last seen near its trajectory from then on
+    entry_time: float = 0.5
+
+
+RETURN = ReturnLimits()
 
 
 @dataclass(frozen=True)
@@ -330,7 +338,7 @@ class Return:
     in_time: bool = False  #: within the bounds
     position: float | None = None  #: diameters from its trajectory, where half of it is first seen again
     position_unknown: bool = False  #: its trajectory shows too little of it then for a position
-    size: float | None = None  #: area over that which should be seen, both at their largest within APPEARANCE_TIME
+    size: float | None = None  #: area over that which should be seen, both at their largest within `appearance_time`
     hue: float | None = None  #: degrees off, median of the frames that then show half of it
     came_out: bool = False  #: although it should stay hidden
     went_in: bool = False  #: it should stay hidden, and was last seen entering
@@ -345,7 +353,7 @@ class Return:
         return (
             self.in_time
             and (self.position_unknown if self.position is None else self.position <= self.interval.bounds.position)
-            and (self.size is None or MIN_AREA_RATIO <= self.size <= MAX_AREA_RATIO)
+            and (self.size is None or RETURN.min_area <= self.size <= MAX_AREA_RATIO)
         )
 
 
@@ -477,13 +485,15 @@ def _return(clip: Clip, tracks: Tracks, interval: HiddenInterval, there: Mask) -
     most = interval.bounds.max_delay(_step(tracks.times))
     if interval.returns_at is None:
         came_out, went_in = _comes_out(tracks.times, there, hidden, interval), _goes_in(clip, tracks, interval)
-        return Return(interval, unseen, unseen >= MIN_UNSEEN, came_out=came_out, went_in=went_in)
+        return Return(interval, unseen, unseen >= RETURN.min_unseen, came_out=came_out, went_in=went_in)
     shift = _shift(tracks, there, frames, most)
     reappears = _seen_again(there, interval.first + (shift or 0), interval.last + (shift or 0))
     if reappears is None:
         return Return(interval, unseen, shift is not None)
     delay = float(tracks.times[reappears] - tracks.times[interval.returns_at])
-    soon = np.arange(reappears, len(there))[tracks.times[reappears:] <= tracks.times[reappears] + APPEARANCE_TIME]
+    soon = np.arange(reappears, len(there))[
+        tracks.times[reappears:] <= tracks.times[reappears] + RETURN.appearance_time
+    ]
     size, hue = _appearance(clip, tracks, interval, soon)
     position = _position_error(clip, tracks, interval, soon)
     unknown = _position_unknown(tracks.times, interval, soon)
@@ -500,7 +510,7 @@ def _shift(tracks: Tracks, there: Mask, frames: NDArray[np.intp], most: float) -
     limit = int(most / _step(tracks.times) + 1e-6)
     for shift in sorted(range(-limit, limit + 1), key=abs):
         moved = frames + shift
-        if moved[0] >= tracks.context and moved[-1] < len(there) and np.mean(~there[moved]) >= MIN_UNSEEN:
+        if moved[0] >= tracks.context and moved[-1] < len(there) and np.mean(~there[moved]) >= RETURN.min_unseen:
             return shift
     return None
 
@@ -515,13 +525,13 @@ def _seen_again(there: Mask, first: int, last: int) -> int | None:
 
 
 def _comes_out(times: Array, there: Mask, hidden: Mask, interval: HiddenInterval) -> bool:
-    """True if it is seen for longer than MAX_GLIMPSE after it vanished, or after it should have vanished."""
+    """True if it is seen for longer than `RETURN.max_glimpse` after it vanished, or after it should have vanished."""
     dt, later = _step(times), np.arange(interval.first, len(times))
     gone = later[~there[later] | (times[later] > times[interval.first] + interval.bounds.max_delay(dt))]
     if not len(gone):
         return False
     shown = runs((there & hidden)[gone[0] :])
-    return max((len(run) for run in shown), default=0) * dt > MAX_GLIMPSE
+    return max((len(run) for run in shown), default=0) * dt > RETURN.max_glimpse
 
 
 def _goes_in(clip: Clip, tracks: Tracks, interval: HiddenInterval) -> bool:
@@ -532,7 +542,7 @@ def _goes_in(clip: Clip, tracks: Tracks, interval: HiddenInterval) -> bool:
     times, k = tracks.times, interval.column
     by = times <= times[interval.first] + interval.bounds.max_delay(_step(times))
     known = np.flatnonzero(by & np.isfinite(tracks.position[:, k, 0]))
-    since = int(np.searchsorted(times, times[interval.first] - max(ENTRY_TIME, _step(times)) - 1e-9))
+    since = int(np.searchsorted(times, times[interval.first] - max(RETURN.entry_time, _step(times)) - 1e-9))
     if not len(known):
         return False
     path = interval.trajectory.position[since : interval.last + 1]
@@ -588,6 +598,6 @@ def _appearance(
     k = interval.column
     share = tracks.area[soon, k] / np.maximum(whole_area(clip, tracks.context)[soon, k], 1e-9)
     hue = np.abs(tracks.hue[soon[share >= 0.5], k])
-    most = float(np.percentile(interval.trajectory.share[soon], LARGEST_PERCENTILE))
-    size = float(np.percentile(share, LARGEST_PERCENTILE)) / most if most >= SIZE_SHARE else None
+    most = float(np.percentile(interval.trajectory.share[soon], RETURN.largest_percentile))
+    size = float(np.percentile(share, RETURN.largest_percentile)) / most if most >= RETURN.size_share else None
     return size, float(np.nanmedian(hue)) if np.isfinite(hue).any() else None

@@ -20,14 +20,22 @@ from physbench.support.arrays import Array
 
 GROSS_JUMP = 0.5  # diameters, or share of the larger speed: a larger jump is gross
 MIN_GROSS_VELOCITY = 0.1  # diameters/s; a smaller velocity jump is not gross
-SETTLING_FRAMES = 3  # frames within which both arcs have touched a thing that both touch
-START_FREEDOM = 1 / 3  # share of what a tolerance leaves open that an arc keeps if only its own side was fitted
-AFTER_SPAN = 0.4  # s after the start of the later arc whose points tell where it comes from
-CONTACT_SLACK = 2.0  # tolerances, one point off by which may make a cut worse where the old arc touches something
-PARABOLA_ORDER = 3  # numbers per coordinate of the parabola that stands for unlawful motion
-EQUAL_FIT = 5.0  # sd; cuts are equally good if their sums of squares differ by at most one point so far off
-WEAK_PRIOR = 1e-2  # 1/m2 and the like, which keeps fits to few points finite
-VELOCITY_TIME = 0.3  # s; a tolerance leaves a velocity open by itself over this time
+
+
+@dataclass(frozen=True)
+class CutLimits:
+    """Cuts between two arcs."""
+
+    # tolerances, one point off by which may make a cut worse where the old arc touches something
+    contact_slack: float = 2.0
+    equal_fit: float = 5.0  # sd; cuts are equally good if their sums of squares differ by at most one point so far off
+    # share of what a tolerance leaves open that an arc keeps if only its own side was fitted
+    start_freedom: float = 1 / 3
+    after_span: float = 0.4  # s after the start of the later arc whose points tell where it comes from
+    weak_prior: float = 1e-2  # 1/m2 and the like, which keeps fits to few points finite
+
+
+CUT = CutLimits()
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ def change_point(
 
     The cut is the last one that explains the track about as well as the best one. Where the body was hidden, it is
     therefore the frame that shows it again. Where both sides are one trajectory up to a contact that did not happen,
-    the cut is that contact, although it may be worse than an earlier cut by as much as a point off by CONTACT_SLACK
+    the cut is that contact, although it may be worse than an earlier cut by as much as a point off by `contact_slack`
     tolerances: two pieces explain a slowly wobbling track better than one.
 
     Args:
@@ -93,8 +101,9 @@ def change_point(
     start = old.last if new is None else new.first
     last = min(old.last, start)  # a break lies no later than the first frame that the old arc misses
     cuts = np.arange(max(old.first, min(earliest, last)), last + 1)
-    end = int(np.searchsorted(seen.times, seen.times[start] + AFTER_SPAN + 1e-9))
-    start_sd = tolerance * size * np.array([1.0, 1 / VELOCITY_TIME])  # m and m/s by which a fit may move a start
+    end = int(np.searchsorted(seen.times, seen.times[start] + CUT.after_span + 1e-9))
+    # s; a tolerance leaves a velocity open by itself over this time
+    start_sd = tolerance * size * np.array([1.0, 1 / 0.3])  # m and m/s by which a fit may move a start
     longer = [replace(arc, last=len(seen.times)) if arc is old else arc for arc in arcs if arc is not new]
     old_fit = ArcFit(problem, longer, [next(a for a, arc in enumerate(arcs) if arc is old)], trajectory, end)
     position, velocity, _ = trajectory.at(seen.steps[old.first : end])
@@ -104,7 +113,7 @@ def change_point(
     following = None if new is None else _carried_back(problem, arcs, new, trajectory, int(cuts[0]), end)
     at_once = following is not None and start <= old.last
     if following is not None and at_once:
-        other, other_step = _best_fits(problem, n, following, cuts, START_FREEDOM * start_sd, backward=True)
+        other, other_step = _best_fits(problem, n, following, cuts, CUT.start_freedom * start_sd, backward=True)
     else:
         curved = _parabola(problem, int(cuts[0]), last, end)
         other, other_step = _best_fits(problem, n, curved, cuts, None, backward=True)
@@ -115,7 +124,7 @@ def change_point(
         return ChangePoint(time, False, np.nan, np.nan)
     if not at_once:  # long carried back it is uncertain: the old arc is continued instead
         frame = start
-    until = max(min(frame + SETTLING_FRAMES, end), frame + 1)
+    until = max(min(frame + 3, end), frame + 1)  # frames within which both arcs have touched a thing that both touch
     position, velocity, _ = old_fit.trajectory((old.numbers + step[cut])[None]).at(seen.steps[frame:until])
     if not at_once:
         new_motion = following.states(frame, until, np.zeros(len(new.numbers)))
@@ -145,8 +154,8 @@ def _cut(
     if not len(known):
         return len(cuts) - 1, 0.0
     best = float(total[known].min())
-    slack = EQUAL_FIT**2 * max(best / max(free, 1), 1.0)
-    wide = max((CONTACT_SLACK * tolerance / float(np.median(seen.sd[cuts, body]))) ** 2, slack)
+    slack = CUT.equal_fit**2 * max(best / max(free, 1), 1.0)
+    wide = max((CUT.contact_slack * tolerance / float(np.median(seen.sd[cuts, body]))) ** 2, slack)
     met = np.searchsorted(seen.steps[cuts], [step for step, *pair in trajectory.contacts if body in pair])
     near, met_at = known[total[known] <= best + wide].tolist(), set(met.tolist())
     good = [*known[total[known] <= best + slack].tolist(), *(cut for cut in near if cut in met_at)]
@@ -198,7 +207,7 @@ def _best_fits(
     if backward:
         part = sums[-1] - part
     count = slope.shape[-1]
-    precision = np.full(count, WEAK_PRIOR) if start_sd is None else np.repeat(start_sd**-2, count // 2)
+    precision = np.full(count, CUT.weak_prior) if start_sd is None else np.repeat(start_sd**-2, count // 2)
     normal, right = part[:, :count, :count] + np.diag(precision), part[:, :count, count]
     step = np.asarray(-np.linalg.solve(normal, right[..., None])[..., 0], dtype=np.float64)
     least: Array = np.maximum(part[:, count, count] + (right * step).sum(axis=-1), 0.0)
@@ -260,6 +269,7 @@ def _parabola(problem: Hypothesis, first: int, middle: int, end: int) -> _Linear
     """A parabola to be fitted from frame `first` up to frame `end`. middle: frame of time 0."""
     times = problem.seen.times
     time = (times[first:end] - times[middle])[:, None, None]
-    slope = np.concatenate([time**k * np.eye(2) for k in range(PARABOLA_ORDER)], axis=-1)
+    # numbers per coordinate of the parabola that stands for unlawful motion
+    slope = np.concatenate([time**k * np.eye(2) for k in range(3)], axis=-1)
     nothing = np.zeros((end - first, 2))
     return _LinearTrajectory(first, nothing, nothing, slope, np.zeros_like(slope))

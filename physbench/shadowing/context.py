@@ -87,7 +87,6 @@ BodySignature = tuple[tuple[str, str, str], ...]  # name, role and shape of ever
 MEMBERS = 32
 FIRST_DRAW = 1_000_000  # first seed of the draws that show which velocities an image could have
 SEARCHED_DRAWS = 40 * MEMBERS  # that are searched for those with the same bodies
-PARAMETER_TRIES = 200  # draws of parameters until a task accepts one
 
 
 def body_signature(scene: Scene) -> BodySignature:
@@ -211,7 +210,7 @@ def _possible(row: Row, names: tuple[str, ...]) -> tuple[Scene, ...]:
     accepts = getattr(task, "accepts", lambda params: True)
     scenes = []
     for _ in range(MEMBERS):
-        for _ in range(PARAMETER_TRIES):
+        for _ in range(200):  # draws of parameters until a task accepts one
             params = {**own, **{name: task.parameters[name].draw(rng, row.split) for name in names}}
             if accepts(params):
                 break

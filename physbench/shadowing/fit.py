@@ -24,9 +24,6 @@ from physbench.support.arrays import Array, Mask, Whole
 # How far a lawful motion may be from the track, and where candidates exceed it.
 
 
-MAX_PRESSURE_RATIO = 3.0  # of the limit; larger errors get no more weight
-
-
 class Tolerance:
     """The limits of all points of a track at one tolerance."""
 
@@ -80,12 +77,10 @@ class Tolerance:
         """Factors of weights (F, N) that move a fit towards the smallest largest distance."""
         errors = np.nan_to_num(fit.errors(numbers[None])[0], nan=0.0)
         share = errors / self.limit[fit.frames]
-        return np.asarray(1 + 3 * np.minimum(share, MAX_PRESSURE_RATIO) ** 2)
+        return np.asarray(1 + 3 * np.minimum(share, 3.0) ** 2)  # errors above 3 limits get no more weight
 
 
 # What a track is compared with: arcs, one lawful motion of a body each, and their simulation together.
-
-KEPT_SIMULATIONS = 2  # of whole tracks: before and after a fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +102,8 @@ class Hypothesis:
         self.law, self.seen, self.factor = law, seen, factor
         constants = None if factor is None else np.array([[factor, *[1.0] * (len(law.constants) - 1)]])
         self.simulator = law.simulator(constants)
-        self._simulated: deque[tuple[tuple[tuple[Arc, ...], int], int, Trajectory]] = deque(maxlen=KEPT_SIMULATIONS)
+        # of whole tracks: before and after a fit
+        self._simulated: deque[tuple[tuple[tuple[Arc, ...], int], int, Trajectory]] = deque(maxlen=2)
         self.guesses: dict[tuple[int, int], tuple[Arc, ...]] = {}  # by body and frame, see `initial_guesses`
         self.work = 0  # bodies x candidates x physics steps x cost of the law simulated so far
 
@@ -199,9 +195,6 @@ class Hypothesis:
 
 # First guesses for an arc: states that fit the next few points under the forces that act there.
 
-GUESS_SPANS = (0.1, 0.17, 0.3, 0.4)  # s of track, each of which gives a guess
-GUESS_WINDOW = 2.0  # s after its first frame within which the points of a guess lie
-MAX_SINK = 0.03  # diameters by which a body may lie in a face
 MIN_GUESS_POINTS = 3  # points
 
 
@@ -217,7 +210,8 @@ def initial_guesses(problem: Hypothesis, body: int, frame: int) -> tuple[Arc, ..
 
 def _guesses(problem: Hypothesis, body: int, frame: int) -> list[Arc]:
     seen = problem.seen
-    window_end = int(np.searchsorted(seen.times, seen.times[frame] + GUESS_WINDOW + 1e-9))
+    # s after its first frame within which the points of a guess lie
+    window_end = int(np.searchsorted(seen.times, seen.times[frame] + 2.0 + 1e-9))
     known = frame + np.flatnonzero(seen.known[frame:window_end, body])
     guesses: list[Arc] = []
     # Two places of the context tell a velocity, where ground truth too may show no further one.
@@ -225,7 +219,8 @@ def _guesses(problem: Hypothesis, body: int, frame: int) -> list[Arc]:
         return guesses
     law, around = problem.law, _positions_around(problem, body, frame, seen.position[known[0], body])
     times = seen.moments - seen.moments[frame]
-    sizes = sorted({max(MIN_GUESS_POINTS, int((times[known] <= span + 1e-9).sum())) for span in GUESS_SPANS})
+    # s of track, each of which gives a guess
+    sizes = sorted({max(MIN_GUESS_POINTS, int((times[known] <= span + 1e-9).sum())) for span in (0.1, 0.17, 0.3, 0.4)})
     charts = law.charts(body, seen.position[known[:MIN_GUESS_POINTS], body], float(seen.diameter[body]))
     for size in sizes:
         points = known[:size]
@@ -233,7 +228,7 @@ def _guesses(problem: Hypothesis, body: int, frame: int) -> list[Arc]:
         for chart in charts:
             numbers = law.guess(body, chart, dt, seen.position[points, body], around)
             sunk = law.gaps(body, charts[1:], numbers[:2]) if chart == FREE and len(charts) > 1 else np.zeros(1)
-            if sunk.min() < -MAX_SINK * seen.diameter[body]:
+            if sunk.min() < -0.03 * seen.diameter[body]:  # diameters by which a body may lie in a face
                 continue  # it rests: a fall that fits the points would begin below the face
             guesses.append(Arc(body, frame, len(seen.times), chart, numbers))
     if frame == 0 and seen.first_velocity is not None and np.isfinite(seen.first_velocity[body]).all():
@@ -254,7 +249,6 @@ def _positions_around(problem: Hypothesis, body: int, frame: int, position: Arra
 
 POSITION_STEP, VELOCITY_STEP = 5e-4, 2e-3  # m and m/s, of numerical derivatives
 DAMPINGS = np.array([1e-4, 1e-2, 1.0, 100.0])
-MINIMAX_ROUNDS = 40  # of weights in Lawson's method
 BOUND_MARGIN = 1e-6  # limits; a lower bound counts if it is more than its rounding above
 ABSENT_RESIDUAL = 1e3  # sd, where a candidate is absent
 
@@ -448,7 +442,7 @@ class ArcFit:
         slope, residual = slope / scale, self._residuals(at[None], points, False)[0]
         ridge = 1e-12 * np.eye(len(at))
         share = np.full(len(residual) // 2, 2 / max(len(residual), 1))
-        for _ in range(MINIMAX_ROUNDS):
+        for _ in range(40):  # rounds of weights in Lawson's method
             heavy = slope * np.repeat(share, 2)[:, None]
             step = np.linalg.solve(heavy.T @ slope + ridge, heavy.T @ residual)
             off = np.linalg.norm((residual - slope @ step).reshape(-1, 2), axis=1)

@@ -26,11 +26,7 @@ from physbench.shadowing.search import SegmentSearch
 
 FACTOR_RANGE = (0.5, 2.0)  # of the factor
 FIRST_TRIALS, LATER_TRIALS = 9, 4  # values in the first and in each later round
-SEARCH_ROUNDS = 7  # a factor is found to 0.14 %
-SEARCH_TOLERANCE = 0.03  # diameters
 MIN_GAIN = 0.2  # s by which a first segment must last longer than with the scene's own constants
-EARLY_BREAK = 0.5  # s; a break that comes earlier whatever the value decides nothing
-MAX_STRETCHES = 3  # parts of the track that are tried, each after the break of the one before
 
 Duration = tuple[int, float]  # frames up to the first break, minus the rms distance in diameters
 
@@ -115,19 +111,20 @@ def _search(
     A break that comes early under every value decides nothing. Then the track after that break is tried.
     """
     dt, total = float(seen.times[1] - seen.times[0]), len(seen.times)
-    for _ in range(MAX_STRETCHES):
+    for _ in range(3):  # parts of the track that are tried, each after the break of the one before
         known = {own: duration(own, seen)}
         if known[own][0] >= total or not seen.known.any():
             return own
         first = max(int(np.flatnonzero(seen.known.any(axis=1))[0]), _handover(seen))
         best, width, trials = own, high - low, np.linspace(low, high, FIRST_TRIALS)
-        for round_ in range(SEARCH_ROUNDS):
+        for round_ in range(7):  # a factor is found to 0.14 %
             for trial in trials.tolist():
                 value = trial if grid is None else low + grid * round((trial - low) / grid)
                 if value not in known:
                     known[value] = duration(value, seen)
             best = max(known, key=lambda value: known[value])
-            if known[best][0] < total and (known[best][0] - first) * dt < EARLY_BREAK:
+            # s: a break that comes earlier whatever the value decides nothing
+            if known[best][0] < total and (known[best][0] - first) * dt < 0.5:
                 break
             width *= 2 / (FIRST_TRIALS - 1) if round_ == 0 else 0.5
             trials = np.clip(best + np.linspace(-width / 2, width / 2, LATER_TRIALS + 1), low, high)
@@ -149,7 +146,7 @@ def _from_frame(seen: PlacedBodies, frame: int) -> PlacedBodies:
 
 
 def _duration(problem: Hypothesis, seen: PlacedBodies) -> Duration:
-    segments = SegmentSearch(problem, SEARCH_TOLERANCE, only_first=True).run()
+    segments = SegmentSearch(problem, 0.03, only_first=True).run()  # diameters
     if not segments.arcs:
         return 0, -np.inf
     frames = min((b.frame for b in segments.breaks), default=len(seen.times))

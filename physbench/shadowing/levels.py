@@ -61,8 +61,20 @@ def share_of_level(seen: PlacedBodies, tolerance: float) -> float:
 
 TOLERANCES = (0.03, 0.08, 0.2, 0.5)  # diameters
 EXCUSING = 0.2  # diameters; at a larger tolerance no frame is excused that is due at smaller ones
-REST_SPEED, REST_TIME = 0.1, 0.3  # diameters/s over s: a slower track rests
-REST_SLACK = 1.2  # times that: noise may change the speed of a lawful motion, or of the track, by so much
+
+
+@dataclass(frozen=True)
+class RestLimits:
+    """Tracks that rest."""
+
+    speed: float = 0.1  # diameters/s; a slower track rests
+    time: float = 0.3  # s over which it is slower
+    slack: float = 1.2  # times `speed`: noise may change the speed of a lawful motion, or of the track, by so much
+
+
+REST = RestLimits()
+
+
 HANDOVER_WINDOW = 0.2  # s after the hand-over; a first break there is a discontinuity of the hand-over
 FRAMES_PER_POSITION = 2  # of so many frames in which ground truth shows a body whole, a position is asked in one
 MAX_LOST_TIME = 0.2  # s without a body that should be visible: it is lost
@@ -221,8 +233,8 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> 
     shape = seen.expected_visible.shape
     weight, first, short = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     # A track that trembles about a position rests there, if its lawful motion rests.
-    still = resting(seen, seen.position) | resting(seen, segments.position, REST_SPEED / REST_SLACK)
-    lawfully = resting(seen, segments.position, REST_SLACK * REST_SPEED)
+    still = resting(seen, seen.position) | resting(seen, segments.position, REST.speed / REST.slack)
+    lawfully = resting(seen, segments.position, REST.slack * REST.speed)
     for arc in segments.arcs:
         n, part = arc.body, slice(arc.first, arc.last)
         before = segments.breaks_until(n, arc.first)
@@ -275,7 +287,7 @@ def _may_rest(
     """
     n, begin, end = arc.body, arc.first, arc.last
     speed = np.linalg.norm(segments.velocity[begin:end, n], axis=-1) / seen.diameter[n]
-    moves = (speed > 2 * REST_SPEED) & ~still  # both: a lawful hop below the tolerance is not a motion that was shown
+    moves = (speed > 2 * REST.speed) & ~still  # both: a lawful hop below the tolerance is not a motion that was shown
     may = (np.maximum.accumulate(moves) & lawfully) | (seen.rests & seen.expected_visible)[begin:end, n]
     if unbroken and _rested(seen, n):
         may = may | ~segments.touched[begin:end, n]
@@ -289,14 +301,14 @@ def _rested(seen: PlacedBodies, body: int) -> bool:
         return False
     position = seen.position[shown, body] / seen.diameter[body]
     moved = np.linalg.norm(position - position[0], axis=-1)
-    most = REST_SPEED * (seen.moments[shown] - seen.moments[shown[0]]) + seen.least_limit[shown, body]
+    most = REST.speed * (seen.moments[shown] - seen.moments[shown[0]]) + seen.least_limit[shown, body]
     return bool((moved <= most).all())
 
 
-def resting(seen: PlacedBodies, position: Array, slow: float = REST_SPEED) -> Mask:
-    """Mask (T, N) of positions (T, N, 2) m that move by less than `slow` diameters/s in REST_TIME."""
+def resting(seen: PlacedBodies, position: Array, slow: float = REST.speed) -> Mask:
+    """Mask (T, N) of positions (T, N, 2) m that move by less than `slow` diameters/s in `REST.time`."""
     dt = float(seen.times[1] - seen.times[0])
-    half = max(1, round(REST_TIME / 2 / dt))
+    half = max(1, round(REST.time / 2 / dt))
     at = np.arange(len(seen.times))
     before, later = np.maximum(at - half, 0), np.minimum(at + half, len(at) - 1)
     span = ((later - before) * dt)[:, None]

@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
 
 SHARE_MARGIN = 0.1  # of a disc, by which its visible share may be wrong, since an arc is off by a tolerance
-RINGS = ((0.0, 1), (0.4, 6), (0.7, 10), (0.92, 14))  # radii and numbers of the points that stand for a disc
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +114,8 @@ class SightModel:
 def _points() -> Array:
     """Points (P, 2) spread evenly over a disc of radius 1."""
     rings = []
-    for radius, count in RINGS:
+    # radii and numbers of the points that stand for a disc
+    for radius, count in ((0.0, 1), (0.4, 6), (0.7, 10), (0.92, 14)):
         angle = 2 * np.pi * (np.arange(count) + radius) / count
         rings.append(radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1))
     return np.concatenate(rings)
@@ -185,7 +185,6 @@ def sight_model(
 NaiveExtrapolation = Callable[[Array, Array, float, Array], Array]
 
 CHANGE = 0.1  # s before the hand-over over which a velocity is seen to change
-MIN_TURN = 1e-6  # rad/s; what turns more slowly goes straight on
 
 
 def rest(velocity: Array, before: Array, span: float, times: Array) -> Array:
@@ -215,7 +214,7 @@ def constant_turn(velocity: Array, before: Array, span: float, times: Array) -> 
     """Displacements (T, N, 2) m at constant speed on the circle that the two velocities show; arguments as above."""
     cross = before[:, 0] * velocity[:, 1] - before[:, 1] * velocity[:, 0]
     rate = np.arctan2(cross, np.sum(before * velocity, axis=-1)) / span  # (N,)
-    turns = np.abs(rate) > MIN_TURN
+    turns = np.abs(rate) > 1e-6  # rad/s; what turns more slowly goes straight on
     safe = np.where(turns, rate, 1.0)
     angle = safe * times[:, None]
     along, across = np.sin(angle) / safe, (1 - np.cos(angle)) / safe  # (T, N)
@@ -291,7 +290,7 @@ class PlacedBodies:
     times: Array  # (T,) s
     steps: Array  # (T,) physics steps
     position: Array  # (T, N, 2) m in the plane of motion, NaN where not known well enough
-    sd: Array  # (T, N) diameters, at least MIN_POSITION_SD
+    sd: Array  # (T, N) diameters, at least `POSITION.min_sd`
     diameter: Array  # (N,) m
     expected_visible: Mask  # (T, N) where the body should be visible
     present: Mask  # (T, N) where it is present

@@ -167,8 +167,6 @@ def _is_not_local(name: str, folder: Path) -> bool:
 
 # Ends code of the user's that takes too long, where that can be done: in the main thread of a POSIX system.
 
-REPEATED_EVERY = 1.0  # s
-
 
 class TookTooLong(BaseException):
     """No Exception: a loop of the user's may catch these and go on."""
@@ -189,7 +187,7 @@ def interrupted_after(seconds: float) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, stop)
     # Again and again: what is raised once may be swallowed by a bare except.
-    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds, REPEATED_EVERY)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # s between alarms
     try:
         yield
     finally:

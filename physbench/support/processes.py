@@ -56,7 +56,6 @@ WORKER_ENVIRONMENT = {
 _notice: list[Any] = []  # in a worker: the event of its pool, to be set
 # Characters of the name of a folder in which the fork server's socket, "pymp-12345678/listener-12345678", has a name
 # that systems allow (104 with its end on macOS, 108 on Linux).
-LONGEST_TEMPORARY = 70
 PATIENCE = 1.0  # s that jobs which write files have after Ctrl-C
 # With these a system refuses processes or semaphores altogether: no /dev/shm, no such call, not allowed, too many.
 REFUSALS = (errno.ENOENT, errno.ENOSYS, errno.EPERM, errno.EACCES, errno.EAGAIN)
@@ -253,7 +252,7 @@ def _forget_fork_server() -> None:
 
 def _take_short_temporary_folder() -> None:
     """Let the sockets of multiprocessing lie in /tmp where $TMPDIR is too long for them, as on many clusters."""
-    if len(tempfile.gettempdir()) <= LONGEST_TEMPORARY or not os.access("/tmp", os.W_OK):
+    if len(tempfile.gettempdir()) <= 70 or not os.access("/tmp", os.W_OK):
         return
     before = tempfile.tempdir
     tempfile.tempdir = "/tmp"
@@ -539,7 +538,6 @@ def then_give_back(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) 
 
 
 FAMILY_VARIABLE = "PHYSBENCH_MODEL_FAMILY"
-MOST_ROUNDS = 20  # a process that starts others faster than they are ended is let go
 
 
 def end_family(pid: int, mark: str) -> None:
@@ -550,7 +548,7 @@ def end_family(pid: int, mark: str) -> None:
         mark: The value of FAMILY_VARIABLE in the environment of the process.
     """
     own = os.getpid()
-    for _ in range(MOST_ROUNDS):
+    for _ in range(20):  # a process that starts others faster than they are ended is let go
         members = family(pid, mark) - {own}
         for each in members:
             with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -143,15 +143,12 @@ def _first_line(error: Exception) -> str:
 
 COPIES = "runs"  # the area of the cache
 KNOWN_FILE = "known.json"
-BEGUN_FILE = "begun.json"
-INCOMING = "incoming"
 COPY = "copy"  # holds the folder that bears the name of the run, apart from what is kept beside it
 AT_ONCE = 16  # files that travel at the same time
 MOST_NAME = 400  # characters of a name below the folder
 
 Stat = tuple[int, int]  # bytes, ns
 Known = dict[str, tuple[Stat, str]]  # by name; the version at the URL
-NO_STAT: Stat = (-1, -1)  # of no file
 NOT_KNOWN = (OSError, ValueError, KeyError, TypeError, AttributeError)  # KNOWN_FILE is missing, or something else
 
 
@@ -246,7 +243,7 @@ class RemoteFolder:
             self._replaced = set()
             begun = self._unfinished(content)
             if begun != content or self._is_new(self.manifest.name, stat):
-                self._send_manifest(begun, stat if begun == content else NO_STAT)
+                self._send_manifest(begun, stat if begun == content else (-1, -1))  # no file has it
             for names in _chunks(changed):
                 check()
                 kept = [name for name in names if (self.local / name).is_file()]
@@ -281,7 +278,7 @@ class RemoteFolder:
         document = json.loads(content)
         if "contents" not in document:
             return content
-        path = self.base / BEGUN_FILE
+        path = self.base / "begun.json"
         write_sealed_json(path, {key: value for key, value in document.items() if key != "contents"})
         return path.read_bytes()
 
@@ -324,7 +321,7 @@ class RemoteFolder:
     def _fetch(self, names: list[str], there: Mapping[str, tuple[int, str]], say: Callable[[str], None]) -> None:
         """Bring files into the copy, each whole or not at all."""
         size = sum(there[name][0] for name in names)
-        incoming = self.base / INCOMING
+        incoming = self.base / "incoming"
         shutil.rmtree(incoming, ignore_errors=True)
         incoming.mkdir(parents=True)
         if size > (free := shutil.disk_usage(incoming).free):

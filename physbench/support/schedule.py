@@ -14,7 +14,6 @@ from physbench.support.progress import Progress
 Item = TypeVar("Item")
 R = TypeVar("R")
 
-FEWEST_ITEMS = 3  # short jobs for each worker; for fewer, starting a process costs more than it saves
 AHEAD = 16  # results that wait for the one that is asked for, at most
 
 
@@ -58,7 +57,8 @@ def scheduled(
     Raises:
         WorkerDiedError: On leaving the block, if a worker died. What a job raises is raised in its turn.
     """
-    count = min(worker_count(workers), len(items) // (1 if long else FEWEST_ITEMS))
+    # for fewer short jobs a worker, starting a process costs more than it saves
+    count = min(worker_count(workers), len(items) // (1 if long else 3))
     ahead = max(AHEAD, 2 * count) if ahead is None else ahead
     with ExitStack() as stack:
         pool = None

@@ -192,7 +192,6 @@ def print_skill_and_notice(table: SkillAndNotice, console: Console) -> None:
 NO_AXES = "the suite expectation asks for surprise and has no axes"
 MODEL_FILMS = "films"  # of a part: what the model makes of the films
 UNTRAINED_COPY = "untrained copy"
-MODEL_IN_TRACKS = "in tracks"
 
 
 def write_expectation(
@@ -288,7 +287,7 @@ def _beside(
     else:
         reasons[PHYSICIST_NAME] = NOT_PUBLISHED
     if all(IN_TRACKS in part for part in parts.values()):
-        beside[MODEL_IN_TRACKS] = readings(pairs, parts, IN_TRACKS)
+        beside["in tracks"] = readings(pairs, parts, IN_TRACKS)
     if all(UNTRAINED in part for part in parts.values()):
         beside[UNTRAINED_COPY] = readings(pairs, parts, UNTRAINED)
     else:

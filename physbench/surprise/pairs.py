@@ -132,7 +132,6 @@ CONTROLS: Mapping[str, str] = {
 
 PAIRS_FILE = "pairs.json"
 Published = TypeVar("Published")
-CONTROL_EVENT = 0.0  # s; controls differ from the hand-over on
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ def read_entry(entry: Sequence[object]) -> list[FilmPair]:
 
 def control_pair(row: Row, name: str) -> FilmPair:
     """A clip beside a lawful film of it that is new."""
-    return FilmPair(row, name, 0.0, CONTROL_EVENT, None, POSSIBLE, name)
+    return FilmPair(row, name, 0.0, 0.0, None, POSSIBLE, name)  # controls differ from the hand-over on
 
 
 def find_pairs(limit: int | None = None, kinds: str | None = None) -> tuple[FilmPair, ...]:
@@ -276,11 +275,8 @@ def of_this_suite(versions: Mapping[str, Mapping[str, Published]]) -> Mapping[st
 # `python -m physbench.surprise.pairs` writes the file of this package anew; it takes some minutes.
 
 PAIRS_COMMAND = "python -m physbench.surprise.pairs"
-CLIPS_A_KIND = 12
 CLIPS_A_CONTROL = 24
 FEWEST_SIZES = 4  # that a clip must show of a kind with sizes
-HOPELESS_AFTER = 3  # clips of a task on which a kind finds nothing
-HASH_LENGTH = 16
 TURNS: tuple[tuple[Split, int], ...] = (
     ("test", 0), ("ood", 0), ("test", 1), ("test", 2), ("ood", 1), ("test", 3), ("test", 4), ("test", 5),
 )  # fmt: skip
@@ -301,7 +297,7 @@ def measured(row: Row, kind: ImpossibleKind, size: float) -> FilmPair:
     first = min(world.events, key=lambda event: event.time)
     seen = _last_seen(world, first.body, first.hidden_since)
     event = float(np.floor(first.time * PHYSICS_HZ + 1e-6) / PHYSICS_HZ)
-    digest = state_hash(states)[:HASH_LENGTH]
+    digest = state_hash(states)[:16]
     return FilmPair(row, kind.name, size, round(event, 6), seen, "truth", f"{kind.name}:{size:g}", digest)
 
 
@@ -328,7 +324,8 @@ def chosen(kind: ImpossibleKind, tasks: tuple[str, ...]) -> Iterator[list[FilmPa
     start = sum(map(ord, kind.name)) % len(tasks)  # so that not all kinds take the clips of the same tasks
     for split, seed in TURNS:
         for task in (*tasks[start:], *tasks[:start]):
-            if kept == CLIPS_A_KIND or refused[task] >= HOPELESS_AFTER:
+            # clips of a task on which a kind finds nothing
+            if kept == 12 or refused[task] >= 3:  # clips of a task on which a kind finds nothing
                 continue
             pairs = []
             for size in reversed(kind.sizes):  # where the largest does not apply, none need be tried

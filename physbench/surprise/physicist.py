@@ -47,7 +47,6 @@ PHYSICIST_NAME = "physicist"
 PHYSICIST_FILE = "physicist.json"
 PHYSICIST_COMMAND = "python -m physbench.surprise.physicist --publish --size SIDE --fps RATE"
 NOT_PUBLISHED = "not published"
-STRENGTH_DIGITS = 4  # of a strength
 
 Strengths = Mapping[str, float | None]  # diameters, by name of the film; None where nothing of it is shadowed
 
@@ -124,7 +123,7 @@ def write_strengths(
     stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"versions": {}}
     classes = stored["versions"].setdefault(str(SUITE_VERSION), {})
     rounded = {
-        row: {name: None if value is None else round(value, STRENGTH_DIGITS) for name, value in films.items()}
+        row: {name: None if value is None else round(value, 4) for name, value in films.items()}
         for row, films in sorted(strengths.items())
     }
     classes[picture_class(spec)] = {"made": dict(provenance), "films": rounded}

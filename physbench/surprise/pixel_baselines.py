@@ -27,7 +27,6 @@ from physbench.world.drawing import apparent_radius
 # any film.
 
 
-LEAST_BODY_SHARE = 0.1  # of the area of a body; what shows less of it is not seen
 MOST_PLACE_ERROR = 1.0  # diameters; so much for a body that is further off, or seen in one of two frames alone
 
 
@@ -42,7 +41,8 @@ def place_error(clip: Clip, predicted: Image, true: Image) -> float:
     scale = pixels_per_metre(clip.scene.camera, clip.spec)
     diameters = np.array([2 * apparent_radius(body, clip.scene.camera) * scale for body in bodies])
     colours = colours_of(tuple(body.hue for body in bodies if body.hue is not None), torch.device("cpu"))
-    places = coloured_places(np.concatenate([predicted, true]), colours, LEAST_BODY_SHARE * np.pi / 4 * diameters**2)
+    # what shows less than a tenth of a body's area is not seen
+    places = coloured_places(np.concatenate([predicted, true]), colours, 0.1 * np.pi / 4 * diameters**2)
     ours, theirs = places[: len(predicted)], places[len(predicted) :]
     far = np.linalg.norm(ours - theirs, axis=-1) / diameters
     seen = np.isfinite(ours[..., 0]).astype(int) + np.isfinite(theirs[..., 0])
@@ -71,8 +71,6 @@ def coloured_places(frames: Image, colours: Colours, least: Array) -> Array:
 PixelSurprise = Callable[[Image, WindowGrid, int], float]  # film (T, H, W, 3), windows, number of one -> its surprise
 
 SPRITE_FRAMES = 8  # from which the objects of `constant-velocity` and their speeds are taken
-FLOW_RADIUS = 5  # px
-FLOW_WARPS = 4  # iterations on each level of the pyramid
 
 
 def frozen_frame(frames: Image, grid: WindowGrid, number: int) -> float:
@@ -97,7 +95,10 @@ def optical_flow(frames: Image, grid: WindowGrid, number: int) -> float:
     last = frames[start].astype(np.float32) / WHITE_LEVEL
     before = frames[start - 1].astype(np.float32) / WHITE_LEVEL
     backwards = optical_flow_ilk(  # type: ignore[no-untyped-call]
-        last.mean(-1), before.mean(-1), radius=FLOW_RADIUS, num_warp=FLOW_WARPS
+        last.mean(-1),
+        before.mean(-1),
+        radius=5,  # px
+        num_warp=4,  # iterations on each level of the pyramid
     )
     flow = np.asarray(backwards)  # (2, H, W) px, backwards
     places = np.stack(np.meshgrid(*map(np.arange, last.shape[:2]), indexing="ij"))

@@ -51,7 +51,6 @@ NOTICED_LEVEL = 0.75  # of the choices are right at the threshold
 CHANCE = 0.5
 LAPSES = np.array([0.0, 0.02, 0.05])
 STEEPNESS = np.geomspace(0.7, 8.0, 6)
-THRESHOLDS = 96  # on the grid
 BEYOND = 4.0  # times beyond the smallest and the largest amount that thresholds are looked for
 THRESHOLD_RESAMPLES = 200
 
@@ -69,7 +68,7 @@ class CurveGrid:
 def curve_grid(amounts: tuple[float, ...]) -> CurveGrid:
     """The curves for violations of these amounts, all above 0."""
     a = np.array(amounts)
-    thresholds = np.geomspace(a.min() / BEYOND, a.max() * BEYOND, THRESHOLDS)
+    thresholds = np.geomspace(a.min() / BEYOND, a.max() * BEYOND, 96)
     return CurveGrid(
         thresholds, weibull(a, thresholds[:, None, None, None], STEEPNESS[:, None, None], LAPSES[:, None]), a
     )

@@ -57,7 +57,6 @@ if TYPE_CHECKING:
 
 # Pairs of films that the page plays: what the model noticed, what it missed, and its false alarms.
 
-SHOWN_EACH = 2  # hits, misses and false alarms
 NOTICED_PAIR, MISSED_PAIR, FALSE_ALARM = "noticed", "missed", "false alarm"
 
 
@@ -98,7 +97,7 @@ def chosen_pairs(readings: Sequence[PairReading], alarm_level: float | None) -> 
         first: dict[str, int] = {}
         for k in order:
             first.setdefault(readings[k].pair.kind, k)
-        return list(first.values())[:SHOWN_EACH]
+        return list(first.values())[:2]  # hits, misses and false alarms
 
     pairs = [k for k in good if not readings[k].pair.control]
     hits = sorted((k for k in pairs if readings[k].right == 1), key=lambda k: -apart[k])
@@ -185,7 +184,6 @@ def kinds_figure(document: ResultDocument) -> Figure:
 
 # What a run on the suite `expectation` says: sentences, and the table on a terminal.
 
-NOTICED = 0.75  # of the pairs of a kind without sizes
 MOST_KINDS_NAMED = 3  # kinds in a sentence
 
 
@@ -198,7 +196,7 @@ def noticed(kind: ExpectationKindResult) -> bool:
     """True if a model notices a kind: it has a threshold, or, without sizes, tells three of four pairs apart."""
     if kind.threshold is not None:
         return kind.threshold.size is not None
-    return decided(kind) and kind.accuracy is not None and kind.accuracy >= NOTICED
+    return decided(kind) and kind.accuracy is not None and kind.accuracy >= 0.75  # of the pairs of a kind without sizes
 
 
 def expectation_sentences(result: ExpectationResult) -> list[str]:
@@ -343,8 +341,6 @@ def interval_text(kind: ExpectationKindResult) -> str:
 
 # The report of a run on the suite `expectation`: thresholds with their units, curves, and surprise over time.
 
-GREY_BASELINES = ("frozen frame", "frozen state")  # drawn in grey, the other baselines in another colour
-
 
 def write_expectation_page(
     folder: RunFolder,
@@ -485,7 +481,7 @@ def curve_chart(name: str, kind: ExpectationKindResult) -> str:
     for level in (0.5, 0.75):
         panel.line(amounts[[0, -1]] * 10.0 ** np.array([-apart, apart]), [level, level], LINE, 0.8)
     for baseline in kind.sizes[0].baselines:
-        colour = FREEZE if baseline in GREY_BASELINES else CONSTANT_VELOCITY
+        colour = FREEZE if baseline in ("frozen frame", "frozen state") else CONSTANT_VELOCITY
         panel.line(amounts, _known(size.baselines.get(baseline) for size in kind.sizes), colour, 0.8)
     accuracies = _known(size.accuracy for size in kind.sizes)
     panel.line(amounts, _known(size.curve for size in kind.sizes), MODEL, 1.8)

@@ -131,7 +131,6 @@ def _try_films(run: ExpectationRun, engine: RolloutEngine, row: Row) -> Tried:
     )
 
 
-AHEAD_OF_MODEL = 2  # clips whose films are made before the model asks for them, beside one for each worker
 UNTRAINED = "untrained"  # of a part: what the untrained copy makes of the films
 IN_TRACKS = "tracks"  # of a part: what the model makes of them in tracks
 Say = Callable[[str], None]
@@ -432,7 +431,8 @@ def _films(
 ) -> AbstractContextManager[Iterator[ClipFilms]]:
     """The films of clips in order, made by the workers while the model is at the ones before."""
     jobs = [(row, run.sources(row)) for row in rows]
-    make, ahead = partial(_films_of, observer_of(card)), run.workers + AHEAD_OF_MODEL
+    # 2 clips' films are made before the model asks for them, beside one for each worker
+    make, ahead = partial(_films_of, observer_of(card)), run.workers + 2
     return scheduled(
         make, jobs, workers=run.workers, preload=FILM_PRELOAD, label=label, long=True, beside=True, ahead=ahead
     )

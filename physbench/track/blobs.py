@@ -21,14 +21,19 @@ from physbench.track.colour import UNKNOWN_HUE, Colours, labels
 #
 # All sums are of whole numbers, so that no order of summation, batch or thread count changes a result.
 
-COARSE_SIDE = 64  # px that the shorter side is pooled to
-WORK_SIDE = 256  # px; frames of 512 and more are tracked at about this size
-NOISE_GATE = 12.0  # levels of chroma noise; above, a frame is filtered first
-CAST_LIMIT = (100, 50)  # whole numbers a, b; a stronger cast is left in
-CAST_WINDOW = (32, 18)  # around the median: what counts as background
-SAMPLE_STRIDE = 17  # odd, as the next, so that samples fall on pixels of every parity
-CAST_STRIDE = 5
-SAMPLES = 300  # pixels of a frame, about
+
+@dataclass(frozen=True)
+class CastSample:
+    """Sample of a frame's pixels that tells its colour cast."""
+
+    limit: tuple[int, int] = (100, 50)  # whole numbers a, b; a stronger cast is left in
+    window: tuple[int, int] = (32, 18)  # around the median: what counts as background
+    stride: int = 5
+    sample_stride: int = 17  # odd, as `stride`, so that samples fall on pixels of every parity
+    samples: int = 300  # pixels of a frame, about
+
+
+CAST = CastSample()
 
 
 def pooling(height: int, width: int, side: int) -> int:
@@ -38,7 +43,7 @@ def pooling(height: int, width: int, side: int) -> int:
 
 def coarse_factor(frames: Tensor) -> int:
     """By what factor frames (N, H, W, 3) become small maps."""
-    return pooling(frames.shape[1], frames.shape[2], COARSE_SIDE)
+    return pooling(frames.shape[1], frames.shape[2], 64)  # px of the shorter side of small maps
 
 
 def pool(frames: Tensor, factor: int) -> Tensor:
@@ -70,7 +75,7 @@ def pool(frames: Tensor, factor: int) -> Tensor:
 def shrink(frames: Tensor) -> tuple[Tensor, int]:
     """Frames at the size that tracking works at, u8, and the factor by which they were pooled."""
     height, width = frames.shape[1:3]
-    factor = min(height, width) // WORK_SIDE
+    factor = min(height, width) // 256  # px; frames of 512 and more are tracked at about this size
     if factor <= 1:
         return frames, 1
     total = pool(frames, factor).to(torch.int32)
@@ -112,7 +117,7 @@ def coarse(frames: Tensor, colours: Colours) -> Coarse:
     map_a, map_b = _opponent_maps(pooled)
     cast = _cast(map_a, map_b, factor)
     noise, grey = _noise(frames, cast)
-    noisy = noise > NOISE_GATE
+    noisy = noise > 12.0  # levels of chroma noise; above, a frame is filtered first
     filtered = bool(noisy.any())
     if filtered:
         index = noisy.nonzero()[:, 0]
@@ -138,17 +143,17 @@ def _opponent_maps(pooled: Tensor) -> tuple[Tensor, Tensor]:
 def _cast(map_a: Tensor, map_b: Tensor, factor: int) -> Tensor:
     """Mean a and b (N, 2) of the pixels near the median colour, rounded: objects cover less than half of a frame."""
     area = factor * factor
-    flat_a = map_a.flatten(1)[:, ::CAST_STRIDE].to(torch.float32)
-    flat_b = map_b.flatten(1)[:, ::CAST_STRIDE].to(torch.float32)
-    middle_a = flat_a[:, ::CAST_STRIDE].median(dim=1, keepdim=True).values
-    middle_b = flat_b[:, ::CAST_STRIDE].median(dim=1, keepdim=True).values
-    near = (flat_a - middle_a).abs_().lt_(CAST_WINDOW[0] * area)
-    near *= (flat_b - middle_b).abs_().lt_(CAST_WINDOW[1] * area)
+    flat_a = map_a.flatten(1)[:, :: CAST.stride].to(torch.float32)
+    flat_b = map_b.flatten(1)[:, :: CAST.stride].to(torch.float32)
+    middle_a = flat_a[:, :: CAST.stride].median(dim=1, keepdim=True).values
+    middle_b = flat_b[:, :: CAST.stride].median(dim=1, keepdim=True).values
+    near = (flat_a - middle_a).abs_().lt_(CAST.window[0] * area)
+    near *= (flat_b - middle_b).abs_().lt_(CAST.window[1] * area)
     count = near.sum(1).clamp(min=1).to(torch.float64) * area
     cast_a = (flat_a * near).sum(1, dtype=torch.float64) / count
     cast_b = (flat_b * near).sum(1, dtype=torch.float64) / count
     cast = torch.stack(
-        [cast_a.clamp(-CAST_LIMIT[0], CAST_LIMIT[0]), cast_b.clamp(-CAST_LIMIT[1], CAST_LIMIT[1])], dim=1
+        [cast_a.clamp(-CAST.limit[0], CAST.limit[0]), cast_b.clamp(-CAST.limit[1], CAST.limit[1])], dim=1
     )
     return cast.round().to(torch.int16)
 
@@ -156,19 +161,27 @@ def _cast(map_a: Tensor, map_b: Tensor, factor: int) -> Tensor:
 def _noise(frames: Tensor, cast: Tensor) -> tuple[Tensor, Tensor]:
     """Levels of chroma noise per axis (N,) and green (N,) u8, medians of sampled pixels, which objects hardly move."""
     pixels = frames.flatten(1, 2)
-    sample = pixels[:, :: max(SAMPLE_STRIDE, pixels.shape[1] // SAMPLES // 2 * 2 + 1)]
+    sample = pixels[:, :: max(CAST.sample_stride, pixels.shape[1] // CAST.samples // 2 * 2 + 1)]
     red, green, blue = sample.to(torch.float32).unbind(-1)
     a, b = 2 * red - green - blue - cast[:, :1], green - blue - cast[:, 1:]
     square = a * a * 0.25 + b * b * 0.75
     return (square.median(dim=1).values / 1.386).sqrt(), green.median(dim=1).values.to(torch.uint8)
 
 
-MIN_BLOB_AREA = 3.0  # pixels of the label map; fewer are noise
-DUPLICATE_SHARE = 0.3  # of an object's area; a further blob of its hue is a duplicate from here on
-HALLUCINATION_SHARE = 0.3  # of the smallest object's area
-MIN_DURATION = 0.2  # s; an unknown or missing blob that lasts less is a flicker: 3 frames at 15 frames/s
-COMPETITOR_SHARE = 0.05  # of an object's area; smaller blobs beside it are noise
-SAME_REACH = 1.4  # radii: two parts of a ball behind a post lie nearer than this, two balls do not
+@dataclass(frozen=True)
+class BlobLimits:
+    """Blobs that count."""
+
+    min_area: float = 3.0  # pixels of the label map; fewer are noise
+    duplicate: float = 0.3  # of an object's area; a further blob of its hue is a duplicate from here on
+    hallucination: float = 0.3  # of the smallest object's area
+    competitor: float = 0.05  # of an object's area; smaller blobs beside it are noise
+    same_reach: float = 1.4  # radii: two parts of a ball behind a post lie nearer than this, two balls do not
+    min_duration: float = 0.2  # s; an unknown or missing blob that lasts less is a flicker: 3 frames at 15 frames/s
+
+
+BLOB = BlobLimits()
+
 
 OBJECT_OF = np.array([UNKNOWN_HUE if bits >= UNKNOWN_HUE else int(bits).bit_length() for bits in range(256)])
 
@@ -225,8 +238,8 @@ def components(labels: NDArray[np.uint8], factor: int) -> Components:
 
 
 def lasting_frames(fps: float) -> int:
-    """Frames in a row that make up MIN_DURATION, at least two."""
-    return max(2, math.ceil(MIN_DURATION * fps - 1e-6))
+    """Frames in a row that make up `BLOB.min_duration`, at least two."""
+    return max(2, math.ceil(BLOB.min_duration * fps - 1e-6))
 
 
 def choose(
@@ -245,10 +258,10 @@ def choose(
     count = _hallucinations(regions, frames, spurious, lasting_frames(fps))
     choice = Choice(area, centre, competitor, duplicates, count, spurious)
     for k in range(objects):
-        mine = np.flatnonzero((regions.label == k + 1) & (regions.area >= MIN_BLOB_AREA * factor**2))
+        mine = np.flatnonzero((regions.label == k + 1) & (regions.area >= BLOB.min_area * factor**2))
         if len(mine):
             in_order = mine[np.argsort(regions.frame[mine], kind="stable")]
-            _follow(regions, in_order, full_area[k], SAME_REACH * outline_radius[k], k, choice)
+            _follow(regions, in_order, full_area[k], BLOB.same_reach * outline_radius[k], k, choice)
     return choice
 
 
@@ -269,16 +282,16 @@ def _follow(regions: Components, mine: Whole, full: float, reach: float, k: int,
         main = int(sizes.argmax())
         before = np.flatnonzero(area[:t])
         if len(before):
-            large = np.flatnonzero(sizes >= min(DUPLICATE_SHARE * full, 0.5 * sizes[main]))
+            large = np.flatnonzero(sizes >= min(BLOB.duplicate * full, 0.5 * sizes[main]))
             main = int(large[np.linalg.norm(places[large] - centre[before[-1]], axis=-1).argmin()])
         away = np.linalg.norm(places - places[main], axis=-1)
         parts = away <= reach
         area[t] = sizes[parts].sum()
         centre[t] = (places[parts] * sizes[parts, None]).sum(0) / area[t]
-        twins = ~parts & (sizes >= DUPLICATE_SHARE * full)
+        twins = ~parts & (sizes >= BLOB.duplicate * full)
         choice.known[here[parts | twins]] = True
         choice.duplicates[t, k] = min(255, int(twins.sum()))
-        competitors = np.flatnonzero(~parts & (sizes >= COMPETITOR_SHARE * full))
+        competitors = np.flatnonzero(~parts & (sizes >= BLOB.competitor * full))
         if len(competitors):
             choice.competitor[t, k] = places[competitors[away[competitors].argmin()]]
 
@@ -287,7 +300,7 @@ def _spurious(regions: Components, full_area: Array) -> NDArray[np.bool_]:
     """Components (M,) of unknown hue that are large enough to count."""
     if not len(full_area):
         return np.zeros(len(regions.label), dtype=bool)
-    return np.asarray((regions.label == UNKNOWN_HUE) & (regions.area >= HALLUCINATION_SHARE * full_area.min()))
+    return np.asarray((regions.label == UNKNOWN_HUE) & (regions.area >= BLOB.hallucination * full_area.min()))
 
 
 def _hallucinations(regions: Components, frames: int, spurious: NDArray[np.bool_], least: int) -> NDArray[np.uint8]:

@@ -20,19 +20,15 @@ from physbench.world.camera import LARGEST, BallSight
 from physbench.world.camera_path import MovingSight
 
 FIRST_ITERATIONS, ITERATIONS = 2, 3  # before and after it is known how blurred a ball is
-MORE_ITERATIONS = 4  # for those whose edge is wider than MOST_WIDTH, which begin far from it, and those that still move
 STILL = 0.05  # px; the last step of a centre that stands still
 PIXEL_VARIANCE = 1 / 12  # px^2 of a square pixel
 EDGE_VARIANCE = 1 / 7  # of the edge's kernel (1 - u^2)^2, in squared half widths
 LEAST_WIDTH, MOST_WIDTH = 0.77, 8.0  # px; half width of the edge: blur of 0 and of 3 px
-WIDE_SHARE = 0.65  # of the radius that the half width may be, if that is more: large pictures are blurred by more px
 HIDDEN_REACH = 1  # px around other hues and screens that are mixed and left out
 FIT_REACH = 3.5  # px beyond the radius that are fitted
-DARKEST = -0.15  # of an object's chroma; the rim that sharpening leaves is deeper than noise
 BLURRED, BLURRED_REACH = 0.8, 3  # px; from this blur on, more is left out
 MEAN_HEIGHT = 2 / 3  # of a half ball over its disc, in radii
 FROM_CAMERA = (0.0, 0.0, DIFFUSE_SHARE)
-LIGHT_ROUNDS = 12  # of a fit that finds the light, too
 MOST_LIGHT = 1.0  # of each of its numbers
 
 # Columns of `fit`.
@@ -122,7 +118,8 @@ def _prepare(job: DiscFitJob, offsets: Tensor) -> _Pixels:
     own = patches.region | (patches.core ^ 1)  # chroma far from the object belongs to another one
     valid = mixed.bitwise_xor_(1).bitwise_and_(own)
     scale = (1 / (STEPS_PER_LEVEL * job.reference)).to(torch.float32)
-    value = (patches.along * scale[:, None, None]).clamp_(min=DARKEST)
+    # the rim that sharpening leaves is deeper than noise
+    value = (patches.along * scale[:, None, None]).clamp_(min=-0.15)
     start = _start(value, valid & patches.region, patches.stats[:, 1:3] - patches.origin, job.radius)
 
     bits = valid | more.bitwise_xor_(1).bitwise_and_(own).bitwise_left_shift_(1) | (patches.core << 2)
@@ -207,7 +204,7 @@ def find_light(job: DiscFitJob) -> Tensor:
     state = torch.cat([pixels.start, 2.0 * ones, ones], dim=1)
     light = torch.tensor(FROM_CAMERA, dtype=torch.float64, device=state.device).repeat(len(state), 1)
     limit = torch.cat([0.1 * job.radius * ones, 0.1 * job.radius * ones, ones, *4 * [0.3 * ones]], dim=1)
-    for _ in range(LIGHT_ROUNDS):
+    for _ in range(12):  # iterations of a fit that finds the light, too
         pixels = replace(pixels, light=light.to(torch.float32))
         rows, rest = _derivatives(pixels, valid, value, state)
         _, cover, _, _, distance, dx, dy = _model(pixels, state)
@@ -232,7 +229,8 @@ def _solve(pixels: _Pixels) -> Tensor:
     limit = torch.cat([0.3 * radius, 0.3 * radius, 2.0 * ones, 0.5 * ones], dim=1)
     far = radius + FIT_REACH
     least = torch.cat([pixels.start - far, LEAST_WIDTH * ones, 0.2 * ones], dim=1)
-    most = torch.cat([pixels.start + far, (WIDE_SHARE * radius).clamp(min=MOST_WIDTH), 3.0 * ones], dim=1)
+    # Half of the edge's width may be 0.65 of the radius, if that is more: large pictures are blurred by more px.
+    most = torch.cat([pixels.start + far, (0.65 * radius).clamp(min=MOST_WIDTH), 3.0 * ones], dim=1)
     step = torch.zeros_like(state)
     valid = pixels.mask(1)
     value = pixels.value * valid
@@ -247,7 +245,7 @@ def _solve(pixels: _Pixels) -> Tensor:
     more = torch.nonzero((state[:, 2] > MOST_WIDTH) | (_moved(step) >= STILL))[:, 0]
     if len(more):
         parts = pixels.part(more), valid[more], value[more]
-        for _ in range(MORE_ITERATIONS):
+        for _ in range(4):  # more iterations
             normal, gradient, _ = _normal_equations(*parts, state[more])
             step[more] = torch.linalg.solve(normal, gradient).clamp(-limit[more], limit[more])
             state[more] = (state[more] + step[more]).clamp(least[more], most[more])

@@ -3,7 +3,7 @@
 Ground truth shows, at each place of the small maps, which greys scenery has there. A frame may draw each of these greys
 in its own way: the median over the places of one grey is what the frame makes of it. What is still different, away from
 the blobs of the bodies, is a candidate. It is an intruder if it is as large as a third of the smallest body, stands out
-from the frame's own noise, and is followed for MIN_DURATION. All of it runs on the host.
+from the frame's own noise, and is followed for 0.2 s. All of it runs on the host.
 """
 
 from __future__ import annotations

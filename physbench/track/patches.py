@@ -143,7 +143,6 @@ def shape_change(
     return change
 
 
-BLUR_REACH = 3  # px around the core that belong to the object: its blurred edge
 HALF_SIDE = (1.1, 3.7)  # of a patch: times the radius, plus px
 # A pixel without hue and darker than this share of the background is a screen (.6 of it; the floor .9).
 SCREEN_BRIGHTNESS = (SCREEN_GREY / BACKGROUND_GREY + FLOOR_GREY / BACKGROUND_GREY) / 2
@@ -158,7 +157,6 @@ COVER_STEPS = 1024  # steps of a pixel's coverage, so that sums are exact
 STEPS_PER_LEVEL = 16  # steps per level of chroma: masses are whole numbers, their sums exact
 BATCH_PIXELS = 200_000  # of patches that are measured together on a CPU: near its cache, and few calls
 
-NO_COMPETITOR = 1e6  # px; distance of a competitor that does not exist
 
 # Columns of `Patches.stats`.
 STATS = (
@@ -287,7 +285,7 @@ def measure(
                 torch.from_numpy(middle[where]).to(device),
                 None
                 if away is None
-                else torch.from_numpy(np.nan_to_num(away, nan=NO_COMPETITOR)).to(device, torch.float32),
+                else torch.from_numpy(np.nan_to_num(away, nan=1e6)).to(device, torch.float32),  # px: there is none
                 k,
                 radius,
                 shape,
@@ -329,7 +327,7 @@ def _measure(
         dark.bitwise_and_(floor.logical_not_())
     dark.bitwise_or_(windows(video.screens[None], tall, wide, nought, top, left))
     screen = dark.bitwise_and_(grey)
-    reach = dilate(core, BLUR_REACH)
+    reach = dilate(core, 3)  # px around the core that belong to the object: its blurred edge
 
     neighbour = _neighbour(label, other, k, video.colours.count)
     weight = video.colours.duals[k, neighbour] * STEPS_PER_LEVEL  # (M, 2)

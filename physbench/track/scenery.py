@@ -31,16 +31,29 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-LIGHT_TIME = 0.2  # s by which the light may go out, or on, earlier or later than it should
-FLICKER_TIME = 0.3  # s; what is so for less than half of it is a flicker
-COVER_REACH = 2.0  # px around a body that are not read
-SHADED_EDGES = 1.0  # radii of a body beyond its own that are not read where it casts a shadow
-PIECE_STEP = 0.2  # of its step that a single piece must show; less than a whole side, as noise of one does not average
-STYLE_STEP = (0.4, 1.8)  # by which a picture may weaken or strengthen all edges: brightness, contrast
-EDGE_COLOUR = (30.0, 0.5)  # levels, and share of its step, between the colours of a grey body's edge that has a hue
-EDGE_ERROR = 5.0  # px x levels: over an edge's contrast, by how much a codec may move it
-SIZE_CHANGE = 0.15  # of the width between two sides, by which a body grows or shrinks that is not the same any more
-FACING = -0.95  # cosine between the normals of two sides that face away from each other
+@dataclass(frozen=True)
+class SceneryLimits:
+    """Fixed bodies and edges that have changed."""
+
+    # of its step that a single piece must show; less than a whole side, as noise of one does not average
+    piece_step: float = 0.2
+    # by which a picture may weaken or strengthen all edges: brightness, contrast
+    style_step: tuple[float, float] = (0.4, 1.8)
+    # levels, and share of its step, between the colours of a grey body's edge that has a hue
+    colour: tuple[float, float] = (30.0, 0.5)
+    error: float = 5.0  # px x levels: over an edge's contrast, by how much a codec may move it
+    # of the width between two sides, by which a body grows or shrinks that is not the same any more
+    size_change: float = 0.15
+    facing: float = -0.95  # cosine between the normals of two sides that face away from each other
+    cover_reach: float = 2.0  # px around a body that are not read
+    shaded: float = 1.0  # radii of a body beyond its own that are not read where it casts a shadow
+    flicker_time: float = 0.3  # s; what is so for less than half of it is a flicker
+    light_time: float = 0.2  # s by which the light may go out, or on, earlier or later than it should
+
+
+EDGE = SceneryLimits()
+
+
 STAR_ERROR, STAR_SDS = 0.15, 2.0  # px, and sds of its position, by which a star may be off and shows no shift
 
 
@@ -100,7 +113,7 @@ def _read(
 ) -> SceneryTracks:
     """Fixed bodies in frames (N, H, W, 3) whose camera is known; hidden (N, P)."""
     off, lost = _bodies(
-        edges, moved, hidden, _style(frames, edges, seen.chroma), 1 + 2 * round(FLICKER_TIME / 2 * clip.spec.fps)
+        edges, moved, hidden, _style(frames, edges, seen.chroma), 1 + 2 * round(EDGE.flicker_time / 2 * clip.spec.fps)
     )
     return SceneryTracks(edges.bodies, moved.camera(edges), moved.sd * edges.factor, off * edges.factor, lost)
 
@@ -145,8 +158,8 @@ def _hidden(clip: Clip, edges: FixedEdges, centre: Array) -> Mask:
     """
     factor = edges.factor
     hidden = np.zeros((len(centre), len(edges.start)), dtype=bool)
-    half = edges.length / 2 + COVER_REACH + edges.half
-    wide = 1.0 if clip.spec.look == PLAIN else 1.0 + SHADED_EDGES
+    half = edges.length / 2 + EDGE.cover_reach + edges.half
+    wide = 1.0 if clip.spec.look == PLAIN else 1.0 + EDGE.shaded
     for k, body in enumerate(clip.tracked_bodies):
         if body.role == "fixed":
             continue
@@ -156,7 +169,7 @@ def _hidden(clip: Clip, edges: FixedEdges, centre: Array) -> Mask:
         # Along the piece by its half length, across it by what is read there.
         across = np.abs((away * edges.normal).sum(-1))
         along = np.abs(away[..., 0] * edges.normal[:, 1] - away[..., 1] * edges.normal[:, 0])
-        reach = wide * radius * most_scale(clip.scene.camera, clip.spec) / factor + COVER_REACH
+        reach = wide * radius * most_scale(clip.scene.camera, clip.spec) / factor + EDGE.cover_reach
         gap = np.hypot(np.maximum(across - edges.half, 0), np.maximum(along - edges.length / 2, 0))
         with np.errstate(invalid="ignore"):
             hidden |= gap < reach
@@ -170,7 +183,7 @@ def _hidden(clip: Clip, edges: FixedEdges, centre: Array) -> Mask:
             within = (x > box[:, :1] - half) & (x < box[:, 2:3] + half)
             within &= (y > box[:, 1:2] - half) & (y < box[:, 3:] + half) & there[:, None]
             if is_darkness(body):  # it has its times
-                soon = 1 + 2 * round(LIGHT_TIME * clip.spec.fps)
+                soon = 1 + 2 * round(EDGE.light_time * clip.spec.fps)
                 hidden |= maximum_filter1d(within, soon, axis=0)[1:]
             else:  # no law says when it moves on: where it stays, or follows late, it hides what it hid before
                 hidden |= np.logical_or.accumulate(within)[1:]
@@ -208,7 +221,7 @@ def _style(frames: Tensor, edges: FixedEdges, chroma: Array) -> Array:
         least = change.argmin(axis=1)
         at = np.arange(len(frames))
         colours = np.where(np.isfinite(change[at, least]), chroma[at, least], 1.0)
-    return np.clip(np.stack([np.ones(len(frames)), bright, colours]), *STYLE_STEP)
+    return np.clip(np.stack([np.ones(len(frames)), bright, colours]), *EDGE.style_step)
 
 
 def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Array, frames: int) -> tuple[Array, Mask]:
@@ -225,7 +238,7 @@ def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Array, 
         body = int(edges.body[mine][0])
         weight = np.where(known[:, mine], 1 / edges.noise[mine] ** 2, 0.0)
         contrast = float(edges.contrast[mine].mean())
-        slack, most_colour = EDGE_ERROR / contrast, max(EDGE_COLOUR[0], EDGE_COLOUR[1] * contrast)
+        slack, most_colour = EDGE.error / contrast, max(EDGE.colour[0], EDGE.colour[1] * contrast)
         means: list[Array] = []
         for part in (seen.step, np.where(moved.known[:, None], seen.shift, np.nan), seen.colour):
             total = np.where(np.isfinite(part[:, mine]), weight, 0.0).sum(axis=1)
@@ -244,13 +257,13 @@ def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Array, 
     for body in range(bodies):
         lost[:, body] |= gone[:, edges.body == body].any(axis=1)
     for one, other, body, span in _opposite(edges):
-        lost[:, body] |= np.abs(outwards[:, one] + outwards[:, other]) > SIZE_CHANGE * span
+        lost[:, body] |= np.abs(outwards[:, one] + outwards[:, other]) > EDGE.size_change * span
     return off, lost
 
 
 def _gone(step: Array, style: Array, frames: int) -> Mask:
     """Pieces (N, P) that are not there: all of an outline must be, not most of it."""
-    gone, least = np.zeros(step.shape, dtype=bool), PIECE_STEP * style.min(axis=0)[:, None]
+    gone, least = np.zeros(step.shape, dtype=bool), EDGE.piece_step * style.min(axis=0)[:, None]
     with np.errstate(invalid="ignore"):
         some = np.flatnonzero((step < least).sum(axis=0) > frames // 2)
         gone[:, some] = _lasting(step[:, some], frames) < least
@@ -277,7 +290,7 @@ def _opposite(edges: FixedEdges) -> Iterator[tuple[int, int, int, float]]:
     sides = [np.flatnonzero(edges.side == side) for side in range(edges.sides)]
     for one, other in combinations([side for side, mine in enumerate(sides) if len(mine)], 2):
         i, j = sides[one][0], sides[other][0]
-        if edges.body[i] == edges.body[j] and edges.normal[i] @ edges.normal[j] < FACING:
+        if edges.body[i] == edges.body[j] and edges.normal[i] @ edges.normal[j] < EDGE.facing:
             yield one, other, int(edges.body[i]), float(abs((edges.middle[i] - edges.middle[j]) @ edges.normal[i]))
 
 

@@ -98,7 +98,6 @@ FIT = FitLimits()
 
 
 TOGETHER = 1.5  # times the effect of white noise
-LEAST_TOUCH = 3  # px; fewer are noise
 
 
 @dataclass(frozen=True)
@@ -231,7 +230,7 @@ class BlobMeasurements:
 
 def touched(stats: Array) -> Mask:
     """Frames (N,) in which another hue, a screen or the image border is within reach of the blob (stats (N, S))."""
-    beside: Mask = (stats[:, TOUCH] >= LEAST_TOUCH) | (stats[:, BORDER] > 0)
+    beside: Mask = (stats[:, TOUCH] >= 3) | (stats[:, BORDER] > 0)  # px; fewer are noise
     return beside
 
 

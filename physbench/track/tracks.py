@@ -82,7 +82,6 @@ def load_tracks(path: Path) -> Tracks:
 # Tracks of predicted states: exact places, without a camera, a renderer or a tracker.
 
 
-MOST_OUT_OF_PLANE = 0.1  # diameters from the plane of motion; beyond it a body has no place there
 FARTHEST = 100.0  # m from the middle of the window; a body beyond it is gone
 
 
@@ -100,7 +99,8 @@ def state_tracks(clip: Clip, context: int, states: Array) -> Tracks:
     world[context : context + len(states)] = states[: len(plane), :, :3]
     diameter = np.maximum(clip.diameters()[window], 1e-9)
     with np.errstate(invalid="ignore"):
-        out = np.abs(world[context:, :, depth] - plane) > MOST_OUT_OF_PLANE * diameter[context:]
+        # diameters from the plane of motion; beyond it a body has no place there
+        out = np.abs(world[context:, :, depth] - plane) > 0.1 * diameter[context:]
         there = np.abs(world - np.asarray(clip.scene.camera.center)).max(axis=-1) <= FARTHEST  # False where NaN
     world[context:, :, depth] = plane  # seen from straight ahead: depth moves nothing in the picture
     position = px_from_world(clip.scene.camera, clip.spec, world)

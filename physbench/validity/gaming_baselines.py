@@ -37,9 +37,7 @@ from physbench.world.styles.catalogue import draw_still
 
 Extrapolation = Callable[[Clip, Array, Array], Array]
 
-ROLL = 0.15  # m/s
 EXIT = 12.0  # m/s: out of view within 0.3 s
-CREEP = 0.02  # m/s
 TO_BORDER = 1.0  # s
 LIMP = 1 / 3  # s
 STEPS = 400  # in which a fall is looked for
@@ -91,7 +89,7 @@ def _heading(clip: Clip, start: Array) -> tuple[list[int], int, Array]:
 
 def roll(clip: Clip, start: Array, times: Array) -> Array:
     """Everything lies on what is below it and moves on slowly, in the direction in which it moved."""
-    return _slide(clip, rest(clip, start, times), start, ROLL, times)
+    return _slide(clip, rest(clip, start, times), start, 0.15, times)  # m/s
 
 
 def leave(clip: Clip, start: Array, times: Array) -> Array:
@@ -110,7 +108,7 @@ def leave(clip: Clip, start: Array, times: Array) -> Array:
 
 def creep(clip: Clip, start: Array, times: Array) -> Array:
     """Everything moves on so slowly that it can pass for at rest."""
-    return _slide(clip, stay(clip, start, times), start, CREEP, times)
+    return _slide(clip, stay(clip, start, times), start, 0.02, times)  # m/s
 
 
 def straight(clip: Clip, start: Array, times: Array) -> Array:
@@ -215,9 +213,7 @@ Picture = Callable[[Clip, Image, int, Array], Image]
 
 STRAIGHT = 0.3  # s of constant velocity at the start of those that begin with it
 TRUE_LEAD = 1.0  # s of ground truth
-SHIVER = 0.02  # m, sd
 PAN = 0.03  # of the picture's width a second
-PALE = 0.5  # of its colour that is left
 
 
 @dataclass(frozen=True)
@@ -364,7 +360,7 @@ def pale(clip: Clip, context: int) -> Image:
     """Everything goes straight on and is half as colourful as it should be."""
     frames = _moved(straight, clip, context).astype(np.float64)
     grey = frames.mean(axis=-1, keepdims=True)
-    return np.asarray(np.rint(grey + (frames - grey) * PALE), dtype=np.uint8)
+    return np.asarray(np.rint(grey + (frames - grey) * 0.5), dtype=np.uint8)  # of its colour that is left
 
 
 def shiver(clip: Clip, context: int) -> Image:
@@ -372,7 +368,7 @@ def shiver(clip: Clip, context: int) -> Image:
     states = stay(clip, clip.states[clip.handover], ahead(clip))
     random = np.random.default_rng(clip.row.seed)
     for axis in PLANE_AXES[clip.scene.camera.view]:
-        states[:, moving_bodies(clip), axis] += random.normal(0, SHIVER, (len(states), len(moving_bodies(clip))))
+        states[:, moving_bodies(clip), axis] += random.normal(0, 0.02, (len(states), len(moving_bodies(clip))))  # m, sd
     return _drawn(clip, states)
 
 

@@ -33,9 +33,6 @@ DRAWS = 60  # that are looked at for one with the same bodies
 IN_VIEW = 6  # of those that are simulated for one in which nothing leaves the view that truly stays
 SAME = 1e-6  # m/s
 CLEARANCE = 0.05  # m that stay free between bodies on orbits
-TOUCHING = 0.02  # of a body's own size: it lies on what is nearer
-SLIPPING = 0.05  # of its speed: more, and it does not roll
-STEEPEST = 0.5  # cosine of the angle between a support's normal and the vertical
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,11 +178,13 @@ def _support(scene: Scene, states: Array, index: int) -> Array | None:
     for i, other in enumerate(scene.bodies):
         if i == index or not other.collides or other.role == "moving":
             continue
-        if float(gap(body, position, other, states[i, :3])) > TOUCHING * body.size[0]:
+        # it lies on what is nearer than 0.02 of its own size
+        if float(gap(body, position, other, states[i, :3])) > 0.02 * body.size[0]:
             continue
         slope = gap(body, position + step, other, states[i, :3]) - gap(body, position - step, other, states[i, :3])
         length = float(np.linalg.norm(slope))
-        if length and float(slope @ up) / length > STEEPEST:
+        # cosine of the angle between a support's normal and the vertical
+        if length and float(slope @ up) / length > 0.5:
             return np.asarray(slope / length)
     return None
 
@@ -209,7 +208,8 @@ def _rolls(scene: Scene, states: Array, index: int, up: Array) -> bool:
     slip = state[7:10] - np.cross(state[10:], body.size[0] * up)
     speed = float(np.linalg.norm(state[7:10]))
     rough = any(other.friction * body.friction > 0 for other in scene.bodies if other.role != "moving")
-    return rough and (bool(np.any(state[10:])) or float(np.linalg.norm(slip)) <= SLIPPING * speed + SAME)
+    # of its speed: more, and it does not roll
+    return rough and (bool(np.any(state[10:])) or float(np.linalg.norm(slip)) <= 0.05 * speed + SAME)
 
 
 def frames_of(clip: Clip, states: Array, scene: Scene | None = None) -> Image:

@@ -117,7 +117,6 @@ def read_parts(folder: Path, row: Row) -> dict[str, MeasuredPart]:
 
 FIRST_SEED = 5000  # apart from those of suites and of `tasks check`
 CAP = 4  # times as many clips are tried as are asked for
-HOPELESS = 8  # clips, on all of which a source has nothing to do: so it has on others
 
 
 Known = dict[tuple[str, int], dict[str, SourceOutcome]]  # (task, number of the clip) -> source -> outcome
@@ -159,7 +158,8 @@ class Settings:
         tried, shown = len(outcomes), outcomes.count("shown")
         if tried < self.clips:
             return self.clips - tried
-        if shown == 0 and "unseen" not in outcomes and tried >= max(self.clips, HOPELESS):
+        # a source that has nothing to do on so many clips has none on others
+        if shown == 0 and "unseen" not in outcomes and tried >= max(self.clips, 8):
             return 0
         return max(min(self.clips - shown, CAP * self.clips - tried), 0)
 

@@ -319,7 +319,6 @@ Fixed = Mapping[str, Mapping[str, Kind]]
 SKILL = "skill/"  # before the name of an axis, or "overall": a row of the skill that a source has there
 OVERALL = "overall"
 PORTFOLIO, STRAIGHT = "cheat-portfolio", "cheat-straight"
-SOURCE_RESAMPLES = 2000
 SKILL_COLUMNS = ("source", "kind", "clip", "task", "split", "seed", "axis", "quality", "outcome")
 
 
@@ -411,7 +410,7 @@ def _skill(qualities: Qualities, every: Mapping[str, tuple[Kind, ...]]) -> dict[
     counts, sources, axes = qualities.counts(), len(qualities.sources), len(qualities.axes)
     which = {task: every[task] for task in qualities.tasks}
     flat = {key: block.reshape(sources * axes, -1) for key, block in qualities.values.items()}
-    resampled = resample(flat, resamples=SOURCE_RESAMPLES, bounded=range(axes))
+    resampled = resample(flat, resamples=2000, bounded=range(axes))
     drawn = {key: values.reshape(-1, sources, axes) for key, values in resampled.means.items()}
     point = skills(task_means(qualities.means(), counts), which, 0, slice(1, 3))
     draws = skills(task_means(drawn, counts), which, 0, slice(1, 3))

@@ -25,7 +25,6 @@ from physbench.world.scene import PHYSICS_STEP, CentralGravity, ForceField, Rod,
 # length to rounding, and its period to (w h)^2 / 24, 3e-7 at w = 3 rad/s, without drift of its energy.
 
 SWEEPS = 8  # of Newton's method; three are enough for a double pendulum
-EXACT = 1e-13  # m2, of the squares of distances
 
 
 def rod_accelerations(
@@ -74,7 +73,7 @@ def _together(ahead: Array, effect: Array, length2: Array) -> Array:
     for _ in range(SWEEPS):
         span = ahead + (effect * pull[..., None, :, None]).sum(axis=-2)
         wrong = (span**2).sum(axis=-1) - length2
-        if np.abs(wrong).max() < EXACT:
+        if np.abs(wrong).max() < 1e-13:  # m2, of the squares of distances
             break
         slope = 2 * (span[..., :, None, :] * effect).sum(axis=-1)
         try:
@@ -108,9 +107,6 @@ def _inverse_masses(scene: Scene, time: float) -> tuple[float, ...]:
         1 / body.mass if body.role == "moving" and (body.release is None or body.release <= time + 1e-9) else 0.0
         for body in scene.bodies
     )
-
-
-TOUCH_DISTANCE = 0.01  # m; bodies nearer than this may touch
 
 
 def flies(scene: Scene, start: float) -> bool:
@@ -188,7 +184,8 @@ def fly(scene: Scene, states: Array, steps: NDArray[np.int64], start: float) -> 
             if pairs:
                 positions[:, moving] = position
                 for i, j in pairs:
-                    near |= gap(scene.bodies[i], positions[:, i], scene.bodies[j], positions[:, j]) < TOUCH_DISTANCE
+                    # m: bodies nearer than this may touch
+                    near |= gap(scene.bodies[i], positions[:, i], scene.bodies[j], positions[:, j]) < 0.01
         done = step
         result[:, t, moving, :3], result[:, t, moving, 7:10] = position, velocity
         result[:, t, :, 3:7] = _turned(states[..., 3:7], states[..., 10:], step * PHYSICS_STEP)

@@ -30,11 +30,9 @@ if TYPE_CHECKING:
 
     from physbench.support.arrays import Array
 
-HOLDER_GREY = 0.38
 HOLDER_GAP = 0.06  # m from the surface of a held ball to the middle of the block after it
 SCREEN_HALF_DEPTH = 0.05  # m
 UPRIGHT: Quaternion = (0.0, 0.0, 0.0, 1.0)
-DARKNESS = (6.0, 0.05, 4.0)  # m, half extents of what hides everything: pictures of 2 : 1 show less
 DARKNESS_Y, ASIDE = -1.5, 100.0  # m, where it is, before all else, and how far from there while the light is on
 
 
@@ -186,7 +184,7 @@ def holder(
     release: float,
     orientation: Quaternion = UPRIGHT,
     *,
-    grey: float = HOLDER_GREY,
+    grey: float = 0.38,
 ) -> Body:
     """A grey box that carries or backs a held body, touches nothing, and vanishes at the release (s)."""
     return Body(name, "box", half_extents, "kinematic", position, orientation, grey=grey, collides=False, until=release)
@@ -252,7 +250,8 @@ def darkness(camera: Camera, off: float, on: float, horizon: float) -> Body:
         horizon,
     )
     path = tuple(map(Waypoint, moments, (away, away, over, over, away, away)))
-    return Body("darkness", "box", DARKNESS, "kinematic", away, grey=0.0, collides=False, path=path)
+    # m, half extents: pictures of 2 : 1 show less
+    return Body("darkness", "box", (6.0, 0.05, 4.0), "kinematic", away, grey=0.0, collides=False, path=path)
 
 
 def is_darkness(body: Body) -> bool:

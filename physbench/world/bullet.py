@@ -71,9 +71,6 @@ def bullet() -> Any:
     return pybullet
 
 
-KEPT_CLIENTS = 4  # empty ones of a process
-
-
 class Client:
     """A DIRECT physics client, as a context manager.
 
@@ -103,7 +100,7 @@ class Client:
         """Empty it for the next one, or disconnect; a second call does nothing."""
         if self.id < 0:
             return
-        if len(self._emptied) < KEPT_CLIENTS:
+        if len(self._emptied) < 4:  # empty ones of a process
             self.api.resetSimulation(physicsClientId=self.id)
             self._emptied.append(self.id)
         else:
@@ -141,7 +138,6 @@ def collision_shape(client: Client, body: Body) -> int:
 ACTION_HZ = 20
 SEPARATION = 1e-3  # m; bodies closer than this after a touch are still in the same contact
 SPACING = 100.0  # m between copies that share a client
-RAILS = 1e9  # kg m2, of a body that is not to turn
 
 
 def initial_states(scene: Scene) -> Array:
@@ -358,7 +354,8 @@ class World:
             moments = (axial / 2 + across,) * 2 + (axial,)
             api.changeDynamics(number, -1, localInertiaDiagonal=moments, physicsClientId=client)
         if not body.turns:
-            api.changeDynamics(number, -1, localInertiaDiagonal=(RAILS,) * 3, physicsClientId=client)
+            # kg m2: it is not to turn
+            api.changeDynamics(number, -1, localInertiaDiagonal=(1e9,) * 3, physicsClientId=client)
         if not body.collides:
             api.setCollisionFilterGroupMask(number, -1, 0, 0, physicsClientId=client)
         if moves:
@@ -564,7 +561,6 @@ def free_axis(scene: Scene) -> int | None:
 
 
 SETTLED_TIME = 0.5  # s at rest, after which an ensemble is not stepped any more
-SETTLED_SPEED = 5e-3  # m/s and rad/s; slower is rest
 
 
 @dataclass(frozen=True, eq=False)
@@ -620,13 +616,12 @@ def _ensemble(scene: Scene, start: float, states: Array, times: Sequence[float] 
                 continue
             world.advance(float(time))
             result.append(world.states())
-            rests = bool((np.abs(result[-1][:, moving, 7:]) < SETTLED_SPEED).all())
+            rests = bool((np.abs(result[-1][:, moving, 7:]) < 5e-3).all())  # m/s and rad/s; slower is rest
             since = (time if since is None else since) if rests else None
         return np.stack(result, axis=1)
 
 
 BATCH = 10  # copies in a client; more cost as much each, and round otherwise the further out they stand
-KEPT_WORLDS = 8  # clients of a process that wait for other states of the same scene
 _kept: OrderedDict[tuple[int, int, bool, tuple[bool, ...]], World] = OrderedDict()
 
 
@@ -668,7 +663,7 @@ def simulate_batch(
             raise
         if world.whole and key not in _kept:
             _kept[key] = world
-            if len(_kept) > KEPT_WORLDS:
+            if len(_kept) > 8:  # clients of a process that wait for other states of the same scene
                 _kept.popitem(last=False)[1].close()
         else:
             world.close()

@@ -27,7 +27,6 @@ SWAY = (
     CameraMove("tilt", math.radians(1.2), period=2.7),
     CameraMove("roll", math.radians(1.0), period=3.3),
 )
-SWAY_MARGIN = 1.2  # times the width of a picture at rest
 CIRCLES = 10.0  # m; nearer cameras see a ball as an ellipse, and tilted ones, whose depth changes along the picture
 LARGEST = 1.75  # times its radius in the middle that a body reaches in a near picture of 16 to 9; 1.45 in a square one
 
@@ -91,7 +90,8 @@ def pixels_per_metre(camera: Camera, spec: RenderSpec) -> float:
 
 def picture_width(camera: Camera) -> float:
     """Metres across the line of sight at the target that the shorter side of the image shows."""
-    width = camera.width * (SWAY_MARGIN if camera.path else 1.0)
+    # times the width of a picture at rest, for a camera that moves
+    width = camera.width * (1.2 if camera.path else 1.0)
     if not camera.tilt:
         return width
     return width * camera.distance / (camera.distance - camera.width / 2 * abs(math.sin(camera.tilt)))

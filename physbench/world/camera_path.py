@@ -31,7 +31,6 @@ from physbench.world.camera import (
 from physbench.world.scene import Camera, CameraMove, RenderSpec
 
 SHAKE = ((1.3, 0.0), (2.1, 1.0), (3.7, 2.5))  # Hz and rad, of sines of one size that add up to a shake
-SHAKE_PHASE = 1.7  # rad, of that in tilt
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +47,7 @@ def pose_at(camera: Camera, time: float) -> CameraPose:
     for move in camera.path:
         if move.kind == "shake":
             size["pan"] += _shake(move, time, 0.0)
-            size["tilt"] += _shake(move, time, SHAKE_PHASE)
+            size["tilt"] += _shake(move, time, 1.7)  # 1.7 rad after pan
         else:
             size[move.kind] += _value(move, time)
     target = np.asarray(camera.center, dtype=np.float64)

@@ -134,7 +134,6 @@ SLAB_BEGINS = 1.1  # times the near plane, where the floor of a tilted front vie
 SLAB_DEPTH = 4.0  # m behind the plane of motion, where it ends: its edge is seen
 PLATE_HALF_DEPTH = 0.010  # m, half the depth of what is drawn of a fixed body in the plane of motion
 FLAT_HALF_DEPTH = 0.012  # m, of a flat one
-SEEN_FROM_END = 0.999  # cosine between the axis of a hollow cylinder and the normal of the plane of motion
 ENDLESS = 400.0  # m, half the extent of a plane as it is drawn
 
 
@@ -198,8 +197,6 @@ def _scaled(mesh: Mesh, factors: tuple[float, ...]) -> Mesh:
 
 
 # Where bodies appear in the picture and how large, by geometry alone.
-
-PADDING = 2.0  # px around a box in which a body is surely drawn
 
 
 def shown(body: Body, time: float) -> bool:
@@ -309,7 +306,7 @@ def _hole(body: Body, along: Array) -> Array:
 
     along: (...) cosine between its axis and the normal of the plane of motion.
     """
-    return np.where(np.abs(along) > SEEN_FROM_END, body.bore**2, 0.0)
+    return np.where(np.abs(along) > 0.999, body.bore**2, 0.0)  # its axis is the normal of the plane of motion
 
 
 def _in_plane(points: Array, camera: Camera) -> Array:
@@ -333,7 +330,8 @@ def boxes(scene: Scene, index: int, states: Array, spec: RenderSpec) -> NDArray[
     center = px_from_world(camera, spec, states[:, :3])
     # Seen obliquely a ball is stretched along the ray from the middle of the image by the cosine of the angle.
     oblique = np.linalg.norm(center - size / 2, axis=1) / pixels_per_metre(camera, spec) / camera.distance
-    radius = reach * camera.distance / nearest * np.hypot(1.0, oblique) * pixels_per_metre(camera, spec) + PADDING
+    # px around a box in which a body is surely drawn
+    radius = reach * camera.distance / nearest * np.hypot(1.0, oblique) * pixels_per_metre(camera, spec) + 2.0
     low = np.floor(center - radius[:, None]).clip(0, size)
     high = np.ceil(center + radius[:, None]).clip(0, size)
     result = np.concatenate([low, high], axis=1).astype(np.int64)
@@ -430,7 +428,6 @@ def copies_needed(pictures: list[list[RenderItem]]) -> list[dict[int, int]]:
 SUPERSAMPLING = 2
 AMBIENT, DIFFUSE = 0.75, 0.20
 FAR_PLANE = 40.0  # m from the camera
-NOWHERE = (0.0, 0.0, -1e4)  # m; where a copy waits that is not shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -548,8 +545,9 @@ class TinyRenderer:
 
     def hide(self, index: int, copy: int) -> None:
         """Put a copy of a body out of sight."""
+        # m: a copy that is not shown waits there
         self._client.api.resetBasePositionAndOrientation(
-            self.numbers[index][copy], NOWHERE, (0, 0, 0, 1), physicsClientId=self._client.id
+            self.numbers[index][copy], (0.0, 0.0, -1e4), (0, 0, 0, 1), physicsClientId=self._client.id
         )
 
     def picture(self) -> Layer:

@@ -4,12 +4,13 @@ A rod is one box. A spring is a zigzag of rigid pieces, flatter the longer it is
 just behind the middles of the bodies, so that a ball hides what is within its outline. They are in no state of a clip
 and nobody tracks them.
 
-A thruster is a bar that sticks out of its body on the side away from which it pushes, THRUST_SCALE long for each N; in
+A thruster is a bar that sticks out of its body on the side away from which it pushes, 0.015 m long for each N; in
 the body while it is off.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -19,14 +20,23 @@ from physbench.support.errors import UsageError
 from physbench.world.camera import PLANE_AXES, depth_axis, looking
 from physbench.world.scene import Body, Camera, Rod, Scene, Spring
 
-LINK_GREY = 0.28
-LINK_HALF_WIDTH = 0.025  # m
-LINK_HALF_DEPTH = 0.004  # m
-LINK_BEHIND = 0.006  # m from the middles of the bodies to that of a link: its front is behind their outlines
-SPRING_PIECES = 12
-THRUST_SCALE, THRUST_HALF_WIDTH = 0.015, 0.07  # m for a N, m
-MOST_STRETCHED = 4.0  # times its length at rest, at which a zigzag is straight; beyond that it has gaps
-SHORTEST_SPRING = 0.5  # m, for which a zigzag is made where the length at rest is less
+
+@dataclass(frozen=True)
+class LinkLook:
+    """Links, springs and thrusters as they are drawn."""
+
+    grey: float = 0.28
+    half_width: float = 0.025  # m
+    half_depth: float = 0.004  # m
+    behind: float = 0.006  # m from the middles of the bodies to that of a link: its front is behind their outlines
+    spring_pieces: int = 12
+    most_stretched: float = 4.0  # times its length at rest, at which a zigzag is straight; beyond that it has gaps
+    shortest_spring: float = 0.5  # m, for which a zigzag is made where the length at rest is less
+    thrust_scale: float = 0.015  # m for a N
+    thrust_half_width: float = 0.07  # m
+
+
+LINK = LinkLook()
 
 
 def with_links(scene: Scene, states: Array, times: Array) -> tuple[Scene, Array]:
@@ -36,7 +46,7 @@ def with_links(scene: Scene, states: Array, times: Array) -> tuple[Scene, Array]
         ends = [scene.index(name) for name in link.sources]
         if not all(scene.bodies[end].drawn for end in ends):
             continue
-        places = states[:, ends, :3] + LINK_BEHIND * looking(scene.camera)  # (T, 2, 3)
+        places = states[:, ends, :3] + LINK.behind * looking(scene.camera)  # (T, 2, 3)
         pieces = [(link.length, places)] if isinstance(link, Rod) else _zigzag(places, link, scene.camera)
         untils = [time for end in ends if (time := scene.bodies[end].until) is not None]
         for part, (length, piece) in enumerate(pieces):
@@ -48,9 +58,9 @@ def with_links(scene: Scene, states: Array, times: Array) -> tuple[Scene, Array]
             if burn is None or not (force := float(np.linalg.norm(burn.force))):
                 continue
             end = np.inf if following is None else following.time
-            length = THRUST_SCALE * force
+            length = LINK.thrust_scale * force
             if length > 2 * body.size[0]:  # else the bar is seen before the thruster is on
-                most = 2 * body.size[0] / THRUST_SCALE
+                most = 2 * body.size[0] / LINK.thrust_scale
                 raise UsageError(
                     f"The thruster on {body.name!r}: {force:g} N make a bar of {length:.2f} m, which does not fit into "
                     f"it while it is off. Push with {most:.0f} N at most, or a larger body."
@@ -58,10 +68,10 @@ def with_links(scene: Scene, states: Array, times: Array) -> tuple[Scene, Array]
             on = ((times > burn.time + 1e-9) & (times <= end + 1e-9))[:, None]  # what acted until then
             backwards = -np.asarray(burn.force) / force
             middle = states[:, index, :3] + np.where(on, (body.size[0] + length / 2) * backwards, 0.0)
-            middle = middle + LINK_BEHIND * looking(scene.camera)
+            middle = middle + LINK.behind * looking(scene.camera)
             tips = middle[:, None] + length / 2 * np.stack([-backwards, backwards])
             name = f"thrust {thrust.body} {part}"
-            bodies.append(_box(name, length, scene.camera, body.until, THRUST_HALF_WIDTH))
+            bodies.append(_box(name, length, scene.camera, body.until, LINK.thrust_half_width))
             added.append(_posed(tips, scene.camera)[:, None])
     if len(bodies) == len(scene.bodies):
         return scene, states
@@ -73,24 +83,26 @@ def _zigzag(places: Array, spring: Spring, camera: Camera) -> list[tuple[float, 
 
     The first and the last piece are half as long as the others: there the zigzag begins and ends in its middle.
     """
-    length = MOST_STRETCHED * max(spring.length, SHORTEST_SPRING) / SPRING_PIECES
+    length = LINK.most_stretched * max(spring.length, LINK.shortest_spring) / LINK.spring_pieces
     axes = list(PLANE_AXES[camera.view])
     way = places[:, 1] - places[:, 0]
     across = np.zeros_like(way)
     across[:, axes] = np.stack([-way[:, axes[1]], way[:, axes[0]]], axis=-1)
     across /= np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-9)
-    along = np.linalg.norm(way, axis=-1, keepdims=True) / SPRING_PIECES
+    along = np.linalg.norm(way, axis=-1, keepdims=True) / LINK.spring_pieces
     half = across * np.sqrt(np.maximum(length**2 - along**2, 0.0)) / 2
-    corners = [places[:, 0] + way * (k + 0.5) / SPRING_PIECES + half * (-1) ** k for k in range(SPRING_PIECES)]
+    corners = [
+        places[:, 0] + way * (k + 0.5) / LINK.spring_pieces + half * (-1) ** k for k in range(LINK.spring_pieces)
+    ]
     ends = [np.stack(pair, axis=1) for pair in pairwise([places[:, 0], *corners, places[:, 1]])]
-    return list(zip([length / 2, *[length] * (SPRING_PIECES - 1), length / 2], ends, strict=True))
+    return list(zip([length / 2, *[length] * (LINK.spring_pieces - 1), length / 2], ends, strict=True))
 
 
-def _box(name: str, length: float, camera: Camera, until: float | None, half_width: float = LINK_HALF_WIDTH) -> Body:
+def _box(name: str, length: float, camera: Camera, until: float | None, half_width: float = LINK.half_width) -> Body:
     size = [length / 2, half_width, half_width]
-    size[depth_axis(camera)] = LINK_HALF_DEPTH
+    size[depth_axis(camera)] = LINK.half_depth
     x, y, z = size
-    return Body(name, "box", (x, y, z), "moving", (0.0, 0.0, 0.0), grey=LINK_GREY, collides=False, until=until)
+    return Body(name, "box", (x, y, z), "moving", (0.0, 0.0, 0.0), grey=LINK.grey, collides=False, until=until)
 
 
 def _posed(ends: Array, camera: Camera) -> Array:

@@ -27,15 +27,13 @@ MARK_GREY = 0.58  # 20 levels brighter than the background, and no hue
 MARK_HALF_SIDE = 0.11  # m: 4 px at 128 px
 MARK_SPACING, MARK_JITTER = 1.0, 0.28  # m; no two are alike placed, so that no shift takes them to each other
 MARK_REACH = 8  # marks on either side of the target
-MARK_BEHIND = 0.03  # m from the plane of motion: behind plates and links
-MARK_HALF_DEPTH = 0.004  # m
 
 
 def marks(scene: Scene, times: Array, spec: RenderSpec) -> Scene:
     """The marks that the camera of a scene sees at `times` (T,) s, as fixed bodies before that camera."""
     camera = scene.camera
     size = [MARK_HALF_SIDE] * 3
-    size[depth_axis(camera)] = MARK_HALF_DEPTH
+    size[depth_axis(camera)] = 0.004  # m
     reach = np.arange(-MARK_REACH, MARK_REACH + 1)
     grid = np.stack(np.meshgrid(reach, reach), axis=-1).reshape(-1, 2).astype(np.float64)
     jitter = np.random.default_rng(0).uniform(-MARK_JITTER, MARK_JITTER, grid.shape)
@@ -43,7 +41,8 @@ def marks(scene: Scene, times: Array, spec: RenderSpec) -> Scene:
     moved = homographies(camera, spec, times)[:, None]
     beyond = 4 * MARK_HALF_SIDE * pixels_per_metre(camera, spec)
     flat = flat[in_picture(moved, spec, px_from_plane(camera, spec, flat), beyond).any(axis=0)]
-    places = world_from_plane(camera, flat) + MARK_BEHIND * normal(camera)
+    # m from the plane of motion: behind plates and links
+    places = world_from_plane(camera, flat) + 0.03 * normal(camera)
     x, y, z = size
     bodies = tuple(
         Body(f"mark {n}", "box", (x, y, z), "fixed", tuple(place.tolist()), grey=MARK_GREY, collides=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,15 +16,24 @@ from physbench.support.arrays import Array, Mask
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import FULL_VIEW, MAX_AREA_RATIO, truth_visible, whole_area
 
-MIN_PARTIAL_AREA = 0.35  # of the area that should be seen, of an object that is or should be partly hidden
-MIN_WHOLE_AREA = 0.75  # of an object of which nothing is hidden
-PARTIAL_TIME = 0.5  # s around the frames in which an object should be partly hidden
-CHROMA_OF_STYLE = (0.55, 1.8)  # times that of the context frames, which a picture may lose or gain as a whole
-CHROMA_OF_OBJECT = (0.75, 1.5)  # beyond that; an object that is paler is fading
-LEAST_INSIDE = 0.5  # of an object's area; what is left of less is all edge, whose colour codecs mix
-UNRESOLVED_RADIUS = 3.5  # px; the colours of smaller objects are spread by blur and codecs
-RADIUS_ERROR_PX = 0.5  # by which these may draw such an object larger or smaller
-LAST_TIME = 0.3  # s at the end of the expected frames; an object that is not seen in them is lost
+
+@dataclass(frozen=True)
+class IntactLimits:
+    """Size and colour of an object that is still there."""
+
+    partial_area: float = 0.35  # of the area that should be seen, of an object that is or should be partly hidden
+    whole_area: float = 0.75  # of an object of which nothing is hidden
+    partial_time: float = 0.5  # s around the frames in which an object should be partly hidden
+    # times that of the context frames, which a picture may lose or gain as a whole
+    style_chroma: tuple[float, float] = (0.55, 1.8)
+    object_chroma: tuple[float, float] = (0.75, 1.5)  # beyond that; an object that is paler is fading
+    least_inside: float = 0.5  # of an object's area; what is left of less is all edge, whose colour codecs mix
+    unresolved_radius: float = 3.5  # px; the colours of smaller objects are spread by blur and codecs
+    radius_error: float = 0.5  # by which these may draw such an object larger or smaller
+    last_time: float = 0.3  # s at the end of the expected frames; an object that is not seen in them is lost
+
+
+INTACT = IntactLimits()
 
 
 def nothing_expected(
@@ -136,10 +146,10 @@ def fits(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuat
     whole, share = whole_area(clip, tracks.context), clip.visible_share()[window]
     for column, each in continuations.items():
         share[: each.until, column] = each.trajectory.share[: each.until]
-    reach = 1 + 2 * round(PARTIAL_TIME * clip.spec.fps)
+    reach = 1 + 2 * round(INTACT.partial_time * clip.spec.fps)
     near = minimum_filter1d(share, reach, axis=0, mode="nearest") < FULL_VIEW
     cut = near | (tracks.state == Visibility.CLIPPED)
-    least = np.where(cut, MIN_PARTIAL_AREA * share, MIN_WHOLE_AREA) * whole
+    least = np.where(cut, INTACT.partial_area * share, INTACT.whole_area) * whole
     return np.asarray((tracks.area >= least) & (tracks.area <= MAX_AREA_RATIO * whole))
 
 
@@ -147,9 +157,9 @@ def keeps_chroma(clip: Clip, tracks: Tracks) -> Mask:
     """Mask (C + T, K) of objects as colourful as the picture allows; True also where nothing of one is measured."""
     if tracks.chroma is None:
         return np.ones(tracks.area.shape, dtype=bool)
-    seen = (tracks.area >= LEAST_INSIDE * whole_area(clip, tracks.context)) & (tracks.chroma > 0)
+    seen = (tracks.area >= INTACT.least_inside * whole_area(clip, tracks.context)) & (tracks.chroma > 0)
     own = np.log(np.where(seen, tracks.chroma, 1.0)) - _style(tracks.chroma, seen)
-    low, high = np.log(CHROMA_OF_OBJECT)
+    low, high = np.log(INTACT.object_chroma)
     return np.asarray(~seen | ((own >= low) & (own <= high)))
 
 
@@ -162,10 +172,10 @@ def keeps_colour(clip: Clip, tracks: Tracks) -> Mask:
         return np.zeros(tracks.area.shape, dtype=bool)
     whole = np.maximum(whole_area(clip, tracks.context), 1.0)
     radius, seen = np.sqrt(whole / np.pi), (tracks.area > 0) & (tracks.chroma > 0)
-    small = seen & (radius < UNRESOLVED_RADIUS) & (tracks.state == Visibility.VISIBLE)
-    style = np.exp(_style(tracks.chroma, seen & (radius >= UNRESOLVED_RADIUS)))
+    small = seen & (radius < INTACT.unresolved_radius) & (tracks.state == Visibility.VISIBLE)
+    style = np.exp(_style(tracks.chroma, seen & (radius >= INTACT.unresolved_radius)))
     colour = np.sqrt(tracks.area * np.nan_to_num(tracks.chroma) / style / np.pi)  # as the radius of a disc
-    return np.asarray(small & (np.abs(colour - radius) <= RADIUS_ERROR_PX))
+    return np.asarray(small & (np.abs(colour - radius) <= INTACT.radius_error))
 
 
 def _style(chroma: Array, seen: Mask) -> Array:
@@ -173,7 +183,7 @@ def _style(chroma: Array, seen: Mask) -> Array:
     own (C + T, K) changed least; 0 where none is seen."""
     own = np.log(np.where(seen, chroma, 1.0))
     least = np.where(seen, np.abs(own), np.inf).argmin(axis=1)[:, None]
-    return np.asarray(np.clip(np.take_along_axis(own, least, axis=1), *np.log(CHROMA_OF_STYLE)))
+    return np.asarray(np.clip(np.take_along_axis(own, least, axis=1), *np.log(INTACT.style_chroma)))
 
 
 def keeps_shape(tracks: Tracks) -> Mask:
@@ -218,6 +228,6 @@ def _lost(tracks: Tracks, expected: Mask, there: Mask) -> int:
     for column, shown in zip(expected.T, there.T, strict=True):
         frames = np.flatnonzero(column)
         if len(frames):
-            end = frames[tracks.times[frames] > tracks.times[frames[-1]] - LAST_TIME]
+            end = frames[tracks.times[frames] > tracks.times[frames[-1]] - INTACT.last_time]
             lost += not shown[end].any()
     return lost

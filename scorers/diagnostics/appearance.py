@@ -25,8 +25,6 @@ from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import FULL_VIEW, detected, truth_visible, whole_area
 from physbench.world.camera_path import eye_moves, lens
 
-WORST_HUE = 180.0  # degrees, of an object that should be visible and is absent
-
 
 @scorer(
     id="appearance/hue",
@@ -45,7 +43,7 @@ def hue(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Rea
     mean of each frame.
     """
     there = detected(clip, tracks)
-    off = np.where(there, np.abs(np.nan_to_num(tracks.hue)), WORST_HUE)
+    off = np.where(there, np.abs(np.nan_to_num(tracks.hue)), 180.0)  # an object that is absent has the worst
     return _over_time(tracks, off, truth_visible(clip, tracks.context), "deg/s", "no object should be visible")
 
 
@@ -161,7 +159,6 @@ def _change(before: Image, own: Mask, shown: Image, truth: Image, objects: float
 
 # Whether the camera stands still, or keeps to its path in the view `moving`.
 
-LEAST_FRAMES = 3  # that tell a speed
 LEAST_TURN = 0.5  # degrees rms from the hand-over, from which on it is read whether the camera turns as it should
 
 
@@ -201,7 +198,7 @@ def camera(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, 
         return Reading(None, "not applicable", "nothing that stands still is seen")
     part = slice(tracks.context - 1, min(tracks.context + len(rollout.frames), len(tracks.times)))
     times, moved = tracks.times[part], tracks.camera[part]
-    if len(times) < LEAST_FRAMES:
+    if len(times) < 3:  # an object that is absent has the worst
         return Reading(None, "not applicable", "too few frames were predicted")
     side = min(clip.spec.height, clip.spec.width) / 100
     speed = np.array([slope(times, column) for column in moved.T])
@@ -234,8 +231,6 @@ def _followed(clip: Clip, context: int, off: Array) -> dict[str, Reading]:
 
 # Whether a prediction blurs.
 
-NO_EDGES = 1e-6  # levels squared
-
 
 @scorer(
     id="drift/sharpness",
@@ -257,7 +252,7 @@ def sharpness(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     if not len(frames):
         return {"": Reading(None, "not applicable", "no frame was predicted")}
     true = mean_squared_gradient(clip.future(), frames)
-    if (true < NO_EDGES).any():
+    if (true < 1e-6).any():  # an object that is absent has the worst
         return {"": Reading(None, "not applicable", "a frame of ground truth shows nothing")}
     return _late(clip, frames, np.sqrt(mean_squared_gradient(rollout.frames, frames) / true), "1/s")
 
@@ -265,7 +260,6 @@ def sharpness(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
 # Whether first frames are nearer to ground truth than a frozen frame: an early sign in training.
 
 SPAN = 0.5  # s from the hand-over, in which most of what comes can be known
-STANDSTILL = 1e-3  # levels, root mean square: ground truth stands still
 
 
 @scorer(
@@ -289,7 +283,7 @@ def persistence_skill(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
     truth, frozen, predicted = clip.future()[:count], clip.context(1)[0], rollout.frames
     still = _error([frozen] * count, truth)
     own = _error([predicted[i] if i < len(predicted) else frozen for i in range(count)], truth)
-    if still < STANDSTILL:
+    if still < 1e-3:  # an object that is absent has the worst
         return Reading(None, "not applicable", "ground truth stands still")
     return Reading((still - own) / (still + own))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,7 +31,6 @@ from physbench.world.geometry import gap
 # How fast bodies part after they met.
 
 MIN_APPROACH = 0.5  # m/s towards each other; slower contacts say nothing
-GRADIENT_STEP = 1e-4  # m, for the slope of the distance
 
 
 @scorer(
@@ -117,7 +117,8 @@ def _normal(clip: Clip, index: int, position: Array, other: int, other_position:
     a, b = clip.scene.bodies[index], clip.scene.bodies[other]
     pa, pb = clip.states[clip.handover, index, :3].copy(), clip.states[clip.handover, other, :3].copy()
     pa[axes], pb[axes] = position, other_position
-    near = np.stack([pa + sign * GRADIENT_STEP * np.eye(3)[axis] for axis in axes for sign in (1.0, -1.0)])
+    # m, for the slope of the distance
+    near = np.stack([pa + sign * 1e-4 * np.eye(3)[axis] for axis in axes for sign in (1.0, -1.0)])
     change = gap(a, near, b, pb).reshape(2, 2)
     slope = change[:, 0] - change[:, 1]
     return np.asarray(slope / max(float(np.linalg.norm(slope)), 1e-12))
@@ -126,7 +127,6 @@ def _normal(clip: Clip, index: int, position: Array, other: int, other_position:
 # The friction that a prediction shows.
 
 MIN_FIT_FRAMES = 5
-MIN_LENGTH = 0.1  # diameters; less is rest
 NO_SLOPE = 1e-9  # m/s2 along the support
 
 
@@ -172,7 +172,8 @@ def friction(
             frames = segment.frames[known & (segment.frames >= tracks.context)]
             if segment.touching:
                 continue
-            for part in _one_way_parts(tracks.times[frames], body.position[frames] @ down, MIN_LENGTH * body.diameter):
+            # diameters; less is rest
+            for part in _one_way_parts(tracks.times[frames], body.position[frames] @ down, 0.1 * body.diameter):
                 acceleration, velocity, weight = part
                 implied = np.sign(velocity) * (pull @ down - acceleration) / -(pull @ normal)
                 sums += weight * np.array([1.0, implied, acceleration])
@@ -217,8 +218,6 @@ def _turns(along: Array) -> bool:
 
 # Whether bodies go into each other.
 
-MIN_DEPTH = 0.1  # diameters
-
 
 @scorer(
     id="laws/solidity",
@@ -247,17 +246,25 @@ def solidity(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[Bod
         if known.any():
             seen = True
             deepest = max(deepest, -float(distance[known].min()))
-        deep += int(((known & (distance < -MIN_DEPTH)).any(axis=0) & expected[tracks.context :, body.column]).sum())
+        # diameters
+        deep += int(((known & (distance < -0.1)).any(axis=0) & expected[tracks.context :, body.column]).sum())
         whole += int(expected[:, body.column].sum())
     if not seen or not whole:
         return {"": Reading(None, "not applicable", "nothing that moves is seen where it could touch anything")}
     return {"": Reading(deepest), "time": Reading(deep / whole, unit="1")}
 
 
-HOVER_MOTION = 0.02  # diameters in 0.2 s; a ball at the top of its flight covers more than twice as much
-MAX_SUPPORT_GAP = 0.1  # diameters from what carries it
-LOWERING = 0.1  # diameters, by which a body is lowered to see what is below it
-MIN_APPROACH_SHARE = 0.3  # of the shift by which it then comes nearer to what carries it
+@dataclass(frozen=True)
+class HoverLimits:
+    """Bodies that rest on nothing."""
+
+    motion: float = 0.02  # diameters in 0.2 s; a ball at the top of its flight covers more than twice as much
+    max_gap: float = 0.1  # diameters from what carries it
+    lowering: float = 0.1  # diameters, by which a body is lowered to see what is below it
+    min_approach: float = 0.3  # of the shift by which it then comes nearer to what carries it
+
+
+HOVER = HoverLimits()
 
 
 @scorer(
@@ -289,12 +296,12 @@ def support(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[Body
 
 def _hovers(clip: Clip, tracks: Tracks, bodies: tuple[BodyMotion, ...], body: BodyMotion) -> Mask:
     """Frames (T,) in which a body rests with nothing below it."""
-    still = resting(tracks.times, body.position, body.diameter, HOVER_MOTION)
+    still = resting(tracks.times, body.position, body.diameter, HOVER.motion)
     if not still.any() or not clip.scene.bodies[body.index].collides:
         return still
-    shift = LOWERING * body.diameter
+    shift = HOVER.lowering * body.diameter
     now = gaps(clip, tracks, bodies, body, turned="outer")
     lowered = gaps(clip, tracks, bodies, body, shift=shift, turned="outer")
     with np.errstate(invalid="ignore"):
-        carried = (now < MAX_SUPPORT_GAP * body.diameter) & (now - lowered > MIN_APPROACH_SHARE * shift)
+        carried = (now < HOVER.max_gap * body.diameter) & (now - lowered > HOVER.min_approach * shift)
     return np.asarray(still & ~carried.any(axis=0))

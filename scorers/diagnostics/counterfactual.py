@@ -6,6 +6,7 @@ How much of it there is, and whether the push itself is followed: its size, its 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -21,11 +22,21 @@ from physbench.track.visibility import has_position, moving, tracked_with_gaps, 
 from physbench.world.camera import plane_from_px, plane_from_world
 from physbench.world.scene import Drive, Thrust
 
-MIN_CHANGE = 0.1  # diameters; frames in which ground truth differs by less are left out
-MIN_CLEAR_CHANGE = 0.5  # diameters; from here on the direction of the difference is read
-MAX_CHANGE = 1.0  # diameters; after it the difference depends less on the push than on how the two clips went on
+
+@dataclass(frozen=True)
+class ChangeLimits:
+    """Differences of a pair of clips that are read."""
+
+    least: float = 0.1  # diameters; frames in which ground truth differs by less are left out
+    clear: float = 0.5  # diameters; from here on the direction of the difference is read
+    most: float = 1.0  # diameters; after it the difference depends less on the push than on how the two clips went on
+    least_frames: int = 3  # with a difference that is read
+
+
+CHANGE = ChangeLimits()
+
+
 Numbers = NDArray[np.complex128]  # places in the plane of the picture
-MIN_COMPARED_FRAMES = 3  # with a difference that is read
 
 
 def of_pair(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[str, Reading]:
@@ -40,14 +51,14 @@ def of_pair(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[st
         truth_visible(clip, context)
         & truth_visible(origin, context)
         & moving(clip)
-        & (np.linalg.norm(true, axis=-1) > MIN_CHANGE)
+        & (np.linalg.norm(true, axis=-1) > CHANGE.least)
     )
     read &= (clip.times[window] <= until + 1e-9)[:, None]
     read &= ~(_in_gap(clip, tracks) | _in_gap(origin, before))
-    begun = read & (np.cumsum(np.linalg.norm(true, axis=-1) > MAX_CHANGE, axis=0) == 0)
-    if begun.any(axis=1).sum() < MIN_COMPARED_FRAMES:
-        frames = f"{MIN_COMPARED_FRAMES} frames that can be predicted in both clips"
-        why = f"nothing changes by more than {MIN_CHANGE:g} diameters in {frames}"
+    begun = read & (np.cumsum(np.linalg.norm(true, axis=-1) > CHANGE.most, axis=0) == 0)
+    if begun.any(axis=1).sum() < CHANGE.least_frames:
+        frames = f"{CHANGE.least_frames} frames that can be predicted in both clips"
+        why = f"nothing changes by more than {CHANGE.least:g} diameters in {frames}"
         return {"": Reading(None, "not applicable", why)}
     change = np.where(np.isfinite(change), change, 0.0)  # a lost object counts as no change
     acted = {push.body for push in {*clip.scene.impulses} ^ {*origin.scene.impulses}}
@@ -101,10 +112,19 @@ def _no_pair(clip: Clip) -> Reading:
 
 
 DELAYS = sorted(np.arange(-20, 101) / 10, key=abs)  # frames; of two that fit as well the shorter one counts
-THRUST_FOLLOWED_FOR = 4.0  # s after the first burn of a thruster, whose effect grows with the time
-FOLLOWED_FOR = 0.8  # s after a push; later the paths of two orbits differ by more than the push
-MAX_FOLLOWED = 3.0  # diameters; for the same reason
-MIN_FOLLOWED_FRAMES = 4  # after the push: size, direction and delay are three numbers
+
+
+@dataclass(frozen=True)
+class FollowLimits:
+    """Differences that are followed after a push."""
+
+    time: float = 0.8  # s after a push; later the paths of two orbits differ by more than the push
+    thrust_time: float = 4.0  # s after the first burn of a thruster, whose effect grows with the time
+    most: float = 3.0  # diameters; for the same reason
+    least_frames: int = 4  # after the push: size, direction and delay are three numbers
+
+
+FOLLOWED = FollowLimits()
 
 
 def of_push(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[str, Reading]:
@@ -130,7 +150,7 @@ def _followed(
     true: Array,
     since: float,
     hits: Sequence[float],
-    followed_for: float = FOLLOWED_FOR,
+    followed_for: float = FOLLOWED.time,
 ) -> dict[str, Reading]:
     """Size, direction and delay of what an action at `since` s does to a body that has contacts at `hits` s.
 
@@ -140,9 +160,9 @@ def _followed(
     hit = min([time for time in hits if time > since], default=np.inf)
     until = min(hit, since + followed_for)
     read = seen & np.isfinite(change).all(axis=-1) & (times > 0) & (times < until)
-    read &= np.cumsum(np.linalg.norm(true, axis=-1) > MAX_FOLLOWED) == 0
-    if (read & (times > since)).sum() < MIN_FOLLOWED_FRAMES:
-        why = f"it is followed in fewer than {MIN_FOLLOWED_FRAMES} frames between the push and the first hit"
+    read &= np.cumsum(np.linalg.norm(true, axis=-1) > FOLLOWED.most) == 0
+    if (read & (times > since)).sum() < FOLLOWED.least_frames:
+        why = f"it is followed in fewer than {FOLLOWED.least_frames} frames between the push and the first hit"
         return {"": Reading(None, "not applicable", why)}
     step = float(times[1] - times[0])
     rows = (times > since) & (times < hit)
@@ -150,10 +170,10 @@ def _followed(
     effect = np.concatenate([[0j], _complex(true[rows])])
     # A prediction that is early is compared with where it would go on to without the hit.
     knots, effect = np.append(knots, knots[-1] + 3 * step), np.append(effect, 4 * effect[-1] - 3 * effect[-2])
-    moves = np.linalg.norm(change[read], axis=-1).max() >= MIN_CHANGE
+    moves = np.linalg.norm(change[read], axis=-1).max() >= CHANGE.least
     size, delay = _fit(times[read], _complex(change[read]), knots, effect, step, DELAYS if moves else [0.0])
     if not moves:
-        nothing = Reading(None, "not applicable", f"nothing moves by {MIN_CHANGE:g} diameters")
+        nothing = Reading(None, "not applicable", f"nothing moves by {CHANGE.least:g} diameters")
         return {"": Reading(abs(size)), "direction": nothing, "delay": nothing}
     return {
         "": Reading(abs(size)),
@@ -162,11 +182,18 @@ def _followed(
     }
 
 
-AT_REST = 1e-3  # m/s
-STANDS = 0.1  # of the speed that a body is told; slower it is blocked
-BLOCKED_OVER = 0.2  # s before the next command, or before it is lost, over which the way of a blocked body is a mean
-PRESSED = 0.1  # m that a blocked body could not do by then, from which on it is read
-LEFT_ALONE = 0.3  # diameters from where it should be
+@dataclass(frozen=True)
+class BlockLimits:
+    """Driven bodies that are blocked."""
+
+    at_rest: float = 1e-3  # m/s
+    stands: float = 0.1  # of the speed that a body is told; slower it is blocked
+    over: float = 0.2  # s before the next command, or before it is lost, over which the way of a blocked body is a mean
+    pressed: float = 0.1  # m that a blocked body could not do by then, from which on it is read
+    left_alone: float = 0.3  # diameters from where it should be
+
+
+BLOCKED = BlockLimits()
 
 
 def of_drive(clip: Clip, tracks: Tracks) -> dict[str, Reading]:
@@ -175,7 +202,7 @@ def of_drive(clip: Clip, tracks: Tracks) -> dict[str, Reading]:
     names = [body.name for body in clip.tracked_bodies]
     if actuator.body not in names:
         return {"": Reading(None, "not applicable", "what is driven is not tracked")}
-    if np.linalg.norm(clip.states[clip.handover, clip.scene.index(actuator.body), 7:10]) > AT_REST:
+    if np.linalg.norm(clip.states[clip.handover, clip.scene.index(actuator.body), 7:10]) > BLOCKED.at_rest:
         return {"": Reading(None, "not applicable", "what is driven moves at the hand-over")}
     k = names.index(actuator.body)
     window, start = clip.window(tracks.context), clip.plane_positions()[clip.handover, k]
@@ -187,7 +214,7 @@ def of_drive(clip: Clip, tracks: Tracks) -> dict[str, Reading]:
     seen = truth_visible(clip, tracks.context)[:, k]
     alone = _left_alone(clip, tracks, actuator.body)
     if isinstance(actuator, Thrust):
-        return {**_followed(times, seen, change, true, since, hits, THRUST_FOLLOWED_FOR), "left-alone": alone}
+        return {**_followed(times, seen, change, true, since, hits, FOLLOWED.thrust_time), "left-alone": alone}
     forced = _forced(clip, actuator, times, change * diameter, true * diameter)
     return {**_followed(times, seen, change, true, since, hits), "forced": forced, "left-alone": alone}
 
@@ -201,16 +228,16 @@ def _forced(clip: Clip, drive: Drive, times: Array, way: Array, true: Array) -> 
     for command, after in pairwise(drive.commands):
         velocity = plane_from_world(clip.scene.camera, np.array(command.velocity))
         size, last = float(np.linalg.norm(velocity)), int(np.searchsorted(clip.times, after.time + 1e-9)) - 1
-        if size == 0 or last < 0 or np.linalg.norm(speed[last]) > STANDS * size:
+        if size == 0 or last < 0 or np.linalg.norm(speed[last]) > BLOCKED.stands * size:
             continue
         along = velocity / size
         begun = true[max(int(np.searchsorted(times, command.time + 1e-9)) - 1, 0)]
         missing = (times - command.time) * size - (true - begun) @ along  # m
         seen = (times > command.time) & (times <= after.time + 1e-9) & np.isfinite(way).all(axis=-1)
-        seen &= missing > PRESSED
+        seen &= missing > BLOCKED.pressed
         if not seen.any():
             return Reading(None, "not applicable", "it is not seen where it is blocked")
-        end = seen & (times > times[seen].max() - BLOCKED_OVER)
+        end = seen & (times > times[seen].max() - BLOCKED.over)
         return Reading(float(((way - true) @ along)[end].sum() / missing[end].sum()))
     return Reading(None, "not applicable", "nothing blocks it")
 
@@ -226,7 +253,7 @@ def _left_alone(clip: Clip, tracks: Tracks, driven: str) -> Reading:
     if not expected.any():
         return Reading(None, "not applicable", "each body is touched")
     off = np.linalg.norm(_positions(clip, tracks) - clip.plane_positions()[window], axis=-1) / clip.diameters()[window]
-    return Reading(float(np.mean(off[expected] <= LEFT_ALONE)))  # one without a place is not
+    return Reading(float(np.mean(off[expected] <= BLOCKED.left_alone)))  # one without a place is not
 
 
 def _complex(places: Array) -> Numbers:
@@ -307,8 +334,8 @@ def _size(change: Array, true: Array) -> Reading:
 def _sign(change: Array, true: Array) -> Reading:
     """Share of the differences (n, 2) that are clear in which the predicted one goes the same way."""
     length = np.linalg.norm(true, axis=-1)
-    clear = length > MIN_CLEAR_CHANGE
+    clear = length > CHANGE.clear
     if not clear.any():
-        return Reading(None, "not applicable", f"nothing changes by more than {MIN_CLEAR_CHANGE:g} diameters")
+        return Reading(None, "not applicable", f"nothing changes by more than {CHANGE.clear:g} diameters")
     along = np.sum(change * true, axis=-1)[clear] / length[clear]
-    return Reading(float(np.mean(along > MIN_CHANGE)))
+    return Reading(float(np.mean(along > CHANGE.least)))

@@ -16,7 +16,6 @@ from physbench.support.arrays import Array
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import HIDDEN_SHARE, detected, has_position, tracked_with_gaps, truth_visible
 
-MATCH_OVERLAP = 0.5  # of a match for IDF1
 FIRST_UNKNOWN = 100  # from here on, identities that the scene does not hold
 
 
@@ -49,7 +48,7 @@ def hota(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
 
     true, tracked, overlap = _frames(clip, tracks)
     scores = motrics.compute_hota_from_similarity(true, tracked, overlap)
-    identity = motrics.compute_identity_from_similarity(true, tracked, overlap, MATCH_OVERLAP)
+    identity = motrics.compute_identity_from_similarity(true, tracked, overlap, 0.5)  # of a match for IDF1
     return {
         "": Reading(float(scores.hota)),
         "detection": Reading(float(scores.deta)),

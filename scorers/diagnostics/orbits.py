@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,12 +19,22 @@ from physbench.world.camera import plane_from_world
 
 # The law of force that a predicted orbit implies.
 
-WEIGHT_WIDTH = 0.8  # s
+
+@dataclass(frozen=True)
+class ForceLimits:
+    """Forces that an orbit tells."""
+
+    width: float = 0.8  # s, of the weights
+    min_range: float = 0.1  # of ln r between the 5th and 95th percentile; less does not tell an exponent
+    min_force: float = 0.05  # of the true acceleration; less is no force
+    min_share: float = 0.5  # of the accelerations that a force along one direction explains
+    exponents: tuple[float, float] = (-6.0, 4.0)  # that are looked for
+
+
+FORCE = ForceLimits()
+
+
 READINGS = {"": "1", "direction": "deg", "strength": "1", "share": "1"}  # with their units
-MIN_RANGE = 0.1  # of ln r between the 5th and 95th percentile; less does not tell an exponent
-MIN_FORCE = 0.05  # of the true acceleration; less is no force
-MIN_SHARE = 0.5  # of the accelerations that a force along one direction explains
-EXPONENTS = (-6.0, 4.0)
 
 Complex = NDArray[np.complex128]
 
@@ -84,7 +96,7 @@ def _step(tracks: Tracks) -> float:
     return float(tracks.times[1] - tracks.times[0])
 
 
-def _half(step: float, width: float = WEIGHT_WIDTH) -> int:
+def _half(step: float, width: float = FORCE.width) -> int:
     """Frames to each side of the middle of a weight."""
     return max(2, round(width / 2 / step))
 
@@ -94,7 +106,7 @@ def _summed(values: Complex, weight: Array) -> Complex:
     return np.asarray(np.lib.stride_tricks.sliding_window_view(values, len(weight))[::MOMENTS_PER_FRAME] @ weight)
 
 
-def weak_weights(step: float, width: float = WEIGHT_WIDTH) -> tuple[Array, Array]:
+def weak_weights(step: float, width: float = FORCE.width) -> tuple[Array, Array]:
     """(1 - u^2)^4 and its second derivative (1/s2), as weights of sums over fine moments of frames `step` s apart."""
     half = _half(step, width)
     u = np.linspace(-1, 1, 2 * half * MOMENTS_PER_FRAME + 1)
@@ -126,16 +138,16 @@ def _implied(tracks: Tracks, position: Array, law: Orbit) -> dict[str, tuple[flo
         total = float(np.sum(np.abs(acceleration) ** 2))
         return force, float(np.sum(np.abs(acceleration - force * along) ** 2)) / max(total, 1e-12)
 
-    best = minimize_scalar(lambda p: fitted(p)[1], bounds=EXPONENTS, method="bounded", options={"xatol": 1e-4})
+    best = minimize_scalar(lambda p: fitted(p)[1], bounds=FORCE.exponents, method="bounded", options={"xatol": 1e-4})
     force, missed = fitted(float(best.x))
     true = law.mu * np.exp(-2 * middle)
-    none = "" if abs(force) >= MIN_FORCE * true else "the prediction shows no force"
-    if not none and 1 - missed < MIN_SHARE:
+    none = "" if abs(force) >= FORCE.min_force * true else "the prediction shows no force"
+    if not none and 1 - missed < FORCE.min_share:
         none = "no force at one angle to the centre explains the prediction"
     low, high = np.percentile(everywhere, [5, 95])
-    narrow = none or ("" if high - low >= MIN_RANGE else "the distance to the centre varies too little")
-    if not narrow and min(abs(best.x - edge) for edge in EXPONENTS) < 0.01:  # it would say where the search ends
-        narrow = f"the best exponent lies outside of {EXPONENTS[0]:g} to {EXPONENTS[1]:g}"
+    narrow = none or ("" if high - low >= FORCE.min_range else "the distance to the centre varies too little")
+    if not narrow and min(abs(best.x - edge) for edge in FORCE.exponents) < 0.01:  # it would say where the search ends
+        narrow = f"the best exponent lies outside of {FORCE.exponents[0]:g} to {FORCE.exponents[1]:g}"
     return {
         "": (np.nan if narrow else float(best.x), narrow),
         "direction": (np.nan if none else float(np.degrees(abs(np.angle(force)))), none),

@@ -24,7 +24,7 @@ from physbench.result.document import (
     StrengthResult,
     StrengthValue,
 )
-from physbench.result.findings import MANY_THRESHOLDS, builtin_phrases, findings, kept_lawful
+from physbench.result.findings import SAID, builtin_phrases, findings, kept_lawful
 from physbench.result.implied_worlds import FEWEST_CLIPS
 from physbench.support.files import write_json
 from physbench.support.run_folder import RunFolder
@@ -133,7 +133,7 @@ def test_a_reading_is_named_where_its_interval_excludes_the_truth_and_in_a_look_
             "sure": gravity(8.0, (7.5, 8.5), True),
             "unsure": gravity(8.0, (5.0, 10.0), False),
             "far": gravity(3.0, None, False),
-            "near": gravity(9.81 - 0.9 * MANY_THRESHOLDS * LAWS["laws/gravity"].breaks_at, None, False),
+            "near": gravity(9.81 - 0.9 * SAID.many_thresholds * LAWS["laws/gravity"].breaks_at, None, False),
             "above": gravity(12.0, (11.0, 13.0), True),
         }.items()
     }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
-from physbench.score.identity import HUE, SIZE, SIZE_ERROR_PX, kept
+from physbench.score.identity import HUE, OWN, SIZE, kept
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import whole_area
@@ -41,7 +41,7 @@ def test_a_body_that_shrinks_loses_in_proportion(clip_of: Clips) -> None:
     length = 1 - 0.05 * times
     begins = np.median(np.log(length[times <= times[0] + 0.5]))  # free, as a style may draw it so
     diameter = np.sqrt(4 / np.pi * np.median(whole_area(clip, C)[:, 0]))  # px
-    free = max(SIZE.free, SIZE_ERROR_PX / diameter)
+    free = max(SIZE.free, OWN.size_error_px / diameter)
     expected = 1 - np.clip((begins - np.log(length) - free) / (SIZE.all - free), 0, 1)
     assert sized(clip, length) == pytest.approx(expected, abs=0.08)
     assert expected[-1] == 0

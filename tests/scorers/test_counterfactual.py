@@ -23,15 +23,7 @@ from physbench.clips.store import ClipStore
 from physbench.run.parts import read_part
 from physbench.score.protocol import Reading
 from physbench.score.score_clip import score_pair
-from physbench.scorers.diagnostics.counterfactual import (
-    MAX_CHANGE,
-    MIN_CHANGE,
-    MIN_CLEAR_CHANGE,
-    counterfactual,
-    of_pair,
-    of_push,
-    push_followed,
-)
+from physbench.scorers.diagnostics.counterfactual import CHANGE, counterfactual, of_pair, of_push, push_followed
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracker import track
 
@@ -81,13 +73,13 @@ def test_it_is_least_squares_over_what_is_asked() -> None:
             true = (true_places(quiet) - true_places(clip))[t, k] / diameter[t, k]
             found = (before - after)[t, k] / diameter[t, k]
             length = float(np.linalg.norm(true))
-            if length > MAX_CHANGE:
+            if length > CHANGE.most:
                 break
-            if length <= MIN_CHANGE or share[t, k] < 0.25:
+            if length <= CHANGE.least or share[t, k] < 0.25:
                 continue
             top, bottom = top + float(found @ true), bottom + length**2
-            clear += length > MIN_CLEAR_CHANGE
-            right += length > MIN_CLEAR_CHANGE and float(found @ true) / length > MIN_CHANGE
+            clear += length > CHANGE.clear
+            right += length > CHANGE.clear and float(found @ true) / length > CHANGE.least
     found = read(quiet, before, clip, after)
     assert found[""] == pytest.approx(top / bottom, rel=1e-6) and found["sign"] == pytest.approx(right / clear)
 

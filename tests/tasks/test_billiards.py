@@ -12,7 +12,7 @@ from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS, Params
 from physbench.laws.impacts import at, meeting_time, nearest, rebound, reflected, rolled
-from physbench.tasks.collisions import BALL_CLEARANCE, DEVIATION_BY, FIRST_HIT, TABLE_HALF, Billiards, play, start
+from physbench.tasks.collisions import BILLIARDS, CHAOS, Billiards, play, start
 from physbench.world.bullet import Simulation, simulate
 from physbench.world.geometry import gap
 from physbench.world.scene import Scene
@@ -43,10 +43,10 @@ def test_protocol(split: Split) -> None:
         radius = params["radius"]
         assert radius >= 0.4 and {body.radius for body in scene.bodies[:count]} == {radius}
         hits = [c for c in simulation.contacts if "table" not in (c.a, c.b)]
-        assert hits[0].time >= FIRST_HIT, "nothing is hit before"
+        assert hits[0].time >= BILLIARDS.first_hit, "nothing is hit before"
         meetings = [c.time for c in hits if c.a.startswith("ball") and c.b.startswith("ball")]
         assert meetings[0] <= 1.0
-        assert np.abs(states[:, :count, :2]).max() <= TABLE_HALF - radius + 0.005, "nothing leaves the table"
+        assert np.abs(states[:, :count, :2]).max() <= BILLIARDS.half - radius + 0.005, "nothing leaves the table"
         assert np.ptp(states[:, :count, 2]) < 0.003, "nothing hops"
         speeds = np.linalg.norm(states[NOW, :count, 7:9], axis=-1)
         assert speeds.min() >= 0.59 and np.argmax(speeds) == 0, "the cue ball is the fastest"
@@ -57,7 +57,7 @@ def test_protocol(split: Split) -> None:
         for a in balls(scene):
             for b in range(a):
                 room = gap(scene.bodies[a], states[: NOW + 1, a, :3], scene.bodies[b], states[: NOW + 1, b, :3])
-                assert room[:20].min() > (0 if (b, a) == (0, 1) else BALL_CLEARANCE - 0.01)
+                assert room[:20].min() > (0 if (b, a) == (0, 1) else BILLIARDS.clearance - 0.01)
 
 
 @pytest.mark.parametrize("split", others_slow(SPLITS, ("test",)))
@@ -89,7 +89,7 @@ def test_the_whole_game_follows_the_closed_form(split: Split) -> None:
     farthest = []
     for seed in SEEDS:
         params, scene, simulation = simulated(split, seed)
-        frames = range(NOW + 5, NOW + int(DEVIATION_BY * 20), 5)
+        frames = range(NOW + 5, NOW + int(CHAOS.by * 20), 5)
         paths, _ = play(params, *start(params), [float(TIMES[k]) for k in frames])
         off = np.linalg.norm(np.array(paths) - simulation.states[list(frames), : len(scene.tracked), :2], axis=-1)
         farthest.append(off.max())

@@ -11,7 +11,7 @@ from slow_cases import others_slow
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
-from physbench.tasks.falling import RIM_DISTANCE, Container, container_middle, path_of, stays_in, thrown_legs
+from physbench.tasks.falling import CONTAINER, Container, container_middle, path_of, stays_in, thrown_legs
 from physbench.world.bullet import simulate
 from physbench.world.scene import HORIZON, PHYSICS_HZ, WINDOW
 
@@ -31,7 +31,7 @@ def test_a_ball_flies_from_bounce_to_bounce(split: Split) -> None:
     for each in walls:
         rims = each.position[0] * side + np.array([-1, 1]) * each.size[0]
         away = np.hypot(x[:, None] - rims, z[:, None] - p["height"])[z > p["height"]]
-        assert away.min(initial=np.inf) >= p["radius"] + RIM_DISTANCE - 0.015
+        assert away.min(initial=np.inf) >= p["radius"] + CONTAINER.rim_distance - 0.015
         assert np.abs(rims).max() <= WINDOW / 2
     first = min(contact.time for contact in simulation.contacts)
     assert 0.2 <= first <= 2.4 and np.abs(x).max() + p["radius"] <= WINDOW / 2

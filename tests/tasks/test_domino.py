@@ -11,7 +11,7 @@ from scipy.integrate import solve_ivp
 
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
-from physbench.score.outcomes import FALL_TIME, FALLEN
+from physbench.score.outcomes import END
 from physbench.tasks.collisions import Domino, domino_gaps
 from physbench.world.bullet import simulate, simulate_ensemble
 from physbench.world.drawing import apparent_radius
@@ -21,8 +21,8 @@ TIMES = np.arange(0, 201) / 50  # s
 
 
 def fall_times(scene_states: np.ndarray, radius: float) -> np.ndarray:
-    """Times s (N,) at which blocks (T, N, 3) m are FALLEN away from their start; NaN for those that never are."""
-    away = np.linalg.norm(scene_states - scene_states[:1], axis=-1) > 2 * FALLEN * radius
+    """Times s (N,) at which blocks (T, N, 3) m are `END.fallen` away from their start; NaN for those that never are."""
+    away = np.linalg.norm(scene_states - scene_states[:1], axis=-1) > 2 * END.fallen * radius
     return np.where(away.any(axis=0), TIMES[away.argmax(axis=0)], np.nan)
 
 
@@ -65,7 +65,7 @@ def test_as_many_blocks_fall_as_are_declared(split: Split) -> None:
         p, scene = make_params(row), make_scene(row)
         many, times = int(p["blocks"]), TIMES[::5]
         away = np.ptp(simulate(scene, times).states[:, :many, :3], axis=0).max(axis=-1)
-        fallen = away > 2 * FALLEN * apparent_radius(scene.bodies[0], scene.camera)
+        fallen = away > 2 * END.fallen * apparent_radius(scene.bodies[0], scene.camera)
         assert fallen.tolist() == [i < p["falling"] for i in range(many)]
 
 
@@ -83,7 +83,7 @@ def test_neighbouring_rows_fall_alike(split: Split) -> None:
         radius = apparent_radius(scene.bodies[1], scene.camera)
         fell = np.array([fall_times(each, radius) for each in found])
         assert (np.isnan(fell) == np.isnan(fell[0])).all()
-        assert np.nanmax(np.ptp(fell, axis=0)) <= FALL_TIME / 2
+        assert np.nanmax(np.ptp(fell, axis=0)) <= END.fall_time / 2
 
 
 def test_half_of_the_rows_stop() -> None:

@@ -12,16 +12,7 @@ from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
 from physbench.laws.motion_law import distance_at, slope_law
-from physbench.tasks.falling import (
-    REST_DISTANCE,
-    SHAPES,
-    STOP,
-    Incline,
-    phases_of,
-    ramp_point,
-    reach_of,
-    slope_accelerations,
-)
+from physbench.tasks.falling import RAMP, RUN, SHAPES, Incline, phases_of, ramp_point, reach_of, slope_accelerations
 from physbench.world.bullet import simulate
 from physbench.world.scene import PHYSICS_HZ, WINDOW
 
@@ -58,10 +49,10 @@ def test_it_stays_in_view_and_does_not_end_where_it_was(split: Split) -> None:
         phases = phases_of(p)
         reach = reach_of(p) * (math.cos(p["angle"]) + math.sin(p["angle"]) if p["shape"] == 2 else 1.0)
         for time in np.arange(p["release"], 4.0, 0.05):
-            way = distance_at(phases, time) + STOP + reach_of(p)
+            way = distance_at(phases, time) + RAMP.stop + reach_of(p)
             assert np.abs(ramp_point(p, way, reach_of(p))).max() + reach <= WINDOW / 2
         if phases[-1].acceleration == 0.0 and phases[-1].start < 4.0:
-            assert abs(phases[-1].distance - distance_at(phases, 0.0)) >= 2 * REST_DISTANCE * p["size"]
+            assert abs(phases[-1].distance - distance_at(phases, 0.0)) >= 2 * RUN.rest_distance * p["size"]
 
 
 def test_all_shapes_and_ways_are_drawn() -> None:

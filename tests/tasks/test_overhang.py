@@ -9,7 +9,7 @@ from slow_cases import others_slow
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
-from physbench.tasks.falling import EDGE_DISTANCE, Overhang, overhang_margin
+from physbench.tasks.falling import STACK, Overhang, overhang_margin
 from physbench.world.bullet import simulate
 from physbench.world.scene import WINDOW
 
@@ -25,7 +25,7 @@ def test_a_block_stays_if_its_centre_of_mass_lies_over_the_pedestal(split: Split
         p, scene = make_params(row), make_scene(row)
         states = simulate(scene, 2 * TIMES).states[:, 0]
         margin, fell = overhang_margin(p), p["pedestal_height"] - states[:, 2].min() + p["height"]
-        assert abs(margin) >= EDGE_DISTANCE
+        assert abs(margin) >= STACK.edge_distance
         assert (fell > 0.3) == (margin < 0), (split, seed)
         if margin > 0:
             assert np.ptp(states[:, :3], axis=0).max() < 0.02, "it stays where it is"

@@ -11,15 +11,7 @@ from slow_cases import others_slow
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
-from physbench.tasks.falling import (
-    EDGE_DISTANCE,
-    LEAST_SUPPORT,
-    MAX_BLOCKS,
-    OUTERMOST,
-    Stack,
-    loaded_margins,
-    support_margins,
-)
+from physbench.tasks.falling import MAX_BLOCKS, STACK, Stack, loaded_margins, support_margins
 from physbench.world.bullet import simulate, simulate_ensemble
 from physbench.world.drawing import apparent_radius
 from physbench.world.scene import PHYSICS_HZ, WINDOW
@@ -69,13 +61,15 @@ def test_towers_are_decided_and_wide_enough_to_see(split: Split) -> None:
     for seed in range(150):
         p = make_params(Row(TASK.id, split, seed))
         scene, margins, many = TASK.scene(p), support_margins(p), int(p["blocks"])
-        assert len(margins) == many - 1 and min(abs(margin) for margin in margins) >= EDGE_DISTANCE
-        assert all(margin >= EDGE_DISTANCE for margin in loaded_margins(p))
+        assert len(margins) == many - 1 and min(abs(margin) for margin in margins) >= STACK.edge_distance
+        assert all(margin >= STACK.edge_distance for margin in loaded_margins(p))
         blocks = scene.bodies[:many]
         for below, above in itertools.pairwise(blocks):
             assert above.position[2] - above.size[2] == pytest.approx(below.position[2] + below.size[2])
-            assert below.size[0] + above.size[0] - abs(above.position[0] - below.position[0]) >= LEAST_SUPPORT - 1e-9
-        assert all(abs(block.position[0]) + block.size[0] <= OUTERMOST + 1e-9 for block in blocks)
+            assert (
+                below.size[0] + above.size[0] - abs(above.position[0] - below.position[0]) >= STACK.least_support - 1e-9
+            )
+        assert all(abs(block.position[0]) + block.size[0] <= STACK.outermost + 1e-9 for block in blocks)
         assert all(apparent_radius(block, scene.camera) >= 0.4 for block in blocks)
         assert len({block.hue for block in blocks}) == many
         assert [one.question for one in scene.outcomes] == ["falls"] * (many - 1) + ["falls left"] * (many - 1) + [

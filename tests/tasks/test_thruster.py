@@ -22,7 +22,7 @@ from physbench.tasks.actions import Thruster, thruster_tips, thrusts
 from physbench.validity.measure import measure_one
 from physbench.world.bullet import World, simulate
 from physbench.world.camera import px_from_plane
-from physbench.world.links import LINK_GREY, with_links
+from physbench.world.links import LINK, with_links
 from physbench.world.scene import Burn, Thrust, sphere_mass
 
 ALONE, WITH_OTHER = 0, 2  # seeds of test
@@ -63,7 +63,7 @@ def test_a_bar_shows_the_force_that_acted_and_where() -> None:
     """In each second its end is dark, on the side away from the push; at the hand-over and after 3 s there is none."""
     clip = clip_of(WITH_OTHER)
     p, ahead = make_params(clip.row), slice(clip.handover, None)
-    dark = (clip.frames[ahead].max(axis=-1) < 255 * LINK_GREY + 25).sum(axis=(1, 2))
+    dark = (clip.frames[ahead].max(axis=-1) < 255 * LINK.grey + 25).sum(axis=(1, 2))
     on = (clip.times[ahead] > 1e-9) & (clip.times[ahead] <= 3 + 1e-9)
     assert (dark[on] >= 3).all() and not dark[~on].any()
     for time in (0.5, 1.5, 2.5):

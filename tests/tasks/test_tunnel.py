@@ -11,7 +11,7 @@ from slow_cases import others_slow
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_clip, make_params, render_spec
 from physbench.clips.task import SPLITS
-from physbench.tasks.occlusion import VIEW_AFTER, Tunnel, tunnel_times
+from physbench.tasks.occlusion import VIEW, Tunnel, tunnel_times
 from physbench.world.scene import WINDOW
 
 
@@ -36,6 +36,6 @@ def test_a_hidden_bounce_turns_v_into_minus_e_v(split: Split) -> None:
         assert share[near_bounce].max() < 0.05, "the bounce is not seen"
         hidden = clip.times[(share < 0.05) & (clip.times <= out)]
         assert 0.2 <= hidden[0] <= 1.0 and hidden[0] < bounce < hidden[-1]
-        seen = (clip.times >= out + 0.03) & (clip.times <= out + VIEW_AFTER)
-        assert out + VIEW_AFTER <= 3.6 and share[seen].min() > 0.95
-        assert np.abs(way[clip.times <= out + VIEW_AFTER]).max() + p["radius"] <= WINDOW / 2
+        seen = (clip.times >= out + 0.03) & (clip.times <= out + VIEW.after)
+        assert out + VIEW.after <= 3.6 and share[seen].min() > 0.95
+        assert np.abs(way[clip.times <= out + VIEW.after]).max() + p["radius"] <= WINDOW / 2

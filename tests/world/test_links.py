@@ -13,7 +13,7 @@ from physbench.support.arrays import Array
 from physbench.validity.task_checks.clip_protocol import check_links
 from physbench.world.bullet import initial_states
 from physbench.world.drawing import render
-from physbench.world.links import MOST_STRETCHED, SPRING_PIECES, with_links
+from physbench.world.links import LINK, with_links
 from physbench.world.scene import Rod, Scene, Spring
 
 PENDULUM, SPRING = "falling/pendulum-v1", "falling/spring-v1"
@@ -53,7 +53,11 @@ def test_pieces_of_a_spring_are_as_long_as_ever_and_joined() -> None:
     scene, posed = with_links(own, states, np.zeros(len(states)))
     count = len(own.bodies)
     half = np.array([body.size[0] for body in scene.bodies[count:]])[:, None]
-    assert half.sum() == pytest.approx(MOST_STRETCHED / 2) and len(half) == SPRING_PIECES + 1 and not scene.fields
+    assert (
+        half.sum() == pytest.approx(LINK.most_stretched / 2)
+        and len(half) == LINK.spring_pieces + 1
+        and not scene.fields
+    )
     for frame in posed:
         turns, middles = frame[count:, 3:7], frame[count:, :3]
         angle = -2 * np.arctan2(turns[:, 1], turns[:, 3])

@@ -47,8 +47,6 @@ Picture = NDArray[np.float32]
 
 ANY_CAMERA = Camera("front", (0.0, 0.0, 0.0))  # every window is equally wide
 PALETTE_HUES: Array = hue_angle(np.array(PALETTE, dtype=np.float32)).astype(np.float64)
-OUTLINE_DIRECTIONS = 16  # in which an outline is measured
-ROUND_FROM = 0.8  # see `is_round`
 # In tinted pictures wood, brick and sky have a chroma of up to 0.14, objects of 0.5; shadows are lighter than screens.
 TINTED = {"least_chroma": 0.25, "dark": 0.2}
 OUTLINE_SHARE = 0.5  # of the chroma of an object's core; pixels with more count as its area
@@ -134,10 +132,10 @@ def is_round(outline: Mask) -> bool:
     Its area over that of the disc is 1 for a disc, 0.64 for a square and less for other boxes.
     """
     row, column = np.nonzero(outline)
-    angles = np.linspace(0, np.pi, OUTLINE_DIRECTIONS, endpoint=False)
-    along = np.stack([row, column], axis=-1) @ np.stack([np.sin(angles), np.cos(angles)])  # (P, OUTLINE_DIRECTIONS)
+    angles = np.linspace(0, np.pi, 16, endpoint=False)  # directions in which an outline is measured
+    along = np.stack([row, column], axis=-1) @ np.stack([np.sin(angles), np.cos(angles)])  # (P, 16)
     widest = float(np.ptp(along, axis=0).max()) + 1
-    return len(row) > ROUND_FROM * np.pi / 4 * widest**2
+    return len(row) > 0.8 * np.pi / 4 * widest**2  # see `is_round`
 
 
 def _stand_in(

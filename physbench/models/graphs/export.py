@@ -20,7 +20,6 @@ from physbench.models.safetensors_files import METADATA_KEY
 from physbench.support.errors import ModelError
 from physbench.support.plugins import describe_error, first_line
 
-MAX_TRACED_BATCH = 65_536  # older versions of the exporter want a bound
 EXAMPLE_BATCH = 2  # clips in the example inputs; a batch of one would be taken for fixed
 
 
@@ -125,9 +124,9 @@ def export_graph(model: FrameModel, networks: Sequence[nn.Module], path: Path, t
     inputs = example_inputs(model, target)
     names = list(inputs)
     # With one size for both, the exporter may read the batch of one part off an input of the other.
+    # older versions of the exporter want a bound
     sizes = {
-        name: torch.export.Dim("batch" if name.startswith("context") else "batch_of_step", max=MAX_TRACED_BATCH)
-        for name in names
+        name: torch.export.Dim("batch" if name.startswith("context") else "batch_of_step", max=65_536) for name in names
     }
     both = _BothParts(model, networks, names)
     try:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 PROGRAM_SUFFIX = ".pt2"
 DOCUMENT_FILE = "physbench.json"  # among the extra files of the archive
-MAX_CARD_BYTES = 1_000_000
 
 
 def looks_like_program(path: Path) -> bool:
@@ -40,7 +39,7 @@ def read_program_document(path: Path) -> GraphDocument:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if info.filename.rpartition("/")[2] == DOCUMENT_FILE]
-            if members and members[0].file_size > MAX_CARD_BYTES:
+            if members and members[0].file_size > 1_000_000:  # bytes
                 raise ModelError(
                     f"{path}: {place} has {members[0].file_size} bytes, which is no card. Export it again."
                 )

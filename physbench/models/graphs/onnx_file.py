@@ -134,7 +134,6 @@ SECOND_FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca"  # what may follow i
 MAX_GRAPH_BYTES = 2**31 - 1  # of a protobuf message
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")  # operators that onnxruntime comes with
 RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")
-FLOAT_TYPE = 1  # TensorProto.FLOAT
 
 
 @dataclass(frozen=True)
@@ -464,7 +463,7 @@ def _check_value(value: ValueInfoProto, wanted: Sequence[int | str], where: str)
     """Check type and shape of an input or output. Text in `wanted` stands for a size that must be able to vary."""
     shape = shape_of(value)
     wants = f"({', '.join(map(str, wanted))})"
-    if value.type.tensor_type.elem_type != FLOAT_TYPE:
+    if value.type.tensor_type.elem_type != 1:  # TensorProto.FLOAT
         raise ModelError(f"{where}: expected `{value.name}` to be float32 {wants}.")
     if shape is None:
         return

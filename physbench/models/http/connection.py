@@ -27,11 +27,7 @@ TOKEN_VARIABLE = "PHYSBENCH_HTTP_TOKEN"
 TOKEN_ARGUMENT = "token_file"
 VIDEOS_PATH = "/v1/videos"  # at the end of an address: see `videos_api`
 NO_ANSWER = "No answer from "  # the start of messages on a server that has gone
-CONNECT_SECONDS = 10.0
-CONNECT_AGAIN_SECONDS = 1.0  # where the last attempt failed: many clips may follow
-GATEWAY_STATUS = (502, 503, 504)  # of something in between that cannot reach the server
 LONGEST_CALL = 86_400.0  # s; --timeout ends a batch long before
-MAX_ERROR_BYTES = 1 << 16  # bytes of an answer that is an error
 MAX_MESSAGE = 300  # characters of a server's words in a message
 START_HINT = (
     "Start it there: python serve_model.py my_model.py --port {port} (made by `physbench models serve-template`)"
@@ -186,7 +182,7 @@ class ServerConnection:
         if self._connection is not None and self._connection.sock is not None:
             return self._connection
         address = self.address
-        seconds = CONNECT_AGAIN_SECONDS if self._unreachable else CONNECT_SECONDS
+        seconds = 1.0 if self._unreachable else 10.0  # where the last attempt failed: many clips may follow
         if address.secure:
             context = ssl.create_default_context()
             connection: HTTPConnection = HTTPSConnection(address.host, address.port, timeout=seconds, context=context)
@@ -304,7 +300,7 @@ class ServerConnection:
         if 300 <= status < 400:
             place = self.say(response.headers.get("Location", "nowhere"))
             raise ModelError(f"{url} redirects to {place}. Redirects are not followed: give the right address.")
-        if status in GATEWAY_STATUS:
+        if status in (502, 503, 504):  # something in between cannot reach the server
             raise NoServerError(f"{NO_ANSWER}{url}: status {status}{': ' if reason else ''}{self.say(reason)}.")
         if status == 200:
             raise ModelError(f"{url} answers in a compressed form, which was not asked for.")
@@ -315,7 +311,7 @@ class ServerConnection:
     def _error_in(self, response: HTTPResponse) -> dict[str, Any]:
         """The JSON object of an answer that is an error; empty where there is none."""
         try:
-            document = json.loads(response.read(MAX_ERROR_BYTES))
+            document = json.loads(response.read(1 << 16))
         except (OSError, HTTPException, ValueError, RecursionError):
             return {}
         return document if isinstance(document, dict) else {}

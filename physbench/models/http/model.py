@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 CARD_FIELDS = tuple(item.name for item in dataclasses.fields(ModelCard))
 SURPRISE_FIELDS = tuple(item.name for item in dataclasses.fields(SurpriseCard))
 SURPRISE_PATH = "/v1/surprise"
-NUMBER_BYTES = 40  # of a number in an answer, at most
 FLAGS = ("uses_actions", "uses_camera", "uses_prompt", "stochastic", "repeat_first")
 
 
@@ -240,7 +239,7 @@ def read_surprise(source: BytesSource, films: int, frames: int, where: str) -> N
         EOFError: The answer ends before its stated length.
         ModelError: It is not of this form.
     """
-    most = films * frames * NUMBER_BYTES + MAX_HEAD
+    most = films * frames * 40 + MAX_HEAD  # bytes of a number in an answer, at most
     text = source.read(most + 1)
     left: int | None = getattr(source, "length", None)  # of an answer that states one, bytes to come
     if len(text) <= most and left:

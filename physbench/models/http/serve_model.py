@@ -47,7 +47,6 @@ MAX_FRAMES = 100_000  # of one rollout
 ARGUMENTS = ("context", "horizon", "actions", "prompts", "seeds")  # of a rollout, given by name
 ACTION_WIDTH = 6  # hue as RGB, impulse in N s
 MAX_ACTION_VALUES = 1024  # of an action in a model's own space
-IDLE_SECONDS = 600.0  # for a client that neither sends nor reads
 RANGE_TOLERANCE = 0.49 / 255  # distance outside of [0, 1] that rounding hides
 TOKEN_REASONS = ("a token is needed", "the token is wrong")  # of a refusal without a token, and with one
 CARD_NEEDS = ("name", "image_size", "fps", "context_frames")
@@ -217,7 +216,7 @@ class RequestHandler(BaseHTTPRequestHandler):
     """Answers the requests of one connection."""
 
     protocol_version = "HTTP/1.1"
-    timeout = IDLE_SECONDS
+    timeout = 600.0  # s, for a client that neither sends nor reads
     disable_nagle_algorithm = True
     server: ModelServer
 

@@ -47,12 +47,10 @@ if TYPE_CHECKING:
 OWN_ARGUMENTS = ("model", "size", "fps", "frames", "first")
 OF_A_CLIP = ("prompt", "input_reference", "num_frames", "seconds", "seed", "width", "height")
 FIRST = ("context", "new")  # what the first frame of an answer shows
-RUNNING = ("queued", "in_progress", "processing")
 MOST_JSON = 1 << 20  # bytes
 MOST_VIDEO = 1 << 29  # bytes
 MOST_PIXELS = 1 << 24  # of a frame
 SHORTEST_POLL, LONGEST_POLL = 0.1, 5.0  # s between questions
-FORGET_SECONDS = 10.0  # of a DELETE
 DONE = (200, 201, 202, 204)  # status of what a server has done, or begun
 SEEDS = 2**31 - 1
 
@@ -132,7 +130,7 @@ class VideosApiModel:
         """Delete jobs, as far as the server lets it be done quickly: their videos are here, or not wanted."""
         for job in jobs:
             try:
-                answer = self._connection.request("DELETE", f"/{job}", FORGET_SECONDS, success=DONE)
+                answer = self._connection.request("DELETE", f"/{job}", 10.0, success=DONE)
                 self._read(answer, MOST_JSON, "the answer")
             except (NoServerError, LostConnectionError):
                 self._connection.close()
@@ -197,7 +195,7 @@ class VideosApiModel:
             status = document.get("status")
             if status == "completed":
                 return self._read(self._ask("GET", f"/{job}/content"), MOST_VIDEO, "the video")
-            if status not in RUNNING:
+            if status not in ("queued", "in_progress", "processing"):
                 error = document.get("error")
                 message = error.get("message") if isinstance(error, dict) else error
                 raise ModelError(f"{url} made no video ({self._connection.say(message or status)}).")

@@ -239,8 +239,6 @@ MODULAR_INDEX = "modular_model_index.json"  # of a pipeline that is put together
 PIPELINE_LIBRARIES = ("diffusers", "transformers")
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 HASHED = (".json", ".jinja", ".model", ".safetensors", ".txt")  # everything that decides the answers
-MAX_VERSION = 40  # characters
-MAX_PLACE = 100  # characters, of where a component is to be loaded from
 AGAIN = "Download or copy the folder again."
 
 
@@ -312,7 +310,7 @@ def read_folder(path: Path) -> PipelineFolder:
         raise ModelError(f"{index} names a pipeline class of its own code ({class_name[0]}), which is not run.")
     if not isinstance(class_name, str) or not _is_name(class_name):
         raise ModelError(f"{index} does not say which pipeline class it belongs to (_class_name). {AGAIN}")
-    saved_by = printable(str(document.pop("_diffusers_version", ""))[:MAX_VERSION])
+    saved_by = printable(str(document.pop("_diffusers_version", ""))[:40])
     components: dict[str, tuple[str, str]] = {}
     options: dict[str, Any] = {}
     elsewhere: dict[str, str] = {}
@@ -330,7 +328,7 @@ def read_folder(path: Path) -> PipelineFolder:
                 raise ModelError(f"{index}: {word!a:.60} is no name of a component or class. {AGAIN}")
         place = source.get("pretrained_model_name_or_path") or source.get("repo")
         if source and not (path / name).is_dir():
-            elsewhere[name] = printable(str(place or "")[:MAX_PLACE])
+            elsewhere[name] = printable(str(place or "")[:100])  # where a component is to be loaded from
         elif source and source.get("subfolder", name) != name:
             raise ModelError(f"{index}: '{name}' is in a folder of another name, {source['subfolder']!a:.60}: refused.")
         else:

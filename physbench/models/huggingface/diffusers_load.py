@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 # Loads a diffusers pipeline from a local folder: safetensors only, no network, no code of the folder's.
 
-OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY")
 MOST_DUMMY_BYTES = 50_000_000  # of weights: the published ones have gigabytes
 NAMED_TENSORS = 3
 NOISE_NETWORKS = ("transformer", "transformer_2", "unet")  # components that are called at every step
@@ -41,7 +40,7 @@ class DummyGuardrail:
 
 def forbid_network() -> None:
     """Keep the libraries from the network, whether they are imported already or not."""
-    for name in OFFLINE:
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
         os.environ[name] = "1"
     constants = sys.modules.get("huggingface_hub.constants")
     if constants is not None:

@@ -16,14 +16,13 @@ from physbench.support.errors import ModelError
 if TYPE_CHECKING:
     import torch
 
-SUFFIX = "ModularPipeline"
 LOADED = "from_pretrained"  # of components that a folder holds
 LISTED = 3  # components that an error names
 
 
 def is_modular(kind: type) -> bool:
     """True if a pipeline class is put together from blocks."""
-    return kind.__name__.endswith(SUFFIX)
+    return kind.__name__.endswith("ModularPipeline")
 
 
 def make_blocks(kind: type, folder: PipelineFolder) -> Any:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 # it knows. Any other gets one row a frame, as numbers.
 COSMOS3 = "Cosmos3OmniPipeline"
 COSMOS3_SIZES = {256: (192, 320), 480: (480, 832), 704: (704, 1280), 720: (720, 1280)}  # px, wide ones, by tier
-COSMOS3_TIER = 480
 ACTION_OPTIONS = {"actions": "str", "action_domain": "str", "action_tier": "int", "action_view": "str"}
 
 
@@ -131,7 +130,7 @@ def action_call(
 def _of_cosmos3(settings: Mapping[str, Any]) -> ActionCall:
     condition = {
         "domain_name": settings.get("action_domain", ""),
-        "resolution_tier": settings.get("action_tier", COSMOS3_TIER),
+        "resolution_tier": settings.get("action_tier", 480),
         "view_point": settings.get("action_view", "third_person_view"),
     }
     try:
@@ -194,9 +193,6 @@ CHOICES = {
     "vae_dtype": ("float32", "float16", "bfloat16"),
     "surprise": ("denoising",),
 }
-
-
-MOST_TARGET = 4096  # px; of sides whose square is that of a size
 
 
 @dataclass(frozen=True)
@@ -494,7 +490,7 @@ def _own_size(folder: PipelineFolder) -> tuple[int, int]:
 
     target = folder.config("transformer").get("target_size", 640)
     multiple = folder.config("vae").get("spatial_compression_ratio", 16)
-    if not (isinstance(target, int) and isinstance(multiple, int) and 1 <= multiple <= target <= MOST_TARGET):
+    if not (isinstance(target, int) and isinstance(multiple, int) and 1 <= multiple <= target <= 4096):  # px
         raise ModelError(
             f"{folder.path}: target_size {target} of the transformer with spatial_compression_ratio {multiple} of the "
             "vae cannot be right."

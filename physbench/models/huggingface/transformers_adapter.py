@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 
 FILM_RATE = 8  # frames/s: V-JEPA 2 was trained on 4 and more, VideoMAE on 6 to 15
 WINDOW_FRAMES = 16  # frames
-HIDDEN_PART = 4  # one part in so many of a window is hidden
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-PREPROCESSORS = ("video_preprocessor_config.json", "preprocessor_config.json")
 SURPRISE_UNITS = {"vjepa2": "L1 between layer-normed latents", "videomae": "squared error of masked patches"}
 WINDOW_ARGUMENTS = ("fps", "window", "hidden")
 
@@ -102,7 +100,7 @@ def window_plan(path: Path, config: Mapping[str, Any], model_args: Mapping[str, 
     window = convert_argument(model_args.get("window", str(min(WINDOW_FRAMES, most))), "int", "window")
     if not jepa and window != most:
         raise ModelError(f"--model-arg window={window}: this VideoMAE knows windows of {most} frames alone.")
-    usual = max(tubelet, window // HIDDEN_PART // tubelet * tubelet)
+    usual = max(tubelet, window // 4 // tubelet * tubelet)  # a fourth of a window is hidden
     hidden = convert_argument(model_args.get("hidden", str(usual)), "int", "hidden")
     if not 2 * tubelet <= window <= most or window % tubelet:
         raise ModelError(
@@ -143,7 +141,7 @@ def _whole(config: Mapping[str, Any], key: str, default: int, path: Path) -> int
 
 def _normalisation(path: Path) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Mean and standard deviation of the channels, as the preprocessor beside the network has them; else ImageNet's."""
-    for name in PREPROCESSORS:
+    for name in ("video_preprocessor_config.json", "preprocessor_config.json"):
         if not (path / name).is_file():
             continue
         document = read_json(path / name)

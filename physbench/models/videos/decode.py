@@ -256,7 +256,6 @@ def _clean_aperture(sample: bytes) -> Crop:
 
 
 _SEGMENT, _TRACKS, _TRACK, _TRACK_TYPE, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0x83, 0xE0
-_CROPS = (0x54BB, 0x54AA, 0x54CC, 0x54DD)  # PixelCropTop, Bottom, Left, Right
 
 
 def _matroska_headers(stream: IO[bytes]) -> Headers:
@@ -275,7 +274,8 @@ def _matroska_headers(stream: IO[bytes]) -> Headers:
         inside = dict(_elements(track)) if kind == _TRACK else {}
         if _number(inside.get(_TRACK_TYPE)) == 1:
             video = dict(_elements(inside.get(_VIDEO, b"")))
-            top, bottom, left, right = (_number(video.get(crop)) for crop in _CROPS)
+            # PixelCropTop, Bottom, Left, Right
+            top, bottom, left, right = (_number(video.get(crop)) for crop in (0x54BB, 0x54AA, 0x54CC, 0x54DD))
             return Headers((top, bottom, left, right))
     return Headers()
 
@@ -337,7 +337,6 @@ MAX_SIDE_PX = 4096
 MIN_SIDE_PX = 16
 MAX_FRAMES = 20_000
 MAX_PIXELS = 2**24  # pixels of a frame that the decoder may allocate
-PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
 class UnusableError(PhysbenchError):
@@ -535,7 +534,7 @@ def _png_size(stream: IO[bytes], name: str) -> tuple[int, int]:
     """(height, width) px from the first chunk. The stream is rewound."""
     head = stream.read(24)
     stream.seek(0)
-    if head[:8] != PNG_START or head[12:16] != b"IHDR":
+    if head[:8] != b"\x89PNG\r\n\x1a\n" or head[12:16] != b"IHDR":
         raise UnusableError(f"{name} is not a PNG file.")
     return _checked_size(int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big"), name)
 

@@ -211,7 +211,6 @@ EXPORT_DOCUMENTS = (ANSWER, MANIFEST, "README.md")
 SAMPLE_PATTERN = re.compile(r"(.+)\.s([1-9]\d{0,3})")
 NUMBER_PATTERN = re.compile(r"\d+")
 NUMBERING = "Name them so that one number counts up by 1, such as 0001.png, 0002.png ..."
-MAX_NAMES_COMPARED = 1000  # extra names that missing ones are compared with
 SampleKey = tuple[str, int]  # name of the clip's files, sample
 
 
@@ -348,7 +347,7 @@ def _sample_key(stem: str, known: set[str]) -> SampleKey | None:
 def _find_similar_names(listing: VideoListing, missing: Sequence[str]) -> None:
     """Pair clips without a video with extra files of similar names."""
     left = {(name[: -len(container_suffix(name))] if container_suffix(name) else name): name for name in listing.extra}
-    if len(left) > MAX_NAMES_COMPARED:  # thousands of loose images: a hint is not worth minutes
+    if len(left) > 1000:  # thousands of loose images: a hint is not worth minutes
         return
     for id_ in missing[:500]:
         match = difflib.get_close_matches(id_, left, n=1, cutoff=0.85)

@@ -51,8 +51,6 @@ from physbench.world.scene import RenderSpec
 
 # The conditioning image of a clip at the scored size: that of the export where it is there, else drawn again.
 
-MAX_IMAGE_BYTES = 64 * 2**20
-
 
 def conditioning_image(
     clip: ClipAsked, places: Sequence[Path], size: tuple[int, int], resample: Callable[[Image], Image], spec: RenderSpec
@@ -82,7 +80,7 @@ def exported_image(folder: Path, clip: ClipAsked) -> Image | None:
         return None
     path = folder / name
     try:
-        if path.is_symlink() or path.stat().st_size > MAX_IMAGE_BYTES:
+        if path.is_symlink() or path.stat().st_size > 64 * 2**20:
             return None
         content = path.read_bytes()
     except OSError:

@@ -273,7 +273,7 @@ def log_ratio(lead: float, error: float) -> float:
     """Log of the likelihood of a measured lead if videos begin with the image, over that if with the first new frame.
 
     With the image: normal about 0, `LEAD.redrawn` wide. With the first new frame: any lead from `slowest` to
-    FASTEST_LEAD is as likely. Both are widened by `error`.
+    `fastest` is as likely. Both are widened by `error`.
     """
     with_image = _log_normal(lead, math.hypot(error, LEAD.redrawn))
     high, low = (LEAD.fastest - lead) / error, (LEAD.slowest - lead) / error
@@ -423,9 +423,6 @@ def _shared_shift(lead: Array, step: Array, place: Array, error: Array) -> tuple
     return solution.x[:SHARED], root
 
 
-NAMED_VIDEOS = 3  # names in a message
-
-
 def describe_start(decision: StartDecision) -> str:
     """A note for the reader of a run. The decision must be made."""
     what, other, word = ("with the image", "with the first new frame", "false")
@@ -497,4 +494,4 @@ def _evidence(decision: StartDecision) -> str:
 
 
 def _names(names: tuple[str, ...] | list[str]) -> str:
-    return ", ".join(names[:NAMED_VIDEOS])
+    return ", ".join(names[:3])

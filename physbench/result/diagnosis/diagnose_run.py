@@ -23,7 +23,6 @@ from physbench.support.run_folder import RunFolder
 from physbench.support.schedule import scheduled
 from physbench.track.tracks import load_tracks
 
-PRELOAD = ("physbench.result.diagnosis.ranking",)
 TAKEN_FIRST = ("test", "ood", "train")  # in this order clips are taken
 
 
@@ -49,7 +48,9 @@ def diagnose_run(folder: RunFolder, workers: int = 2) -> dict[str, ImpliedWorldR
     worlds: dict[str, ImpliedWorldResult] = {}
     jobs = [(family, own) for family, own in chosen.items() if own]
     diagnose = partial(diagnose_part, os.fspath(folder.path))
-    with scheduled(diagnose, jobs, workers=workers, preload=PRELOAD, label="diagnosis", long=True) as records:
+    with scheduled(
+        diagnose, jobs, workers=workers, preload=("physbench.result.diagnosis.ranking",), label="diagnosis", long=True
+    ) as records:
         for (family, _), record in zip(jobs, records, strict=True):
             if record is not None:
                 worlds[family] = ImpliedWorldResult.model_validate(record)
@@ -63,7 +64,7 @@ def _in_turn(chosen: Mapping[str, Sequence[Row]]) -> list[Row]:
 
 
 def chosen_rows(rows: Sequence[Row], folder: RunFolder) -> list[Row]:
-    """At most MAX_CLIPS clips of a family that have tracks: of its tasks in turn, those of the test split first."""
+    """At most `max_clips` clips of a family that have tracks: of its tasks in turn, those of the test split first."""
     ranks: dict[str, int] = {}
     order = []
     for row in sorted(rows, key=lambda row: (TAKEN_FIRST.index(row.split), row.seed, row.change)):

@@ -30,7 +30,6 @@ from physbench.support.arrays import Array, Mask
 from physbench.track.tracks import Tracks
 
 LIMITS = tuple(each for each in TOLERANCES if each <= EXCUSING)  # diameters; a looser one tells no laws apart
-START_WORK = 10**7  # bodies x candidates x physics steps, in which first arcs are looked for
 
 
 class LeastSquaresSearch(SegmentSearch):
@@ -54,7 +53,8 @@ class Evidence:
     def starts(self) -> tuple[Arc, ...]:
         """First arcs under the true laws; they begin in the context, where those hold. None: nothing can be judged."""
         problem = Hypothesis(self.law, self.seen)
-        return tuple(SegmentStarts(problem, Tolerance(self.seen, LIMITS[0]), START_WORK).first_arcs())
+        # bodies x candidates x physics steps, in which first arcs are looked for
+        return tuple(SegmentStarts(problem, Tolerance(self.seen, LIMITS[0]), 10**7).first_arcs())
 
     @cached_property
     def explained(self) -> dict[Hashable, Explanation]:

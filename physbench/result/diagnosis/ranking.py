@@ -306,7 +306,7 @@ def diagnose_family(evidence: Sequence[Evidence], worlds: Sequence[ChangedWorld]
     """Find the changed world, or the two of them, that explain most of what the true laws do not.
 
     Args:
-        evidence: At most MAX_CLIPS clips of a family.
+        evidence: At most `EFFORT.max_clips` clips of a family.
         worlds: All that may be named.
     """
     tremble = float(np.median([each.tremble for each in evidence]))

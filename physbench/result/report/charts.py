@@ -33,7 +33,6 @@ FONT = 8.0  # size of text, if nothing else is said
 TICK, THIN = 3.0, 0.8  # length of a tick; width of axes and ticks
 CENTRE = 0.38  # of the size of a text: its baseline below its middle
 LABELS_BELOW, NAME_BELOW = 12.6, 24.6  # of the axis of x: baselines of its labels and of what it shows, below it
-ROUND_STEPS = (1, 2, 2.5, 5, 10)
 HATCH = 3.0  # distance of its lines across
 
 
@@ -191,7 +190,7 @@ def even_ticks(low: float, high: float, most: int) -> tuple[list[float], list[st
     """Round numbers between two at even distances, in at most so many steps, and their labels."""
     least = (high - low) / most
     power = 10.0 ** math.floor(math.log10(least))
-    step = power * next(step for step in ROUND_STEPS if step * power >= least * (1 - 1e-9))
+    step = power * next(step for step in (1, 2, 2.5, 5, 10) if step * power >= least * (1 - 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     ticks = [number * step for number in range(first, last + 1)]
     digits = next(n for n in range(20) if all(abs(round(tick, n) - tick) < step / 1000 for tick in ticks))
@@ -353,7 +352,6 @@ def first_off(times: Array, error: Array, limit: float = 1.0) -> list[tuple[floa
 
 LEAST_ERROR, MOST_ERROR = 0.003, 20.0  # diameters, the scale of errors
 WIDE_ENOUGH = 0.12  # of the width, for the word in a hidden time
-HIDDEN_FROM = 0.5  # share of the objects that are hidden, from which a time is drawn as hidden
 NAMES = {"truth": "truth", "freeze": "freeze", "constant-velocity": "constant velocity", "model": "model"}  # as drawn
 LAWFUL_NAMES = {**NAMES, "physicist": "physicist"}
 COLOUR = {"truth": TRUTH, "model": MODEL, "freeze": FREEZE, "constant-velocity": CONSTANT_VELOCITY}
@@ -468,7 +466,7 @@ def hidden_spans(group: GroupCurves) -> list[tuple[float, float]]:
 
 def _mostly_hidden(group: GroupCurves) -> NDArray[np.bool_]:
     shares = np.zeros(len(group.times)) if group.hidden is None else group.hidden
-    return np.asarray(shares >= HIDDEN_FROM)
+    return np.asarray(shares >= 0.5)  # share of the objects that are hidden, from which a time is drawn as hidden
 
 
 def _outside(values: Array, group: GroupCurves) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.result.coverage import unasked_axes
-from physbench.result.findings import MOST
+from physbench.result.findings import SAID
 from physbench.result.formats import AXIS_NAMES, fixed, joined, plain
 from physbench.result.manifest import Manifest
 from physbench.result.report.charts import first_off
@@ -89,7 +89,7 @@ def caption(
     """
     if error is None or tracks is None:
         return ()
-    lost = float(np.isinf(error).sum() / max((~np.isnan(error)).sum(), 1)) > MOST
+    lost = float(np.isinf(error).sum() / max((~np.isnan(error)).sum(), 1)) > SAID.most
     worst, objects = _worst(clip, rows, None if lost else trace), _objects(clip, error, tracks)
     lines = (*objects, *worst) if lost else (*worst, *objects)
     return lines or ("Every object stays within its diameter of ground truth.",)

@@ -106,8 +106,6 @@ GLOSSARY: dict[str, tuple[str, str]] = {  # by key: the term, and what it means
 
 # What the page of a run shows that is chosen, counted or drawn; the templates word and lay it out.
 
-OPEN_TASKS = 6  # up to which all parts of the page are open
-STRIKING = 12  # readings that are shown first
 Item = tuple[str, str, ReadingValue, str]  # reading, task, value, unit
 
 
@@ -166,7 +164,7 @@ def page_view(result: ResultDocument, manifest: Manifest, gathered: ReportData) 
     scored = result.counts.scored > 0
     first = first_family(result)
     summary = summary_view(result)
-    few = len(result.tasks) <= OPEN_TASKS
+    few = len(result.tasks) <= 6  # up to 6 tasks, all parts of the page are open
     errors = _errors(gathered, first) if scored else ()
     lawful = _lawful(result, gathered, first) if scored else ()
     clips = by_family(gathered.figures, first, few)
@@ -309,7 +307,7 @@ def _striking(result: ResultDocument) -> Table | None:
                 item = (name, task, value, reading.unit)
                 ranked.append((not name.startswith(f"{LAWS}/"), -apart(value), name, task, item))
     ranked.sort(key=lambda item: item[:4])
-    items = [item for *_, item in ranked[:STRIKING]]
+    items = [item for *_, item in ranked[:12]]  # readings that are shown first
     return table_view.readings("Readings that are farthest from ground truth", items) if items else None
 
 

@@ -37,7 +37,6 @@ CLOSE_UP_LEGEND = (
     "are, in diameters (⌀) and m/s. A gross one counts as four. An object begins off where no velocity that the task "
     "declares fits."
 )
-LEAST_HALF = 0.09  # of the picture's smaller side: half of a close-up's side, at least
 CLOSE_UP_PX = 96  # of a close-up; a larger one is made smaller
 
 
@@ -210,7 +209,8 @@ def _box(seen: Array, lawful: Array, reach: int, radius: float, size: tuple[int,
     inside = np.all((near >= 0) & (near <= np.array(size)), axis=1)  # False where NaN
     near = near[inside] if inside.any() else np.array(size)[None] / 2
     low, high = near.min(axis=0) - 1.5 * radius, near.max(axis=0) + 1.5 * radius
-    side = float(np.ceil(min(max((high - low).max(), 2 * LEAST_HALF * min(size)), min(size))))
+    # a close-up's side is at least 0.18 of the picture's smaller one
+    side = float(np.ceil(min(max((high - low).max(), 2 * 0.09 * min(size)), min(size))))
     corner = np.clip(np.round((low + high - side) / 2), 0, np.array(size) - side)
     return np.asarray(corner, dtype=np.float64), side
 
@@ -390,7 +390,6 @@ GREYS_AS_ONE = 8  # grey levels that count as one: half the bytes, and no artefa
 MOST_SHEET_BYTES = 90_000  # of a picture; a larger one keeps every second frame
 MOST_LOSSY_BYTES = 8_000  # where a quality is asked for: noise that is still larger is packed at a lower one
 LEAST_QUALITY = 2
-MOST_HEIGHT = 16_383  # px, of WebP
 ENDED, GAP_COLOUR = 132, 20
 
 
@@ -443,7 +442,7 @@ def player(
     while True:
         shown = list(range((len(truth) - 1) % step, len(truth), step))  # ends with the last frame
         moments = [_moment(truth[i], prediction[i] if i < len(prediction) else None) for i in shown]
-        small = len(moments) * len(moments[0]) <= MOST_HEIGHT
+        small = len(moments) * len(moments[0]) <= 16_383  # px, of WebP
         packed = _webp(np.concatenate(moments), quality) if small else b""
         if small and (len(packed) <= MOST_SHEET_BYTES or fps / step < 2 * LEAST_RATE):
             break

@@ -24,8 +24,6 @@ from physbench.support.run_folder import RunFolder
 
 # The runs of a folder as a page, with a link to each report.
 
-FEWER_RESAMPLES = 1000  # of a page that is waited for
-
 
 @dataclass(frozen=True)
 class RunRow:
@@ -108,7 +106,8 @@ def two_runs_page(folder: Path, pair: Sequence[RunSummary]) -> str:
         ]
         rows.append((level, printable(name), list(zip(*cells, strict=False))))  # by axis, both runs
     try:
-        sentence = compare(*(RunFolder(Path(run.path)) for run in pair), resamples=FEWER_RESAMPLES).against[0].sentence
+        # few, as a page is waited for
+        sentence = compare(*(RunFolder(Path(run.path)) for run in pair), resamples=1000).against[0].sentence
     except (PhysbenchError, OSError) as error:
         sentence = str(error)
     page = page_environment("physbench.result.report").get_template("two_runs.html.j2")

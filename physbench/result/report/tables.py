@@ -29,8 +29,6 @@ from physbench.score.score_clip import reading_of
 
 # Sentences on which clips count and which do not, for the report and for Markdown.
 
-MOST_NAMED = 3  # that are named
-
 
 def counting(result: ResultDocument) -> list[str]:
     """Sentences: how many clips count on each axis, which are left out and why, and which show too little."""
@@ -84,7 +82,7 @@ def not_valid(result: ResultDocument, task: str) -> dict[str, list[str]]:
 def left_out(omitted: LeftOut) -> str:
     """ "32 clips of stack (cannot be shadowed)"."""
     tasks = [short(task) for task in omitted.tasks]
-    of = joined(tasks) if len(tasks) <= MOST_NAMED else f"{len(tasks)} tasks"
+    of = joined(tasks) if len(tasks) <= 3 else f"{len(tasks)} tasks"
     return f"{formats.counted(omitted.clips, 'clip')} of {of} ({omitted.reason})"
 
 
@@ -426,7 +424,6 @@ def failures(result: ResultDocument) -> Table | None:
 
 
 BEYOND_MEMORY = "beyond memory"
-OUT_OF_RANGE = "lost out of range"
 
 
 @dataclass(frozen=True)
@@ -450,7 +447,7 @@ def skill_rows(result: ResultDocument) -> list[SkillRow]:
     lines += _memory_rows(result)
     if result.gaps:
         gaps = result.gaps["all"]
-        lines.append(SkillRow("reference", OUT_OF_RANGE, (Cell("–"), *(_gap(gaps[axis]) for axis in axes))))
+        lines.append(SkillRow("reference", "lost out of range", (Cell("–"), *(_gap(gaps[axis]) for axis in axes))))
     for family, skills in result.families.items():
         tasks = [task for task in result.tasks if task.split("/")[0] == family]
         if len(tasks) > 1:

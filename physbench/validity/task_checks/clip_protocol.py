@@ -15,7 +15,7 @@ from physbench.track.visibility import HIDDEN_SHARE
 from physbench.validity.task_checks.finding import Finding, Shot, failed, fine
 from physbench.world.camera import plane_from_world
 from physbench.world.drawing import apparent_radius, render
-from physbench.world.links import LINK_GREY
+from physbench.world.links import LINK
 from physbench.world.scene import (
     FLOOR_GREY,
     HISTORY,
@@ -31,8 +31,6 @@ from physbench.world.styles.catalogue import draw
 
 RELEASES = RELEASE.train  # s
 LEAST_VIEW_TIME = 0.4  # s of motion before the hand-over
-LEAST_TRAVEL = 0.25  # m, of the body that moves most before it
-TURNING_SPEED = 0.05  # m/s on both sides of a turning point
 EVENT_SLACK = 0.02  # s, less than a frame
 
 
@@ -87,7 +85,7 @@ def check_history(clip: Clip, static: bool) -> Iterator[Finding]:
             )
         steps = np.linalg.norm(np.diff(clip.states[before, i, :3], axis=0), axis=-1)
         travels.append(float(steps.sum()))
-    if not static and travels and max(travels) < LEAST_TRAVEL:
+    if not static and travels and max(travels) < 0.25:  # m, of the body that moves most before it
         yield failed(
             "history",
             f"nothing moves by more than {max(travels):.2f} m before the hand-over: its velocity cannot be seen",
@@ -142,7 +140,7 @@ def events(clip: Clip) -> dict[str, list[float]]:
     times = clip.times[ahead]
     for _, i in bodies.items():
         flat = plane_from_world(clip.scene.camera, clip.states[ahead, i, 7:10])
-        curves = [*flat.T, np.linalg.norm(flat, axis=-1) - TURNING_SPEED]
+        curves = [*flat.T, np.linalg.norm(flat, axis=-1) - 0.05]  # m/s on both sides of a turning point
         for field in clip.scene.fields:
             if not isinstance(field, CentralGravity | RadialField):
                 continue
@@ -193,7 +191,6 @@ def _around(clip: Clip, time: float) -> tuple[float, ...]:
 
 LEAST_CONTRAST = 12.0  # grey levels of 255; a floor of FLOOR_GREY stands out from the background by 20
 LEAST_VISIBLE_AREA = 4.0  # px, of a body that has to be seen at all
-MARK_COLOUR = (200, 69, 27)  # where an unseen body is, in the picture of the failure
 
 
 def check_seen(clip: Clip) -> Iterator[Finding]:
@@ -278,7 +275,7 @@ def check_links(clip: Clip) -> Iterator[Finding]:
                 f"the {kind} from {anchor} to {body} cannot be seen before 0: it differs from what is behind it by "
                 f"{levels:.0f} of 255 grey levels, and {LEAST_CONTRAST:g} are needed",
                 "Let it reach out from behind the bodies that it joins, in the window, before something that is not as "
-                f"grey as it is ({LINK_GREY:g}), and behind no screen: a model that was not shown it cannot know it.",
+                f"grey as it is ({LINK.grey:g}), and behind no screen: a model that was not shown it cannot know it.",
                 clip,
                 Shot(clip, (float(clip.times[0]), 0.0, scene.horizon / 2)),
             )
@@ -318,7 +315,7 @@ def _marked(clip: Clip, index: int, frame: int) -> Image:
     """The frame with the pixels of a body painted."""
     black, white = (_frame(clip, _changed(clip.scene, index, grey=grey), frame).max(axis=-1) for grey in (0.0, 1.0))
     picture: Image = clip.frames[frame].copy()
-    picture[white.astype(np.int16) - black > 64] = MARK_COLOUR
+    picture[white.astype(np.int16) - black > 64] = (200, 69, 27)  # where an unseen body is
     return picture
 
 
@@ -340,7 +337,6 @@ def _frame(clip: Clip, scene: Scene, frame: int) -> Image:
 # each hidden body and without it, and compared.
 
 DRAWN_SIDE = 128  # px
-HIDDEN_MOMENTS = 4  # of each body and clip that are drawn
 BETRAYING_LEVELS = 4.0  # of 255, by which a pixel may differ: less is lost in noise
 
 
@@ -366,7 +362,8 @@ def hidden_differences(clip: Clip, look: str) -> Iterator[HiddenDifference]:
         frames = np.flatnonzero(hidden)
         if not len(frames):
             continue
-        chosen = frames[np.unique(np.linspace(0, len(frames) - 1, HIDDEN_MOMENTS).round().astype(int))]
+        # moments of each body and clip that are drawn
+        chosen = frames[np.unique(np.linspace(0, len(frames) - 1, 4).round().astype(int))]
         times, states = clip.times[chosen], clip.states[chosen]
         bodies = tuple(replace(each, drawn=False) if each is body else each for each in clip.scene.bodies)
         shown = draw(clip.scene, times, states, spec)

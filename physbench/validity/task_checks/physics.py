@@ -147,11 +147,17 @@ def _touched(clip: Clip, body: Body, when: float) -> str:
     return name
 
 
-MAX_CLIP_OVERLAP = 0.02  # m
-MAX_SPEED = 30.0  # m/s
-MAX_ENERGY_GAIN = 0.005  # of the largest energy
-REPORTED_ENERGY_GAIN = 1e-4  # of it; the report gives no number for less
-MAX_STEP_EFFECT = 0.1  # diameters by which half the step may move a body before the predictability time
+@dataclass(frozen=True)
+class EnergyLimits:
+    """Ground truth that keeps the laws."""
+
+    max_overlap: float = 0.02  # m
+    max_gain: float = 0.005  # of the largest energy
+    reported_gain: float = 1e-4  # of it; the report gives no number for less
+    max_step_effect: float = 0.1  # diameters by which half the step may move a body before the predictability time
+
+
+TRUTH = EnergyLimits()
 
 
 def check_sane(clip: Clip) -> Iterator[Finding]:
@@ -159,7 +165,7 @@ def check_sane(clip: Clip) -> Iterator[Finding]:
     for i, body in moving(clip):
         state = clip.states[:, i]
         speed = np.linalg.norm(state[:, 7:10], axis=-1)
-        wild = ~np.isfinite(state).all(axis=-1) | (speed > MAX_SPEED)
+        wild = ~np.isfinite(state).all(axis=-1) | (speed > 30.0)  # m/s
         if wild.any():
             when = float(clip.times[np.argmax(wild)])
             yield failed(
@@ -186,8 +192,8 @@ def check_overlap(clip: Clip) -> Iterator[Finding]:
             there &= clip.times < np.inf if body.until is None else clip.times < body.until - 1e-9
         depth = np.where(there, -_gaps(a, clip.states[:, i], b, clip.states[:, j]), 0.0)
         deepest = max(deepest, float(depth.max()))
-        if depth.max() > MAX_CLIP_OVERLAP:
-            when = float(clip.times[np.argmax(depth > MAX_CLIP_OVERLAP)])
+        if depth.max() > TRUTH.max_overlap:
+            when = float(clip.times[np.argmax(depth > TRUTH.max_overlap)])
             yield failed(
                 "overlap",
                 f"{a.name} and {b.name} are {depth.max():.2f} m inside each other (first at {when:.2f} s)",
@@ -217,8 +223,8 @@ def check_energy(clip: Clip) -> Iterator[Finding]:
             continue
         gains = energy[part] - np.minimum.accumulate(energy[part])
         worst = max(worst, float(gains.max()) / scale)
-        if gains.max() > MAX_ENERGY_GAIN * scale:
-            when = float(clip.times[part][np.argmax(gains > MAX_ENERGY_GAIN * scale)])
+        if gains.max() > TRUTH.max_gain * scale:
+            when = float(clip.times[part][np.argmax(gains > TRUTH.max_gain * scale)])
             yield failed(
                 "energy",
                 f"the bodies gain {gains.max():,.1f} J of about {scale:,.0f} J from nowhere (first at {when:.2f} s)",
@@ -229,10 +235,10 @@ def check_energy(clip: Clip) -> Iterator[Finding]:
             return
     size = (
         f"by at most {100 * worst:.2g} %"
-        if worst >= REPORTED_ENERGY_GAIN
-        else f"by less than {100 * REPORTED_ENERGY_GAIN:g} %"
+        if worst >= TRUTH.reported_gain
+        else f"by less than {100 * TRUTH.reported_gain:g} %"
     )
-    yield fine("energy", f"energy rises {size} of its size (allowed: {100 * MAX_ENERGY_GAIN:g} %)", worst)
+    yield fine("energy", f"energy rises {size} of its size (allowed: {100 * TRUTH.max_gain:g} %)", worst)
 
 
 def _surfaces(scene: Scene) -> set[Vector]:
@@ -302,16 +308,19 @@ def check_step(clip: Clip, known: Predictability) -> Iterator[Finding]:
     apart = np.where(keep[:, None], moved / np.maximum(clip.diameters(), 1e-9), 0.0)
     wide = np.zeros_like(apart)
     wide[clip.handover + 1 :][: len(known.spread)] = known.spread
-    apart[wide > MAX_STEP_EFFECT] = 0.0  # what nobody can know depends on more than the step
+    apart[wide > TRUTH.max_step_effect] = 0.0  # what nobody can know depends on more than the step
     worst = float(apart.max())
-    if worst <= MAX_STEP_EFFECT:
-        yield fine("step", f"half the step moves a body by {worst:.3f} diameters (at most {MAX_STEP_EFFECT:g})", worst)
+    if worst <= TRUTH.max_step_effect:
+        yield fine(
+            "step", f"half the step moves a body by {worst:.3f} diameters (at most {TRUTH.max_step_effect:g})", worst
+        )
         return
-    when = float(clip.times[np.argmax(apart.max(axis=1) > MAX_STEP_EFFECT)])
+    when = float(clip.times[np.argmax(apart.max(axis=1) > TRUTH.max_step_effect)])
     name = clip.tracked_bodies[int(apart.max(axis=0).argmax())].name
     yield failed(
         "step",
-        f"half the step moves {name} by {worst:.2f} diameters, from {when:.2f} s on by more than {MAX_STEP_EFFECT:g}",
+        f"half the step moves {name} by {worst:.2f} diameters, from {when:.2f} s on by more than "
+        f"{TRUTH.max_step_effect:g}",
         "A result that depends on the time step cannot be predicted. Use weaker forces near their centre, fewer "
         "contacts on edges or slower bodies.",
         clip,

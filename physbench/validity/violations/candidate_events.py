@@ -22,16 +22,25 @@ from physbench.world.geometry import gap, rotate
 from physbench.world.scene import PHYSICS_HZ, Contact, Scene
 
 GRID_HZ = 60
-EARLIEST = 0.2  # s; events lie from here on
-LATEST = 0.75  # of the horizon; and up to here
-QUIET = 0.15  # s on both sides of an event without a contact or a push
-AFTER = 0.3  # s after an event in which the body stays in full view
-NEARER = 0.3  # m; what is nearer to the camera than that can hide a body
-CLEAR = 0.02  # m that stay free around a body that is put elsewhere
-EDGE = 0.01  # m; a screen before a body covers that much more than its own outline
+
+
+@dataclass(frozen=True)
+class EventLimits:
+    """Events that a violation may change."""
+
+    earliest: float = 0.2  # s; events lie from here on
+    latest: float = 0.75  # of the horizon; and up to here
+    quiet: float = 0.15  # s on both sides of an event without a contact or a push
+    after: float = 0.3  # s after an event in which the body stays in full view
+    nearer: float = 0.3  # m; what is nearer to the camera than that can hide a body
+    clear: float = 0.02  # m that stay free around a body that is put elsewhere
+
+
+EVENT = EventLimits()
+
+
 SCREEN_DIRECTIONS = 24
 WIDEST = 2.0  # to 1: the widest pictures out of which a body that a camera turns away from is hidden
-TRIES = 16  # places and times that are looked at for one that leaves room
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +90,7 @@ class CandidateEvents:
         return [
             i
             for i, body in enumerate(self.scene.bodies)
-            if i != index and body.drawn and body.shape == "box" and depth[i] < own - NEARER
+            if i != index and body.drawn and body.shape == "box" and depth[i] < own - EVENT.nearer
         ]
 
     def cover(self, index: int, other: int, places: Array | None = None) -> tuple[Mask, Mask]:
@@ -91,7 +100,8 @@ class CandidateEvents:
         half = np.asarray(self.scene.bodies[other].size)[list(self.axes)]
         there = np.array([shown(self.scene.bodies[other], float(t)) for t in self.times])
         offset = np.abs(flat - self._flat[:, other])
-        return (offset < half + radius).all(axis=1) & there, (offset <= half - radius + EDGE).all(axis=1) & there
+        # m: a screen before a body covers that much more than its own outline
+        return (offset < half + radius).all(axis=1) & there, (offset <= half - radius + 0.01).all(axis=1) & there
 
     def seen(self, index: int) -> Mask:
         """Mask (T,): a body is in full view, inside the window and the picture, and behind nothing."""
@@ -100,7 +110,7 @@ class CandidateEvents:
             mask &= ~self.cover(index, other)[0]
         across = depth_axis(self.scene.camera)
         for other in self.moving:  # one that rolls past in front; in the same plane they only touch
-            if other != index and abs(self.states[0, index, across] - self.states[0, other, across]) > NEARER:
+            if other != index and abs(self.states[0, index, across] - self.states[0, other, across]) > EVENT.nearer:
                 reach = (self.diameter(index) + self.diameter(other)) / 2 - 0.01
                 mask &= np.linalg.norm(self._flat[:, index] - self._flat[:, other], axis=1) > reach
         return mask
@@ -142,20 +152,20 @@ class CandidateEvents:
         """
         dt = 1 / GRID_HZ
         good = self.seen(index)
-        ahead = round(AFTER / dt)
+        ahead = round(EVENT.after / dt)
         kept = good.copy()
         for k in range(1, ahead + 1):
             kept[:-k] &= good[k:]
             kept[-k:] = False
-        kept &= (self.times >= EARLIEST - 1e-9) & (self.times <= LATEST * self.scene.horizon + 1e-9)
+        kept &= (self.times >= EVENT.earliest - 1e-9) & (self.times <= EVENT.latest * self.scene.horizon + 1e-9)
         speed = self.speed(index)
         kept &= speed >= least_speed
         if np.isfinite(most_speed):  # at rest for a while: at the top of its path a body is slow for a moment
-            kept &= maximum_filter1d(speed, 2 * round(QUIET * GRID_HZ) + 1) <= most_speed
+            kept &= maximum_filter1d(speed, 2 * round(EVENT.quiet * GRID_HZ) + 1) <= most_speed
         for time in self.jolts(index):
-            kept &= np.abs(self.times - time) >= QUIET
+            kept &= np.abs(self.times - time) >= EVENT.quiet
         if gravity:
-            kept &= self.height(index) > CLEAR
+            kept &= self.height(index) > EVENT.clear
         return np.flatnonzero(kept)
 
     def choices(
@@ -167,13 +177,13 @@ class CandidateEvents:
         gravity: bool = False,
     ) -> list[tuple[int, int]]:
         """(body, grid index) pairs at which something may befall one of the bodies, at random. Raises Inapplicable."""
-        draws = rng.random((TRIES, 2))
+        draws = rng.random((16, 2))  # places and times that are looked at for one that leaves room
         moments = partial(self.moments, least_speed=least_speed, most_speed=most_speed, gravity=gravity)
         moments_of_bodies = [(i, at) for i in self.moving if len(at := moments(i))]
         if not moments_of_bodies:
             air, fast = "in the air, " if gravity else "", f"at {least_speed:g} m/s or faster " if least_speed else ""
             fast += "at rest " if np.isfinite(most_speed) else ""
-            raise Inapplicable(f"no body is ever {air}in full view {fast}and {QUIET:g} s from any contact")
+            raise Inapplicable(f"no body is ever {air}in full view {fast}and {EVENT.quiet:g} s from any contact")
         pairs = [(moments_of_bodies[int(a * len(moments_of_bodies))], b) for a, b in draws]
         return [(index, int(at[int(b * len(at))])) for (index, at), b in pairs]
 
@@ -201,7 +211,7 @@ class CandidateEvents:
 
     def lies(self, index: int, at: int) -> bool:
         """True if a body lies on something at a grid index."""
-        return bool(self.height(index)[at] < CLEAR)
+        return bool(self.height(index)[at] < EVENT.clear)
 
     def reach_down(self, index: int) -> Array:
         """Reach (T,) m of a body below its centre."""
@@ -239,7 +249,7 @@ class CandidateEvents:
             if i != index and body.collides and shown(body, float(self.times[at])):
                 before = float(gap(scene.bodies[index], state[index, :3], body, state[i, :3]))
                 after = float(gap(scene.bodies[index], new, body, state[i, :3]))
-                if after < min(CLEAR, before - 1e-3):
+                if after < min(EVENT.clear, before - 1e-3):
                     return False
         return True
 
@@ -251,7 +261,7 @@ class CandidateEvents:
         for i, other in enumerate(self.scene.bodies):
             if other.shape == "plane" and other.collides:
                 up = rotate(other.orientation, np.array([0.0, 0.0, 1.0]))
-                near = float(gap(body, state[:3], other, self.states[at, i, :3])) < CLEAR
+                near = float(gap(body, state[:3], other, self.states[at, i, :3])) < EVENT.clear
                 slip = state[7:10] - np.cross(state[10:], body.size[0] * up)
                 if near and np.linalg.norm(slip) < 0.02 * np.linalg.norm(state[7:10]) + 1e-3:
                     return up

@@ -181,7 +181,6 @@ def simulate_hooked(scene: Scene, hooks: Sequence[StepHook], steps: NDArray[np.i
 
 
 FRAME = 1 / 30  # s; "a frame" in severities
-SETTLE = 6  # steps after a contact until its impulse is over, at most
 
 
 @dataclass
@@ -330,7 +329,8 @@ class ExtraImpulse(StepHookBase):
             if not world.touching(min(self.a, self.b), max(self.a, self.b)):
                 return
             self.met_at = world.step
-        if world.touching(min(self.a, self.b), max(self.a, self.b)) and world.step - self.met_at < SETTLE:
+        # steps after a contact until its impulse is over, at most
+        if world.touching(min(self.a, self.b), max(self.a, self.b)) and world.step - self.met_at < 6:
             return
         state = world.state(self.b)
         state[7:10] += self.share * (state[7:10] - self.past[0])

@@ -12,7 +12,6 @@ from physbench.validity.violations.hooks import ChangeLaws, ExtraImpulse, Ignore
 from physbench.validity.violations.violation_plan import Inapplicable, ViolationEvent, ViolationPlan, violation
 from physbench.world.scene import PHYSICS_HZ, CentralGravity, Contact, Drag, RadialField, Rod, Spring
 
-SOON = 0.1  # s after the hand-over; contacts before that are passed over
 LEAD = 0.05  # s before a contact at which two bodies stop being solid for each other
 LEAST_APPROACH = 0.2  # m/s along the line of centres; less is a graze
 LEAST_SHARE = 1 / 3  # of the relative speed that lies along the line of centres; less is a graze too
@@ -31,7 +30,8 @@ def _hits(candidates: CandidateEvents, *, both_move: bool) -> list[Contact]:
         movers = [i for i in (a, b) if i in candidates.moving]
         k = min(int(np.searchsorted(candidates.times, contact.time)), len(candidates.times) - 1)
         last = candidates.scene.horizon - 0.3
-        if contact.time < SOON or contact.time > last or (a, b) in pairs or not movers:
+        # s after the hand-over: contacts before that are passed over
+        if contact.time < 0.1 or contact.time > last or (a, b) in pairs or not movers:
             continue
         if any({c.a, c.b} == {contact.a, contact.b} and 0 < contact.time - c.time < LEAD for c in candidates.contacts):
             continue  # what sets in LEAD before it would change that one

@@ -21,8 +21,6 @@ from physbench.world.bodies import UPRIGHT
 from physbench.world.drawing import apparent_radius
 from physbench.world.scene import PALETTE, Body, Shape, Vector
 
-LEVEL_WITHIN = 1e-3  # m by which a corner of a box may be lower than its face
-
 
 def turned(body: Body, degrees: float) -> Vector:
     """The colour of a body with its hue turned, as bright and as pure as it was."""
@@ -270,7 +268,8 @@ def lift(candidates: CandidateEvents, index: int, at: int, factor: float) -> flo
 def _level(candidates: CandidateEvents, index: int, at: int) -> bool:
     """True if nothing that could carry things is turned, nor the body itself if it has faces."""
     scene, body = candidates.scene, candidates.scene.bodies[index]
-    flat = body.shape != "box" or abs(float(candidates.reach_down(index)[at]) - body.size[2]) < LEVEL_WITHIN
+    # m by which a corner of a box may be lower than its face
+    flat = body.shape != "box" or abs(float(candidates.reach_down(index)[at]) - body.size[2]) < 1e-3
     return flat and not any(
         each.collides and each.shape == "box" and each.orientation != UPRIGHT for each in scene.bodies
     )

@@ -12,7 +12,6 @@ from physbench.world.scene import PHYSICS_HZ, Body, Rod
 
 AIRBORNE = 0.2  # m/s; slower is as good as at rest
 AT_REST = 0.01  # m/s
-WALK_HZ = 15.0  # steps of a random walk in a second
 KICK_ROOM = 0.15  # diameters that a kicked body can go before it meets anything
 
 
@@ -145,7 +144,7 @@ def freeze(candidates: CandidateEvents, severity: float, rng: np.random.Generato
 )
 def walk(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """A random walk about the lawful motion: each step is kept, so that no mean over time takes it away."""
-    steps = severity * np.sqrt(WALK_HZ / WANDERING_HZ) * frame_noise(candidates, rng)
+    steps = severity * np.sqrt(15.0 / WANDERING_HZ) * frame_noise(candidates, rng)  # steps of a random walk in a second
     return ViolationPlan((ViolationEvent(0.0, None),), bends=shifted(candidates, steps.cumsum(axis=1)))
 
 

@@ -9,7 +9,6 @@ from physbench.validity.violations.candidate_events import CandidateEvents
 from physbench.validity.violations.violation_plan import Clock, ViolationEvent, ViolationPlan, violation
 
 LEAST_SPEED = 0.3  # m/s of some body when time goes wrong
-BEAT = 0.5  # s from one stutter to the next
 
 
 def at_rate(since: float, factor: float) -> Clock:
@@ -21,7 +20,7 @@ def at_rate(since: float, factor: float) -> Clock:
     return clock
 
 
-def stuttering(since: float, hold: float, beat: float = BEAT) -> Clock:
+def stuttering(since: float, hold: float, beat: float = 0.5) -> Clock:  # s from one stutter to the next
     """After `since` s time stands still for the first `hold` s of every `beat` s, then jumps to where it should be."""
 
     def clock(times: Array) -> Array:

@@ -67,7 +67,7 @@ from physbench.world.styles.natural.rays import (
     view_directions,
 )
 from physbench.world.styles.natural.stage import (
-    WALL_BEHIND,
+    PLACE,
     Stage,
     bodies_of_parts,
     body_albedo,
@@ -202,7 +202,7 @@ def _slab(plane: Plane, camera: Camera, stage: Stage, reach: float) -> Descripti
     """A plane as a box below it, `reach` m wide: in a side view from its plain front to the wall, else a thin one."""
     if camera.view == "front":
         front = camera.center[1] - PLATE_HALF_DEPTH
-        back = WALL_BEHIND if stage.wall is None else stage.wall.level
+        back = PLACE.wall_behind if stage.wall is None else stage.wall.level
         half = (2 * reach, (back - front) / 2, reach)
         below = np.array([0.0, (front + back) / 2 - plane.position[1], -reach])
     else:
@@ -212,9 +212,7 @@ def _slab(plane: Plane, camera: Camera, stage: Stage, reach: float) -> Descripti
     return {"type": "cube", "to_world": placed(centre, plane.turn, half), "bsdf": matte(plane.albedo)}
 
 
-LARGE_SIDE = 512  # px of the shorter side, from where on a pixel is split into 2 x 2 instead of 3 x 3
 STRIP_RAYS = 1 << 15  # that are looked along at a time: their arrays stay in the processor's cache
-LEAST_HIDDEN = 0.01  # of sky light; where a body hides less it sends no light
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,7 +294,8 @@ def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
     """All that does not change along a clip."""
     camera = scene.camera
     stage = with_door(floor_out_of_sight(stage_of(scene), scene, spec), camera, spec)
-    fine = 2 if min(spec.height, spec.width) >= LARGE_SIDE else 3
+    # px from where on a pixel is split into 2 x 2 instead of 3 x 3
+    fine = 2 if min(spec.height, spec.width) >= 512 else 3
     rays, origin = view_directions(camera, spec), eye(camera)
     depth, albedo, part = _fine_stage(stage, camera, spec, fine)
     body = np.array([*bodies_of_parts(scene, stage), -1], dtype=np.int16)[part]
@@ -397,7 +396,7 @@ def _shaded_stage(backdrop: Backdrop, movers: list[Mover], light: dict[int, Real
             lamp *= 1 - lamp_share_hidden(blocker, points, backdrop.stage.key).astype(np.float32)
             share = sky_share_hidden(blocker, points, normals).astype(np.float32)
             hidden += share
-            near = np.flatnonzero(share > LEAST_HIDDEN)
+            near = np.flatnonzero(share > 0.01)  # where a body hides less of the sky's light it sends none
             here = share.ravel()[near]
             radiance = sent_out(mover, light.get(mover.index), places.take(near, axis=1).T, backdrop.stage)
             for channel in range(3):

@@ -134,8 +134,6 @@ def fibonacci_sphere(count: int) -> Real:
 
 GLOSS = 0.30  # roughness of what moves, of a microfacet surface
 MIRRORED = 0.035  # share of light that it reflects head-on
-GRAIN = 0.07  # share by which the paint of boxes varies
-LIMB = 0.45  # how much darker a star is at its edge
 
 
 def ball_light(
@@ -151,7 +149,7 @@ def ball_light(
     facing = np.clip(dot(normals, to_eye), 0.0, 1.0)
     albedo = np.asarray(ball.albedo)
     if ball.shines:
-        return np.asarray(albedo * (1 - LIMB * (1 - facing))[:, None])
+        return np.asarray(albedo * (1 - 0.45 * (1 - facing))[:, None])  # a star is darker at its edge
     lamp = lamp_light(points, normals, stage.key)
     left, _ = light_left(points, normals, stage, ways, len(ways))
     around = np.maximum(terms(normals) @ light, 0.0)
@@ -180,7 +178,7 @@ def painted_albedo(mover: Mover, points: Real, normals: Real) -> Real:
     v = np.where(side == 2, local[:, 1], local[:, 2])
     seed = 1000 + mover.index
     grain = octaves(seed, u * 1.5, v * 14, 1.0, 3, 0.6) + 0.4 * octaves(seed + 5, u * 20, v * 20, 1.0, 2)
-    return np.asarray(np.asarray(mover.albedo) * (1 + GRAIN * grain)[:, None])
+    return np.asarray(np.asarray(mover.albedo) * (1 + 0.07 * grain)[:, None])  # the paint of boxes varies by 7 %
 
 
 def _mirror(points: Real, normals: Real, to_eye: Real, stage: Stage) -> Real:

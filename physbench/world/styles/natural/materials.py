@@ -7,7 +7,7 @@ a hue is taken for a body, and nowhere dark, since what is dark is taken for a s
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -22,12 +22,21 @@ from physbench.world.styles.natural.stage import Door, Material, Stage, linear
 # Albedo of surfaces as factors around 1, by noise that needs no tables: the same on every machine up to rounding.
 
 
-BOARD_WIDTH = 0.16  # m, width of a board
-BOARD_LENGTH = 2.2  # m
-BRICK = (0.24, 0.075)  # m, with its mortar
-MORTAR = 0.011  # m
-PANEL = 1.2  # m, of panels
-JOINT = 3.0  # m, between slabs of concrete
+@dataclass(frozen=True)
+class Patterns:
+    """Sizes of what repeats on a surface."""
+
+    board_width: float = 0.16  # m
+    board_length: float = 2.2  # m
+    brick: tuple[float, float] = (0.24, 0.075)  # m, with its mortar
+    mortar: float = 0.011  # m
+    panel: float = 1.2  # m, of panels
+    joint: float = 3.0  # m, between slabs of concrete
+
+
+PATTERN = Patterns()
+
+
 MEAN_PLACES, MEAN_REACH = 1 << 14, 12.0  # m; over which a texture is averaged
 
 
@@ -128,22 +137,22 @@ def _joint(distance: Real, width: float) -> Real:
 
 
 def _boards(seed: int, u: Real, v: Real) -> Real:
-    row = np.floor(v / BOARD_WIDTH)
-    shift = hashed(seed, row.astype(np.int64), np.zeros_like(row, dtype=np.int64)) * BOARD_LENGTH
-    along = (u + shift) / BOARD_LENGTH
+    row = np.floor(v / PATTERN.board_width)
+    shift = hashed(seed, row.astype(np.int64), np.zeros_like(row, dtype=np.int64)) * PATTERN.board_length
+    along = (u + shift) / PATTERN.board_length
     number = np.floor(along)
     tone = hashed(seed + 1, row.astype(np.int64), number.astype(np.int64)) - 0.5
     warmth = hashed(seed + 2, row.astype(np.int64), number.astype(np.int64)) - 0.5
     offset = 37.0 * hashed(seed + 3, row.astype(np.int64), number.astype(np.int64))
-    across = v - row * BOARD_WIDTH
+    across = v - row * PATTERN.board_width
     wave = 0.012 * value_noise(seed + 5, u * 1.3 + offset, row)
     grain = octaves(seed + 7, u * 1.2 + offset, (across + wave) * 26 + offset, 1.0, 3, 0.6)
     fine = octaves(seed + 9, u * 9 + offset, across * 160, 1.0, 2)
     rings = np.sin(2 * np.pi * (across * 34 + 1.5 * octaves(seed + 11, u * 0.9 + offset, across * 7, 1.0, 2) + offset))
     value = 1 + 0.13 * tone + 0.065 * grain + 0.025 * fine + 0.03 * rings
     edge = np.maximum(
-        _joint(np.minimum(across, BOARD_WIDTH - across), 0.0025),
-        _joint(np.minimum(along - number, 1 - along + number) * BOARD_LENGTH, 0.0025),
+        _joint(np.minimum(across, PATTERN.board_width - across), 0.0025),
+        _joint(np.minimum(along - number, 1 - along + number) * PATTERN.board_length, 0.0025),
     )
     value = value * (1 - 0.5 * edge)
     cast = np.stack([1 + 0.03 * warmth, np.ones_like(warmth), 1 - 0.05 * warmth], axis=-1)
@@ -154,7 +163,7 @@ def _concrete(seed: int, u: Real, v: Real) -> Real:
     cloud = octaves(seed, u, v, 1.7, 5, 0.62)
     speck = octaves(seed + 3, u, v, 0.03, 2)
     pit = np.clip(octaves(seed + 5, u, v, 0.05, 2) - 0.62, 0, 1)
-    joints = np.maximum(_grid_joint(u + 0.9, JOINT, 0.005), _grid_joint(v + 0.7, JOINT, 0.005))
+    joints = np.maximum(_grid_joint(u + 0.9, PATTERN.joint, 0.005), _grid_joint(v + 0.7, PATTERN.joint, 0.005))
     return _grey((1 + 0.13 * cloud + 0.03 * speck - 0.5 * pit) * (1 - 0.45 * joints))
 
 
@@ -172,7 +181,7 @@ def _terrazzo(seed: int, u: Real, v: Real) -> Real:
 
 
 def _bricks(seed: int, u: Real, v: Real) -> Real:
-    wide, high = BRICK
+    wide, high = PATTERN.brick
     row = np.floor(v / high)
     column = np.floor(u / wide + 0.5 * (row % 2))
     x = (u / wide + 0.5 * (row % 2) - column) * wide
@@ -182,9 +191,11 @@ def _bricks(seed: int, u: Real, v: Real) -> Real:
     rough = octaves(seed + 1, u, v, 0.05, 3, 0.6)
     wobble = 0.0025 * value_noise(seed + 4, u * 30, v * 30)
     depth = np.minimum(np.minimum(x, wide - x), np.minimum(y, high - y)) + wobble
-    mortar = np.clip((MORTAR - depth) / 0.006, 0.0, 1.0)
+    mortar = np.clip((PATTERN.mortar - depth) / 0.006, 0.0, 1.0)
     # Painted bricks: joints lie deeper, the upper edge of a brick catches light, what lies below it is in its shade.
-    lit = np.clip(1 - np.abs(high - y - MORTAR) / 0.007, 0, 1) - np.clip(1 - np.abs(y - MORTAR) / 0.009, 0, 1)
+    lit = np.clip(1 - np.abs(high - y - PATTERN.mortar) / 0.007, 0, 1) - np.clip(
+        1 - np.abs(y - PATTERN.mortar) / 0.009, 0, 1
+    )
     paint = octaves(seed + 8, u, v, 1.4, 4)
     return _grey(1 + 0.09 * tone + 0.05 * rough + 0.05 * paint - 0.17 * mortar + 0.07 * lit * (1 - mortar))
 
@@ -197,14 +208,14 @@ def _plaster(seed: int, u: Real, v: Real) -> Real:
 
 
 def _panels(seed: int, u: Real, v: Real) -> Real:
-    i, j = np.floor(u / PANEL).astype(np.int64), np.floor(v / PANEL).astype(np.int64)
+    i, j = np.floor(u / PATTERN.panel).astype(np.int64), np.floor(v / PATTERN.panel).astype(np.int64)
     tone = hashed(seed, i, j) - 0.5
     joints = np.maximum(
-        _joint(np.minimum(u - i * PANEL, (i + 1) * PANEL - u), 0.004),
-        _joint(np.minimum(v - j * PANEL, (j + 1) * PANEL - v), 0.004),
+        _joint(np.minimum(u - i * PATTERN.panel, (i + 1) * PATTERN.panel - u), 0.004),
+        _joint(np.minimum(v - j * PATTERN.panel, (j + 1) * PATTERN.panel - v), 0.004),
     )
-    du = np.minimum(u - i * PANEL, (i + 1) * PANEL - u) - 0.25
-    dv = np.minimum(v - j * PANEL, (j + 1) * PANEL - v) - 0.25
+    du = np.minimum(u - i * PATTERN.panel, (i + 1) * PATTERN.panel - u) - 0.25
+    dv = np.minimum(v - j * PATTERN.panel, (j + 1) * PATTERN.panel - v) - 0.25
     hole = np.clip(1.4 - np.hypot(du, dv) / 0.018, 0, 1)
     cloud = octaves(seed + 2, u, v, 0.9, 5, 0.6)
     return _grey((1 + 0.05 * tone + 0.10 * cloud) * (1 - 0.4 * joints) * (1 - 0.35 * hole))
@@ -214,10 +225,18 @@ def _panels(seed: int, u: Real, v: Real) -> Real:
 #
 # It is no darker than a third of full light: a tracker takes what is darker for a screen.
 
-SKY_LEVEL = (0.312, 0.357, 0.436)  # display RGB of the sky away from the galaxy
-GLOW = 0.34  # how much lighter (linear, relative) the galaxy's band is at its brightest
-STAR_LIGHT = 0.008
-STARS = 2600  # in the square window
+
+@dataclass(frozen=True)
+class NightSky:
+    """Sky behind orbits."""
+
+    level: tuple[float, float, float] = (0.312, 0.357, 0.436)  # display RGB of the sky away from the galaxy
+    glow: float = 0.34  # how much lighter (linear, relative) the galaxy's band is at its brightest
+    star_light: float = 0.008
+    stars: int = 2600  # in the square window
+
+
+NIGHT = NightSky()
 
 
 def starry_sky(seed: int, spec: RenderSpec) -> NDArray[np.float32]:
@@ -234,9 +253,9 @@ def starry_sky(seed: int, spec: RenderSpec) -> NDArray[np.float32]:
     clouds = 0.5 + 0.5 * octaves(seed + 1, x, y, 1.6, 6, 0.6)
     lanes = np.clip(octaves(seed + 2, along * 0.7, bent * 1.6, 0.9, 5, 0.6), 0, 1)
     glow = band * (0.55 + 0.9 * clouds) * (1 - 0.9 * lanes * np.exp(-((bent / 0.45) ** 2)))
-    sky = linear(SKY_LEVEL) * (1 + 0.05 * octaves(seed + 3, x, y, 3.0, 3)[..., None])
+    sky = linear(NIGHT.level) * (1 + 0.05 * octaves(seed + 3, x, y, 3.0, 3)[..., None])
     warm = np.array([1.04, 1.0, 0.95])
-    picture = sky * (1 + 2.2 * GLOW * glow[..., None] * warm)
+    picture = sky * (1 + 2.2 * NIGHT.glow * glow[..., None] * warm)
     return _with_stars(picture, spec, rng, scale).astype(np.float32)
 
 
@@ -245,7 +264,7 @@ def _with_stars(
 ) -> NDArray[np.float64]:
     """Stars of all brightnesses, few bright ones, as small spots: the size of the picture changes none."""
     reach = 4 * WINDOW  # the widest picture shows the stars of the square one, and more
-    count = round(STARS * (reach / WINDOW) ** 2)
+    count = round(NIGHT.stars * (reach / WINDOW) ** 2)
     place = rng.uniform(-reach / 2, reach / 2, (count, 2))
     strength = 0.00022 * rng.pareto(1.15, count) + 0.0001
     colour = np.array([1.0, 1.0, 1.0]) + np.outer(rng.normal(0, 0.5, count).clip(-1, 1), [0.10, 0.0, -0.12])
@@ -260,28 +279,42 @@ def _with_stars(
         if not len(rows) or not len(columns):
             continue
         square = (rows[:, None] + 0.5 - row[k]) ** 2 + (columns[None] + 0.5 - column[k]) ** 2
-        light = min(strength[k], 0.02) * STAR_LIGHT * np.exp(-square / (2 * spread**2)) / (2 * np.pi * sigma**2)
+        light = min(strength[k], 0.02) * NIGHT.star_light * np.exp(-square / (2 * spread**2)) / (2 * np.pi * sigma**2)
         picture[np.ix_(rows, columns)] += light[..., None] * colour[k]
     return picture
 
 
-LEAF = (0.90, 2.03)  # m, width and height
-DOOR_FRAME = 0.085  # m, width of what is around the leaf
-FRAME_SHADE = 0.03  # m, reach of the shadow of the frame on the wall
-BESIDE = 0.12  # m of wall at least between the frame and the square, and the edge of the picture
-MOST_FARTHER = 0.7  # m by which it may stand farther out
-LEAF_GAP = 0.006  # m between leaf and frame
+@dataclass(frozen=True)
+class DoorSizes:
+    """Sizes of a door in m, levels (0..1, on a display, in full light)."""
+
+    leaf: tuple[float, float] = (0.90, 2.03)  # m, width and height
+    gap: float = 0.006  # m between leaf and frame
+    frame: float = 0.085  # m, width of what is around the leaf
+    shade: float = 0.03  # m, reach of the shadow of the frame on the wall
+    beside: float = 0.12  # m of wall at least between the frame and the square, and the edge of the picture
+    most_farther: float = 0.7  # m by which it may stand farther out
+    leaf_level: float = 0.71
+    frame_level: float = 0.79
+    gap_level: float = 0.50
+    steel_level: float = 0.62
+    paint_tint: tuple[float, float, float] = (1.005, 1.0, 0.985)
+    # heights between which panels lie
+    panel_rows: tuple[tuple[float, float], ...] = ((0.22, 0.74), (0.94, 1.55), (1.66, 1.92))
+    # ways from the left between which panels lie
+    panel_columns: tuple[tuple[float, float], ...] = ((0.11, 0.40), (0.50, 0.79))
+    bevel: float = 0.030  # m, of panels
+    relief: float = 0.17  # share by which bevels are lighter or darker
+    handle_height: float = 1.02  # m above the floor
+    handle_plate: tuple[float, float] = (0.024, 0.11)  # m, half of what the handle is on
+    lever: tuple[float, float] = (0.13, 0.013)  # m, length, half of its height
+
+
+DOOR = DoorSizes()
+
+
 # Levels (0..1, on a display, in full light).
-LEAF_LEVEL, FRAME_LEVEL, GAP_LEVEL, STEEL_LEVEL = 0.71, 0.79, 0.50, 0.62
-PAINT_TINT = (1.005, 1.0, 0.985)
 # Between which heights, and between which ways from the left, panels lie, m.
-PANEL_ROWS = ((0.22, 0.74), (0.94, 1.55), (1.66, 1.92))
-PANEL_COLUMNS = ((0.11, 0.40), (0.50, 0.79))
-PANEL_BEVEL = 0.030  # m, of panels
-RELIEF = 0.17  # share by which bevels are lighter or darker
-HANDLE_HEIGHT = 1.02  # m above the floor
-HANDLE_PLATE = (0.024, 0.11)  # m, half of what the handle is on
-LEVER = (0.13, 0.013)  # m, length, half of its height
 
 
 def with_door(stage: Stage, camera: Camera, spec: RenderSpec) -> Stage:
@@ -292,14 +325,14 @@ def with_door(stage: Stage, camera: Camera, spec: RenderSpec) -> Stage:
     away = (wall.level - y) / camera.distance  # lengths on the wall over those in the plane of motion
     square = camera.width / 2 * away
     metres = away / pixels_per_metre(camera, spec)
-    room = spec.width / 2 * metres - square - LEAF[0] - 2 * (DOOR_FRAME + BESIDE)
+    room = spec.width / 2 * metres - square - DOOR.leaf[0] - 2 * (DOOR.frame + DOOR.beside)
     if room < 0 or floor.level < z - spec.height / 2 * metres:
         return stage
     rng = np.random.default_rng([stage.seed, 1])
-    near = square + BESIDE + DOOR_FRAME + float(rng.uniform(0, min(room, MOST_FARTHER)))
+    near = square + DOOR.beside + DOOR.frame + float(rng.uniform(0, min(room, DOOR.most_farther)))
     side, handle = (int(way) for way in rng.choice([-1, 1], 2))
-    for left in (x + near, x - near - LEAF[0])[::side]:
-        if not _stands_before(stage, camera, wall.level, left - DOOR_FRAME, left + LEAF[0] + DOOR_FRAME):
+    for left in (x + near, x - near - DOOR.leaf[0])[::side]:
+        if not _stands_before(stage, camera, wall.level, left - DOOR.frame, left + DOOR.leaf[0] + DOOR.frame):
             return replace(stage, door=Door(left, floor.level, handle, int(rng.integers(1 << 30))))
     return stage
 
@@ -319,45 +352,47 @@ def _stands_before(stage: Stage, camera: Camera, wall: float, left: float, right
 def painted(door: Door, wall: Real, u: Real, v: Real) -> Real:
     """Albedo (P, 3) of a wall with a door. wall: (P, 3) without it; u, v: (P,) m to the right and up."""
     x, y = u - door.left, v - door.foot
-    wide, high = LEAF
+    wide, high = DOOR.leaf
     outside = np.maximum(np.maximum(-x, x - wide), y - high)  # m from the leaf
-    shade = np.clip(1 - (outside - DOOR_FRAME) / FRAME_SHADE, 0.0, 1.0) ** 2
+    shade = np.clip(1 - (outside - DOOR.frame) / DOOR.shade, 0.0, 1.0) ** 2
     colours = wall * (1 - 0.3 * shade)[:, None]
-    here = (outside < DOOR_FRAME) & (y > 0)
+    here = (outside < DOOR.frame) & (y > 0)
     if here.any():
         x, y, outside = x[here], y[here], outside[here]
         level = np.where(outside > 0, _frame(outside), _leaf(x, y, door.handle))
         brush = 1 + 0.025 * octaves(door.seed, x * 9, y, 0.4, 4)
-        colours[here] = linear(np.clip((level * brush)[:, None] * np.asarray(PAINT_TINT), 0.0, 0.95))
+        colours[here] = linear(np.clip((level * brush)[:, None] * np.asarray(DOOR.paint_tint), 0.0, 0.95))
     return np.asarray(colours)
 
 
 def _frame(outside: Real) -> Real:
     """Levels of the frame, `outside` m from the leaf: a round edge, a groove, a flat part."""
-    groove = np.clip(1 - np.abs(outside - 0.6 * DOOR_FRAME) / 0.008, 0.0, 1.0)
+    groove = np.clip(1 - np.abs(outside - 0.6 * DOOR.frame) / 0.008, 0.0, 1.0)
     edge = np.clip(1 - outside / 0.02, 0.0, 1.0)
-    return np.asarray(FRAME_LEVEL * (1 - 0.12 * groove + 0.05 * edge))
+    return np.asarray(DOOR.frame_level * (1 - 0.12 * groove + 0.05 * edge))
 
 
 def _leaf(x: Real, y: Real, handle: int) -> Real:
     """Levels of a panelled leaf, with the gap round it and its handle."""
-    wide, high = LEAF
-    level = np.full(x.shape, LEAF_LEVEL)
-    for low, top in PANEL_ROWS:
-        for left, right in PANEL_COLUMNS:
+    wide, high = DOOR.leaf
+    level = np.full(x.shape, DOOR.leaf_level)
+    for low, top in DOOR.panel_rows:
+        for left, right in DOOR.panel_columns:
             # Bevels slope inwards: the lower ones face up to the light.
             sides = np.stack([x - left, right - x, y - low, top - y])
             inside, side = sides.min(axis=0), sides.argmin(axis=0)
-            sloping = (inside > 0) & (inside < PANEL_BEVEL)
-            lighter = np.array([-0.4, 0.2, 1.0, -1.0])[side] * RELIEF
-            level = np.where(sloping, LEAF_LEVEL * (1 + lighter), level)
-            level = np.where(inside >= PANEL_BEVEL, LEAF_LEVEL * 1.03, level)
+            sloping = (inside > 0) & (inside < DOOR.bevel)
+            lighter = np.array([-0.4, 0.2, 1.0, -1.0])[side] * DOOR.relief
+            level = np.where(sloping, DOOR.leaf_level * (1 + lighter), level)
+            level = np.where(inside >= DOOR.bevel, DOOR.leaf_level * 1.03, level)
     edge = np.minimum(np.minimum(x, wide - x), np.minimum(y, high - y))
-    level = np.where(edge < LEAF_GAP, GAP_LEVEL, level)
+    level = np.where(edge < DOOR.gap, DOOR.gap_level, level)
     away = handle * (x - (wide / 2 + handle * (wide / 2 - 0.065)))  # m from the middle of the plate, to its edge
-    up = y - HANDLE_HEIGHT
-    plate = (np.abs(away) < HANDLE_PLATE[0]) & (np.abs(up) < HANDLE_PLATE[1])
-    level = np.where(plate, STEEL_LEVEL, level)
-    lever = (away < 0.012) & (away > 0.012 - LEVER[0])
-    level = np.where(lever & (np.abs(up + 2.5 * LEVER[1]) < 1.5 * LEVER[1]), 0.84 * level, level)  # its shadow
-    return np.asarray(np.where(lever & (np.abs(up) < LEVER[1]), 0.92 * (1 + 3 * up), level))
+    up = y - DOOR.handle_height
+    plate = (np.abs(away) < DOOR.handle_plate[0]) & (np.abs(up) < DOOR.handle_plate[1])
+    level = np.where(plate, DOOR.steel_level, level)
+    lever = (away < 0.012) & (away > 0.012 - DOOR.lever[0])
+    level = np.where(
+        lever & (np.abs(up + 2.5 * DOOR.lever[1]) < 1.5 * DOOR.lever[1]), 0.84 * level, level
+    )  # its shadow
+    return np.asarray(np.where(lever & (np.abs(up) < DOOR.lever[1]), 0.92 * (1 + 3 * up), level))

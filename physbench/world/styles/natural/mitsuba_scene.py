@@ -44,7 +44,7 @@ from physbench.world.styles.natural.rays import (
     see,
     view_directions,
 )
-from physbench.world.styles.natural.stage import SURFACE_REACH, Stage, StageBox, Surface
+from physbench.world.styles.natural.stage import PLACE, Stage, StageBox, Surface
 
 # Which variant of Mitsuba works on this machine.
 #
@@ -150,8 +150,6 @@ def variant_names() -> dict[str, str]:
 
 Description = dict[str, Any]
 
-BOUNCES = 5  # of light between surfaces
-BEYOND_PICTURE = 1.2  # times as far as a picture shows of a surface it reaches at least
 # Pictures of surfaces in whole frames: texels a pixel and a side at most; of floors and walls m from the middle to the
 # sides, and samples of a texel each way.
 TEXELS_A_PIXEL, MOST_TEXELS = 3.0, 1200
@@ -162,7 +160,7 @@ def stage_description(stage: Stage, camera: Camera, spec: RenderSpec, samples: i
     """Surfaces, boxes, camera and integrator, without light."""
     return {
         "type": "scene",
-        "integrator": {"type": "path", "max_depth": BOUNCES, "hide_emitters": True},
+        "integrator": {"type": "path", "max_depth": 5, "hide_emitters": True},  # of light between surfaces
         "sensor": _sensor(camera, spec, samples, seed),
         **_surfaces(stage, _mean, surface_reach(stage, camera, spec)),
         **{f"block_{i}": box(block) for i, block in enumerate(stage.blocks)},
@@ -223,7 +221,8 @@ def surface_reach(stage: Stage, camera: Camera, spec: RenderSpec) -> float:
     corners = slice(None, None, max(spec.height - 1, 1)), slice(None, None, max(spec.width - 1, 1))
     seen = see(replace(stage, blocks=()), camera, view_directions(camera, spec, part=corners))  # behind boxes, too
     away = np.abs(seen.points(camera)[seen.part >= 0] - np.asarray(stage.middle))
-    return max(SURFACE_REACH, BEYOND_PICTURE * float(away.max(initial=0.0)))
+    # times as far as a picture shows of a surface it reaches at least
+    return max(PLACE.reach, 1.2 * float(away.max(initial=0.0)))
 
 
 def _surfaces(stage: Stage, paint: Paint, reach: float) -> Description:
@@ -410,7 +409,6 @@ def _round(mover: Mover) -> Description:
 
 LAYER_SAMPLES, LEAST_SAMPLES = 16, 4  # a pixel, before the denoiser
 SAMPLED_PIXELS = 512 * 512  # up to which each has LAYER_SAMPLES; more share as many, as their light differs less
-LEAST_ALBEDO = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -475,7 +473,7 @@ def _trace(stage: Stage, camera: Camera, spec: RenderSpec) -> Layers:
     pictures = []
     for light in (key_light(stage), sky_light(stage)):
         radiance = traced({**scene, "light": light}, stage.seed)
-        white = np.ascontiguousarray(radiance / np.maximum(mixed, LEAST_ALBEDO))
+        white = np.ascontiguousarray(radiance / np.maximum(mixed, 1e-3))
         aux = np.ascontiguousarray(albedo * 0 + 1), np.ascontiguousarray(seen.normal.astype(np.float32))
         pictures.append(np.asarray(denoise(white, *aux), dtype=np.float32))
     return Layers(pictures[0], pictures[1])

@@ -188,7 +188,6 @@ def _in_rows(vectors: Real) -> NDArray[np.float32]:
     return planes(vectors).astype(np.float32, copy=False)
 
 
-LEVEL_COSINE = 1 - 1e-6  # cosine of the tilt up to which a plane counts as level
 PATH_TRACE_ENVIRONMENT = "PHYSBENCH_PATH_TRACE"  # 1: scenes with planes that compositing refuses are path-traced
 
 
@@ -249,7 +248,7 @@ def _is_ground(body: Body) -> bool:
 
 def _is_level(plane: Body) -> bool:
     turned = rotate(np.asarray(plane.orientation, dtype=np.float64), np.array([0.0, 0.0, 1.0]))
-    return bool(turned[2] >= LEVEL_COSINE)
+    return bool(turned[2] >= 1 - 1e-6)  # its tilt is none
 
 
 def _why_not_ground(plane: Body) -> str:

@@ -52,8 +52,6 @@ def _box_axes(turn: bytes) -> NDArray[np.float64]:
 
 # Convex solids by their corners, faces and edges, as `compiled_shadows.sky_behind_solid` takes them.
 
-SIDES = 8  # of the prism that stands for a cylinder
-
 
 @dataclass(frozen=True, eq=False)
 class Solid:
@@ -90,7 +88,7 @@ def _prism(sides: int) -> Solid:
     return Solid(corners, (ring[::-1], tuple(sides + k for k in ring), *around))
 
 
-CUBE, PRISM = _cube(), _prism(SIDES)
+CUBE, PRISM = _cube(), _prism(8)  # a prism of 8 sides stands for a cylinder
 
 
 def placed(

@@ -41,26 +41,61 @@ def displayed(linear: NDArray[np.floating]) -> NDArray[np.uint8]:
 Kind = Literal["hall", "table", "sky"]
 Texture = Literal["boards", "concrete", "terrazzo", "bricks", "plaster", "panels", "plain"]
 
-WALL_BEHIND = 2.0  # m from the plane of motion to the wall of a hall
-SHELF_WALL = 1.0  # m, where nothing but boards on the wall carries things
-BEHIND_BODIES = 0.2  # m from what stands farthest back to the wall, at least
-UNSEEN_FLOOR = 3.4  # m below the middle of a picture that shows no floor
-BELOW_PICTURE = 0.1  # m from the bottom of a taller picture to such a floor
-SURFACE_REACH = 14.0  # m from the middle of the picture to the end of floor and wall, at least
+
+@dataclass(frozen=True)
+class StagePlaces:
+    """Places of walls and floors, m."""
+
+    wall_behind: float = 2.0  # m from the plane of motion to the wall of a hall
+    shelf_wall: float = 1.0  # m, where nothing but boards on the wall carries things
+    behind_bodies: float = 0.2  # m from what stands farthest back to the wall, at least
+    unseen_floor: float = 3.4  # m below the middle of a picture that shows no floor
+    below_picture: float = 0.1  # m from the bottom of a taller picture to such a floor
+    reach: float = 14.0  # m from the middle of the picture to the end of floor and wall, at least
+
+
+PLACE = StagePlaces()
+
+
 # Radiance of a white surface in the light of the sky, and of one that faces the lamp at the middle of the picture.
 # Soft, and from near the camera: where one side of a ball is darker, the centre of its colour is not its centre.
-SKY_LIGHT, KEY_LIGHT = 0.44, 0.62
-SKY_LIGHT_ABOVE, KEY_LIGHT_ABOVE = 0.66, 0.50  # where the lamp hangs above, and leaves walls to the sky
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """Light of the sky and of the lamp."""
+
+    sky: float = 0.44
+    key: float = 0.62
+    sky_above: float = 0.66  # where the lamp hangs above, and leaves walls to the sky
+    key_above: float = 0.50  # the same
+    distance: float = 15.0  # m
+    sky_distance: float = 240.0  # m
+    radius: float = 1.7  # m, of the lamp at `distance`: shadows are soft
+
+
+LIGHT = Lighting()
+
+
 # The lamp of a sky is so far that bodies are lit from one side all along their orbits: what that shifts stays the same.
-KEY_DISTANCE, SKY_KEY_DISTANCE = 15.0, 240.0  # m
-KEY_RADIUS = 1.7  # m, of the lamp at KEY_DISTANCE: shadows are soft
-DARK_GREY = 0.34  # up to here a box is a screen; holders are not
-SCREEN_LEVEL = 0.26  # of 1, on a display, of a screen in full light
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Levels (0..1, on a display, in full light) of greys."""
+
+    dark: float = 0.34  # up to here a box is a screen; holders are not
+    screen: float = 0.26  # of a screen
+    wall: float = 0.86
+    lightest: float = 0.93
+
+
+LEVEL = Levels()
+
+
 # The floor ends at the plane of motion in the plain look, and the tracker looks there for its edge: here a darker floor
 # begins.
 FRONT = 0.72
-WALL_LEVEL = 0.86
-LIGHTEST_LEVEL = 0.93
 
 
 @dataclass(frozen=True)
@@ -155,7 +190,7 @@ def stage_of(scene: Scene) -> Stage:
     seed = int(rng.integers(1 << 30))
     surfaces = _surfaces(scene, kind, rng)
     blocks = () if kind == "sky" else tuple(_block(scene, body, rng) for body in scene.bodies if _stands(body))
-    return Stage(kind, surfaces, blocks, key, SKY_LIGHT_ABOVE if above else SKY_LIGHT, scene.camera.center, seed)
+    return Stage(kind, surfaces, blocks, key, LIGHT.sky_above if above else LIGHT.sky, scene.camera.center, seed)
 
 
 def floor_out_of_sight(stage: Stage, scene: Scene, spec: RenderSpec) -> Stage:
@@ -166,12 +201,12 @@ def floor_out_of_sight(stage: Stage, scene: Scene, spec: RenderSpec) -> Stage:
     camera = scene.camera
     away = (wall.level - eye(camera)[1]) / camera.distance  # lengths on the wall over those in the plane of motion
     bottom = camera.center[2] - away * spec.height / 2 / pixels_per_metre(camera, spec)
-    return replace(stage, surfaces=(replace(floor, level=float(min(floor.level, bottom - BELOW_PICTURE))), wall))
+    return replace(stage, surfaces=(replace(floor, level=float(min(floor.level, bottom - PLACE.below_picture))), wall))
 
 
 def level_of(grey: float) -> float:
     """Lightness (0..1, on a display, in full light) of a body of a grey."""
-    return SCREEN_LEVEL * grey / SCREEN_GREY if grey <= DARK_GREY else min(0.28 + 0.74 * grey, LIGHTEST_LEVEL)
+    return LEVEL.screen * grey / SCREEN_GREY if grey <= LEVEL.dark else min(0.28 + 0.74 * grey, LEVEL.lightest)
 
 
 def body_albedo(body: Body) -> Vector:
@@ -226,15 +261,15 @@ def _lamp(scene: Scene, kind: Kind, above: bool, rng: np.random.Generator) -> La
     else:
         towards = (side * 0.2, float(rng.uniform(0.02, 0.07)), 1.0)
     unit = np.asarray(towards) / np.linalg.norm(towards)
-    distance = SKY_KEY_DISTANCE if kind == "sky" else KEY_DISTANCE
+    distance = LIGHT.sky_distance if kind == "sky" else LIGHT.distance
     position = np.asarray(scene.camera.center) + distance * unit
-    radiance = (KEY_LIGHT_ABOVE if above else KEY_LIGHT) / (KEY_RADIUS / KEY_DISTANCE) ** 2
-    return Lamp(tuple(position.tolist()), KEY_RADIUS * distance / KEY_DISTANCE, radiance)
+    radiance = (LIGHT.key_above if above else LIGHT.key) / (LIGHT.radius / LIGHT.distance) ** 2
+    return Lamp(tuple(position.tolist()), LIGHT.radius * distance / LIGHT.distance, radiance)
 
 
 def _is_screen(body: Body) -> bool:
     """True if a body may hide others: it stands, or follows a path."""
-    dark = body.hue is None and body.grey <= DARK_GREY
+    dark = body.hue is None and body.grey <= LEVEL.dark
     return dark and body.shape == "box" and body.role != "moving" and body.until is None and body.drawn
 
 
@@ -260,12 +295,12 @@ def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surfa
     ground = Material(_tinted(level_of(grey), tint), texture, seed, FRONT if kind == "hall" else 1.0)
     if kind == "table":
         return (Surface(2, _ground_level(scene, plane), ground),)
-    level = scene.camera.center[2] - UNSEEN_FLOOR if plane is None else plane.position[2]
+    level = scene.camera.center[2] - PLACE.unseen_floor if plane is None else plane.position[2]
     wall_texture, wall_seed = walls[int(rng.integers(len(walls)))], int(rng.integers(1 << 30))
     lightness = float(rng.uniform(-0.03, 0.03))
-    wall = Material(_tinted(WALL_LEVEL + lightness, OFF_WHITE), wall_texture, wall_seed)
+    wall = Material(_tinted(LEVEL.wall + lightness, OFF_WHITE), wall_texture, wall_seed)
     shelves = any(_hangs(scene, body) for body in scene.bodies if _stands(body))
-    behind = scene.camera.center[1] + (SHELF_WALL if shelves else WALL_BEHIND)
+    behind = scene.camera.center[1] + (PLACE.shelf_wall if shelves else PLACE.wall_behind)
     return Surface(2, level, ground), Surface(1, _behind_bodies(scene, behind), wall)
 
 
@@ -275,7 +310,7 @@ def _behind_bodies(scene: Scene, wall: float) -> float:
     # Whether they are drawn must not matter, as in `_ground_level`.
     solid = [body for body in scene.bodies if body.shape != "plane"]
     sizes = [(body.position[1], float(np.linalg.norm(body.size))) for body in solid]
-    deep = [y + size + BEHIND_BODIES for y, size in sizes if y > middle + size and y + size > wall]
+    deep = [y + size + PLACE.behind_bodies for y, size in sizes if y > middle + size and y + size > wall]
     return max([wall, *deep])
 
 
@@ -305,7 +340,7 @@ def _block(scene: Scene, body: Body, rng: np.random.Generator) -> StageBox:
     if scene.camera.view == "front" and in_plane:
         # The front stays where it is drawn in the plain look: a nearer one would hide the feet of what stands on it.
         front = scene.camera.center[1] - PLATE_HALF_DEPTH
-        back = scene.camera.center[1] + (SHELF_WALL if _hangs(scene, body) else body.size[1])
+        back = scene.camera.center[1] + (PLACE.shelf_wall if _hangs(scene, body) else body.size[1])
         centre = (centre[0], (front + back) / 2, centre[2])
         half = (half[0], (back - front) / 2, half[2])
     return StageBox(centre, (half[0], half[1], half[2]), body.orientation, material)
@@ -331,10 +366,18 @@ def drawn_half(body: Body, scene: Scene) -> Vector:
 # longer is drawn in after it has let go, since until then it may still carry or stop something. Nothing but the picture
 # knows of it.
 
-WITHDRAWAL = 0.3  # s that a holder takes to withdraw
-PUSH_TIME = 0.05  # s for which it moves along with a body that flies or rolls off from it
-STANDS = 0.02  # m above the floor, up to which a holder stands on it
-SQUARE = 0.999  # cosine between a side of a holder and the surface that it comes out of
+
+@dataclass(frozen=True)
+class Holders:
+    """Holders that withdraw from bodies."""
+
+    withdrawal: float = 0.3  # s that a holder takes to withdraw
+    push_time: float = 0.05  # s for which it moves along with a body that flies or rolls off from it
+    stands: float = 0.02  # m above the floor, up to which a holder stands on it
+    square: float = 0.999  # cosine between a side of a holder and the surface that it comes out of
+
+
+HOLDER = Holders()
 
 
 def is_holder(body: Body) -> bool:
@@ -347,13 +390,13 @@ def holder_at(scene: Scene, stage: Stage, index: int, time: float) -> Body | Non
     """A holder with the place and size that it has in the picture at `time` s, None where it is gone."""
     body = scene.bodies[index]
     assert body.until is not None
-    starts = body.until if _lets_go_first(body) else body.until - WITHDRAWAL
+    starts = body.until if _lets_go_first(body) else body.until - HOLDER.withdrawal
     since = time - starts
-    if since > WITHDRAWAL - 1e-9:
+    if since > HOLDER.withdrawal - 1e-9:
         return None
-    share = max(since, 0.0) / WITHDRAWAL
+    share = max(since, 0.0) / HOLDER.withdrawal
     if _lets_go_first(body):
-        push = np.asarray(_pushed(scene, body)) * min(max(since, 0.0), PUSH_TIME)
+        push = np.asarray(_pushed(scene, body)) * min(max(since, 0.0), HOLDER.push_time)
         body = replace(body, position=_vector(np.asarray(body.position) + push))
     surface = _root(stage, body)
     return _receded(body, scene.camera, share) if surface is None else _drawn_in(body, surface, share)
@@ -361,12 +404,12 @@ def holder_at(scene: Scene, stage: Stage, index: int, time: float) -> Body | Non
 
 def withdraws(body: Body, time: float) -> bool:
     """True if a holder is on its way out of the picture at `time` s: it is drawn behind all bodies then."""
-    return body.until is not None and time > body.until - (1e-9 if _lets_go_first(body) else WITHDRAWAL)
+    return body.until is not None and time > body.until - (1e-9 if _lets_go_first(body) else HOLDER.withdrawal)
 
 
 def _lets_go_first(body: Body) -> bool:
     """True if a holder stays for its body's release: unless it must go sooner to be out of the first picture after."""
-    return body.until is not None and not -WITHDRAWAL < body.until <= 0
+    return body.until is not None and not -HOLDER.withdrawal < body.until <= 0
 
 
 def _pushed(scene: Scene, holder: Body) -> Array:
@@ -385,7 +428,7 @@ def _root(stage: Stage, body: Body) -> Surface | None:
     floor = stage.floor
     if floor is not None:
         lowest = body.position[2] - _reach(body, floor)[1]
-        if stage.kind == "table" or lowest < floor.level + STANDS:
+        if stage.kind == "table" or lowest < floor.level + HOLDER.stands:
             return floor
     return stage.wall
 
@@ -408,7 +451,7 @@ def _drawn_in(body: Body, surface: Surface, share: float) -> Body | None:
     left = (tip - root) * (1 - share)
     if left <= 0:
         return None
-    if reach > body.size[axis] / SQUARE:
+    if reach > body.size[axis] / HOLDER.square:
         return replace(body, position=_vector(centre + (left + root - tip) * normal))
     size = list(body.size)
     size[axis] = left / 2

@@ -11,12 +11,12 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.clips.suite import find_suite
 from physbench.world.scene import Camera, RenderSpec, Scene
-from physbench.world.styles.natural.materials import DOOR_FRAME, FRAME_SHADE, LEAF, painted, with_door
+from physbench.world.styles.natural.materials import DOOR, painted, with_door
 from physbench.world.styles.natural.mitsuba_scene import layer_key
 from physbench.world.styles.natural.rays import see, textured_albedo, view_directions
 from physbench.world.styles.natural.stage import Door, Material, Stage, StageBox, displayed, stage_of
 
-AROUND = DOOR_FRAME + FRAME_SHADE  # m
+AROUND = DOOR.frame + DOOR.shade  # m
 WIDE = RenderSpec(704, 1280, 16.0, "natural")
 SMALL = RenderSpec(64, 116, 16.0, "natural")  # as wide
 TASKS = sorted({row.task for row in find_suite("core").rows})
@@ -43,9 +43,9 @@ def test_the_door_stands_on_the_floor_beside_what_square_pictures_show() -> None
         door = with_door(stage, scene.camera, WIDE).door
         assert door is not None and stage.floor is not None
         assert door.foot == stage.floor.level
-        middle = door.left + LEAF[0] / 2 - scene.camera.center[0]
+        middle = door.left + DOOR.leaf[0] / 2 - scene.camera.center[0]
         away = (20 + 2) / 20  # the wall is 2 m behind the plane of motion
-        near, far = abs(middle) - LEAF[0] / 2 - AROUND, abs(middle) + LEAF[0] / 2 + AROUND
+        near, far = abs(middle) - DOOR.leaf[0] / 2 - AROUND, abs(middle) + DOOR.leaf[0] / 2 + AROUND
         assert 2.56 * away < near and far < 2.56 * away * 1280 / 704
         sides.add(np.sign(middle))
     assert sides == {-1.0, 1.0}
@@ -90,7 +90,7 @@ def test_the_door_is_no_body_and_no_screen(handle: int) -> None:
     assert displayed(albedo / 2).min() > 82 and levels.min() > 110
     leaf = (np.abs(u - 0.45) < 0.4) & (np.abs(v - 1.0) < 0.9)
     assert abs(levels[leaf].mean() - displayed(np.array(0.7))) > 20
-    far = (v > LEAF[1] + AROUND) | ((v > 0) & ((u < -AROUND) | (u > LEAF[0] + AROUND)))
+    far = (v > DOOR.leaf[1] + AROUND) | ((v > 0) & ((u < -AROUND) | (u > DOOR.leaf[0] + AROUND)))
     assert far.any() and (albedo.reshape(*u.shape, 3)[far] == 0.7).all()
 
 

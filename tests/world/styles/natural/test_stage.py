@@ -12,7 +12,7 @@ from physbench.clips.generate import make_scene
 from physbench.world.scene import Body, Camera, RenderSpec, Scene
 from physbench.world.styles.natural.mitsuba_scene import surface_reach
 from physbench.world.styles.natural.rays import see, view_directions
-from physbench.world.styles.natural.stage import SURFACE_REACH, Stage, floor_out_of_sight, stage_of
+from physbench.world.styles.natural.stage import PLACE, Stage, floor_out_of_sight, stage_of
 
 BALL = Body("ball", "sphere", (0.3,), "moving", (0.0, 0.0, 1.0), hue=0)
 FLOOR = Body("ground", "plane", (), "fixed", (0.0, 0.0, 0.0))
@@ -34,7 +34,7 @@ def test_floor_and_wall_reach_as_far_as_a_picture_shows(task: str, size: tuple[i
     seen = see(stage, scene.camera, view_directions(scene.camera, coarse))
     places = seen.points(scene.camera)[(seen.part >= 0) & (seen.part < len(stage.surfaces))]
     assert np.abs(places - np.asarray(stage.middle)).max() < reach
-    assert (reach == SURFACE_REACH) == (size in ((256, 256), (704, 1280)) or (task, size) == (
+    assert (reach == PLACE.reach) == (size in ((256, 256), (704, 1280)) or (task, size) == (
         "falling/incline-v1", (1280, 704)) or (task, size) == ("collisions/billiards-v1", (1280, 704)))  # fmt: skip
 
 
