@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from physbench.clips.clip import Clip, Row
+from physbench.leaderboard import rescoring
 from physbench.leaderboard.check_tables import MODEL_SOURCE, Tables, Verdict, base_of, failed, not_possible, passed
 from physbench.leaderboard.claim import Claim
 from physbench.leaderboard.commitment import (
@@ -19,16 +20,6 @@ from physbench.leaderboard.commitment import (
     chosen_rollouts,
     mismatch,
     read_challenge,
-)
-from physbench.leaderboard.rescoring import (
-    MOST_TRACKS,
-    all_scorers,
-    board_clips,
-    compared,
-    read_sent_tracks,
-    read_sent_video,
-    rollout_name,
-    track_difference,
 )
 from physbench.models.protocol import ModelCard
 from physbench.result.formats import counted
@@ -51,7 +42,7 @@ def sent_files(folder: RunFolder, claim: Claim) -> dict[str, Path]:
         files[f"references/{name}/scores.parquet"] = folder.reference(name).scores
     for row in claim.suite.rows:
         for sample in range(claim.samples):
-            files[f"tracks/{rollout_name(row.id, sample)}.npz"] = folder.tracks(row.id, sample)
+            files[f"tracks/{rescoring.rollout_name(row.id, sample)}.npz"] = folder.tracks(row.id, sample)
     return {name: path for name, path in files.items() if path.is_file()}
 
 
@@ -85,7 +76,7 @@ def check_commitment(
     """
     if commitment is None:
         return not_possible("commitment", "nothing was committed: the rollouts behind the tracks were never fixed")
-    names = {rollout_name(row.id, sample) for row in claim.suite.rows for sample in range(claim.samples)}
+    names = {rescoring.rollout_name(row.id, sample) for row in claim.suite.rows for sample in range(claim.samples)}
     if set(commitment.rollouts) != names:
         one = min(set(commitment.rollouts) ^ names)
         return failed("commitment", f"it names {len(commitment.rollouts)} rollouts, the run has {len(names)}: {one}")
@@ -118,7 +109,10 @@ def _hidden(tables: Tables, commitment: Commitment) -> str:
     """The first rollout without frames, for which nobody asks, that has a quality above 0; "" where none has."""
     table = tables[MODEL_SOURCE]
     good = table[table["quality"] > 0]
-    names = {rollout_name(str(clip), int(sample)) for clip, sample in zip(good["clip"], good["sample"], strict=True)}
+    names = {
+        rescoring.rollout_name(str(clip), int(sample))
+        for clip, sample in zip(good["clip"], good["sample"], strict=True)
+    }
     return min((name for name in names if not commitment.rollouts[name].steps), default="")
 
 
@@ -145,7 +139,7 @@ class Retracked:
 def retrack(job: RetrackJob) -> Retracked:
     """In a worker: decode a rollout, compare its hash, and track it again."""
     path = answers_of(job.card).file(job.sent, job.row.id, job.sample)
-    clip = board_clips(job.archive).get(job.row, job.card.spec)
+    clip = rescoring.board_clips(job.archive).get(job.row, job.card.spec)
     context = job.card.scored_context
     try:
         if job.promised.steps > clip.horizon:
@@ -154,8 +148,8 @@ def retrack(job: RetrackJob) -> Retracked:
         if frames_hash(rollout.answer) != job.promised.hash:
             return Retracked(f"{path.name} is not the rollout that was committed", ())
         observation = observed(clip, rollout, context)
-        sent = read_sent_tracks(job.sent.tracks(job.row.id, job.sample), clip, context)
-        problem = track_difference(sent, observation)
+        sent = rescoring.read_sent_tracks(job.sent.tracks(job.row.id, job.sample), clip, context)
+        problem = rescoring.track_difference(sent, observation)
         if problem:
             return Retracked(f"{path.name}: {problem} from the tracks that were sent", ())
         return Retracked(
@@ -167,7 +161,7 @@ def retrack(job: RetrackJob) -> Retracked:
 
 def frame_scorers() -> tuple[Scorer, ...]:
     """Scorers that read frames, all of them diagnostics."""
-    return tuple(each for each in all_scorers() if "frames" in each.needs)
+    return tuple(each for each in rescoring.all_scorers() if "frames" in each.needs)
 
 
 def _decoded(path: Path, job: RetrackJob, clip: Clip) -> Rollout:
@@ -175,14 +169,14 @@ def _decoded(path: Path, job: RetrackJob, clip: Clip) -> Rollout:
         raise UsageError(f"{path.name} was asked for and is not there")
     height, width = job.card.image_size
     if not job.card.sees_pictures:
-        if path.stat().st_size > MOST_TRACKS:
+        if path.stat().st_size > rescoring.MOST_TRACKS:
             raise UsageError(f"{path.name} is larger than states are")
         try:
             states = read_states(path)
         except Exception as error:  # whatever is in a file from elsewhere
             raise UsageError(f"{path.name} cannot be read ({type(error).__name__}: {error})") from error
         return Rollout(job.row.id, job.sample, clip.future()[:0], states=states)
-    return Rollout(job.row.id, job.sample, read_sent_video(path, (job.promised.steps, height, width)))
+    return Rollout(job.row.id, job.sample, rescoring.read_sent_video(path, (job.promised.steps, height, width)))
 
 
 def check_rollouts(
@@ -202,7 +196,7 @@ def check_rollouts(
         whole = len(jobs) == len(claim.suite.rows) * claim.samples
         seen = len(jobs) if whole else 0  # of some that were sent the submitter made the choice
     else:
-        seen = sum(rollout_name(job.row.id, job.sample) in requested for job in jobs)
+        seen = sum(rescoring.rollout_name(job.row.id, job.sample) in requested for job in jobs)
     return _check_frame_readings(jobs, again, tables, seen)
 
 
@@ -225,7 +219,7 @@ def _jobs(folder: RunFolder, claim: Claim, commitment: Commitment | None) -> lis
     jobs = []
     for row in claim.suite.rows:
         for sample in range(claim.samples):
-            name = rollout_name(row.id, sample)
+            name = rescoring.rollout_name(row.id, sample)
             there = answers_of(claim.card).file(folder, row.id, sample).is_file()
             promised = commitment.rollouts.get(name) if commitment else stored_rollout(folder, row.id, sample)
             if promised is not None and promised.steps and (there or name in requested):
@@ -245,7 +239,7 @@ def _check_frame_readings(
     sent = tables[MODEL_SOURCE]
     keys = pd.MultiIndex.from_tuples([(job.row.id, job.sample) for job in jobs])
     sent = sent[base_of(sent).isin(framed) & pd.MultiIndex.from_frame(sent[["clip", "sample"]]).isin(keys)]
-    outcome = compared(sent, remade)
+    outcome = rescoring.compared(sent, remade)
     if outcome.first:
         return failed("rollouts", outcome.first, different=outcome.different)
     many = counted(len(jobs), "rollout")

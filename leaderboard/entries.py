@@ -21,17 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from physbench.leaderboard import eligibility
 from physbench.leaderboard.check_tables import BADGES, Badge, Verification
 from physbench.leaderboard.commitment import changing
-from physbench.leaderboard.eligibility import (
-    Candidate,
-    board_suite,
-    of_result,
-    refuse_ineligible,
-    refuse_other_suite,
-    refuse_present,
-    refuse_unmeasurable,
-)
 from physbench.leaderboard.submission import Submission
 from physbench.result.bootstrap import RESAMPLES
 from physbench.result.build import build_result
@@ -126,9 +118,9 @@ class Entry:
         return read_result(self.path / f"result.json{PACKED}")
 
     @property
-    def candidate(self) -> Candidate:
+    def candidate(self) -> eligibility.Candidate:
         """Properties of the entry in which others of its board must be alike."""
-        return of_result(self.result, "" if self.result.model.card.look == PLAIN else self.about.archive)
+        return eligibility.of_result(self.result, "" if self.result.model.card.look == PLAIN else self.about.archive)
 
     @cached_property
     def about(self) -> About:
@@ -213,9 +205,9 @@ def add(
         result,
         _,
     ):
-        path = entry_place(board, of_result(result).name)
+        path = entry_place(board, eligibility.of_result(result).name)
         if not replace:
-            refuse_present(path, board)
+            eligibility.refuse_present(path, board)
         about = Entry(new).about
         if submission is None and (path / "about.json").is_file():
             about = with_fields(about, submission=Entry(path).about.submission)
@@ -227,7 +219,7 @@ def add(
         unpack(Entry(new))
         with changing(board):
             if not replace:
-                refuse_present(path, board)  # another process may have added it in the meantime
+                eligibility.refuse_present(path, board)  # another process may have added it in the meantime
             _replace(path, new, board / "history" / path.name)
     return Entry(path)
 
@@ -265,15 +257,15 @@ def _new_entry(
     submission.check()
     manifest, tables = read_run(run)
     if place is None:
-        refuse_other_suite(source, manifest.suite.name)  # before what takes seconds
+        eligibility.refuse_other_suite(source, manifest.suite.name)  # before what takes seconds
     result = build_result(run, resamples=resamples, own_laws=False)
     archive = archive_of(manifest)
     problem = ""
     try:
-        refuse_ineligible(source, of_result(result, archive), board, candidates(board))
+        eligibility.refuse_ineligible(source, eligibility.of_result(result, archive), board, candidates(board))
         if result.overall.skill is None:
             raise UsageError(f"{source}: has no overall skill ({result.overall.reason}) and cannot be ranked.")
-        refuse_unmeasurable(source, result.render_spec, result.context, tables["truth"])
+        eligibility.refuse_unmeasurable(source, result.render_spec, result.context, tables["truth"])
     except UsageError as error:
         if place is None:
             raise
@@ -357,7 +349,7 @@ def present(board: Path) -> tuple[Entry, ...]:
     return tuple(Entry(path) for path in paths if (path / f"result.json{PACKED}").is_file())
 
 
-def candidates(board: Path) -> tuple[Candidate, ...]:
+def candidates(board: Path) -> tuple[eligibility.Candidate, ...]:
     """Properties of the entries of a board, in which others must be alike."""
     whole = present(board)
     return tuple(each.candidate for each in whole)
@@ -402,7 +394,7 @@ def check_entries(board: Path, entries: Sequence[Entry]) -> None:
     others = [_candidate(entry) for entry in entries]
     for entry, candidate in zip(entries, others, strict=True):
         _refuse_other_files(entry)
-        refuse_ineligible(entry.path, candidate, board, others)
+        eligibility.refuse_ineligible(entry.path, candidate, board, others)
         if candidate.name != entry.name:
             raise _refusal(entry, f"is a result of {candidate.name}")
         unpack(entry)
@@ -421,7 +413,7 @@ def _refusal(entry: Entry, problem: str) -> UsageError:
     return UsageError(f"{entry.path}: {problem}. Add the run again, or remove it.")
 
 
-def _candidate(entry: Entry) -> Candidate:
+def _candidate(entry: Entry) -> eligibility.Candidate:
     try:
         return entry.candidate
     except (KeyError, ValueError, TypeError) as error:
@@ -449,7 +441,7 @@ def _problems(result: ResultDocument, tables: Mapping[str, pd.DataFrame]) -> Ite
     """Parts of a result that do not follow from the clips, in words."""
     if not result.model.name.isprintable():
         yield "the name of its model is not printable"
-    clips = {row.id for row in board_suite().rows}
+    clips = {row.id for row in eligibility.board_suite().rows}
     for source in KEPT_SOURCES:
         table = tables[source]
         if set(table["clip"]) != clips:

@@ -14,14 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from physbench.laws.support_check import (
-    ALIGNMENT,
-    MIN_CUSHION_RESTITUTION,
-    TOUCH_GAP,
-    Unsupported,
-    check_spin,
-    check_table,
-)
+from physbench.laws import support_check
 from physbench.support.arrays import Array, Mask
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.geometry import rotate
@@ -71,9 +64,9 @@ def box_in_plane(body: Body, axes: list[int], across: int, margin: float) -> tup
         Unsupported: The box stands askew.
     """
     own = box_axes(body)
-    level = [k for k in range(3) if abs(own[k, across]) < ALIGNMENT]
+    level = [k for k in range(3) if abs(own[k, across]) < support_check.ALIGNMENT]
     if len(level) != 2:
-        raise Unsupported(f"{body.name} stands askew to the plane of motion")
+        raise support_check.Unsupported(f"{body.name} stands askew to the plane of motion")
     middle = np.asarray(body.position)[axes]
     (a, b), (half_a, half_b) = (own[k][axes] for k in level), (body.size[k] for k in level)
     margin = min(margin, half_a, half_b)
@@ -106,12 +99,12 @@ def is_obstacle(body: Body, moving: list[Body], across: int) -> bool:
         else:
             reach = other.size[1] if other.shape == "box" else other.size[1] / 2
         if body.shape == "sphere":
-            level = apart < ALIGNMENT or (other.shape != "sphere" and apart <= reach)
+            level = apart < support_check.ALIGNMENT or (other.shape != "sphere" and apart <= reach)
         else:  # a ball touches a box in its plane, what is long all along
             level = apart <= half if other.shape == "sphere" else True
         if apart < half + reach:
             if not level:
-                raise Unsupported(f"{other.name} would meet {body.name} beside the plane of motion")
+                raise support_check.Unsupported(f"{other.name} would meet {body.name} beside the plane of motion")
             met = True
     return met
 
@@ -135,10 +128,19 @@ def check_steps(moving: list[Body], faces: list[Face], corners: list[Corner], gr
                 for side in (-1.0, 1.0):
                     along = float(face.tangent @ corner.position) + side * across
                     away = side * across * face.tangent + (size - height) * face.normal
-                    outside = corner.edges is None or bool((corner.edges @ away < -TOUCH_GAP * size).all())
+                    outside = corner.edges is None or bool(
+                        (corner.edges @ away < -support_check.TOUCH_GAP * size).all()
+                    )
                     over = face.low < along < face.high
-                    if TOUCH_GAP < height < 2 * size and corner.body is not face.body and over and outside:
-                        raise Unsupported(f"{body.name} may roll onto a step: a corner of {corner.body.name}")
+                    if (
+                        support_check.TOUCH_GAP < height < 2 * size
+                        and corner.body is not face.body
+                        and over
+                        and outside
+                    ):
+                        raise support_check.Unsupported(
+                            f"{body.name} may roll onto a step: a corner of {corner.body.name}"
+                        )
 
 
 def reachable(corners: list[Corner], faces: list[Face], radii: set[float]) -> list[Corner]:
@@ -215,7 +217,7 @@ def planar_scene(scene: Scene, since: float) -> PlanarScene:
     index = tuple(i for i, body in enumerate(scene.bodies) if body.role == "moving")
     bodies = [scene.bodies[i] for i in index]
     if len(bodies) > 1 and any(body.shape == "box" for body in bodies):
-        raise Unsupported("boxes that meet others turn and tip")
+        raise support_check.Unsupported("boxes that meet others turn and tip")
     discs = [_disc(body, across) for body in bodies]
     gravity = np.asarray(scene.gravity, dtype=np.float64)
     faces, corners, table = _surroundings(scene, bodies, since)
@@ -224,19 +226,21 @@ def planar_scene(scene: Scene, since: float) -> PlanarScene:
     check_depths(bodies, across)
     table_friction = np.zeros(len(bodies))
     if table is not None:
-        check_table(bodies, table, gravity, across)
+        support_check.check_table(bodies, table, gravity, across)
         table_friction = np.array([body.friction * table.friction for body in bodies])
         if np.any(table_friction > 0) and any(
-            body.restitution * part.body.restitution < MIN_CUSHION_RESTITUTION for body in bodies for part in faces
+            body.restitution * part.body.restitution < support_check.MIN_CUSHION_RESTITUTION
+            for body in bodies
+            for part in faces
         ):
-            raise Unsupported("a cushion takes so much speed that a ball's own spin presses it there")
+            raise support_check.Unsupported("a cushion takes so much speed that a ball's own spin presses it there")
     elif abs(gravity[across]) > 0:
-        raise Unsupported("gravity acts along the view, and nothing carries the bodies")
+        raise support_check.Unsupported("gravity acts along the view, and nothing carries the bodies")
     check_steps(bodies, faces, corners, gravity[axes], radius)
     corners = reachable(corners, faces, {disc[0] for disc in discs})
     normals = np.zeros((len(faces), 3))
     normals[:, axes] = np.array([face.normal for face in faces]).reshape(-1, 2)
-    check_spin(scene, bodies, table, normals)
+    support_check.check_spin(scene, bodies, table, normals)
     return assembled(scene, index, radius, [disc[1] for disc in discs], faces, corners, table_friction)
 
 
@@ -289,17 +293,17 @@ def _surroundings(scene: Scene, bodies: list[Body], since: float) -> tuple[list[
         if body.role == "moving" or not body.collides or gone or not any(other.collides for other in bodies):
             continue
         if body.path or body.until is not None:
-            raise Unsupported(f"{body.name} is an obstacle that moves or vanishes")
+            raise support_check.Unsupported(f"{body.name} is an obstacle that moves or vanishes")
         if body.shape == "cylinder":
-            raise Unsupported(f"{body.name} is an obstacle and a cylinder")
+            raise support_check.Unsupported(f"{body.name} is an obstacle and a cylinder")
         normal = rotate(body.orientation, (0.0, 0.0, 1.0))
-        if body.shape == "plane" and abs(normal[across]) > 1 - ALIGNMENT:
+        if body.shape == "plane" and abs(normal[across]) > 1 - support_check.ALIGNMENT:
             gaps = [abs(other.position[across] - body.position[across]) - max(other.size) for other in bodies]
-            if abs(scene.gravity[across]) > 0 or min(gaps) < TOUCH_GAP:
+            if abs(scene.gravity[across]) > 0 or min(gaps) < support_check.TOUCH_GAP:
                 table = body
         elif body.shape == "plane":
-            if abs(normal[across]) > ALIGNMENT:
-                raise Unsupported(f"{body.name} stands askew to the plane of motion")
+            if abs(normal[across]) > support_check.ALIGNMENT:
+                raise support_check.Unsupported(f"{body.name} stands askew to the plane of motion")
             up = normal[axes]
             faces.append(Face(up, float(up @ np.asarray(body.position)[axes]), -math.inf, math.inf, body))
         elif not is_obstacle(body, bodies, across):
@@ -319,13 +323,15 @@ def _check_boxes(bodies: list[Body], faces: list[Face], axes: list[int]) -> None
         return
     position, own = np.asarray(bodies[0].position)[axes], box_axes(bodies[0])[:, axes]
     if not any(
-        abs(float(face.normal @ position) - face.offset - bodies[0].size[0]) < TOUCH_GAP
-        and np.abs(own @ face.normal).max() > 1 - ALIGNMENT
+        abs(float(face.normal @ position) - face.offset - bodies[0].size[0]) < support_check.TOUCH_GAP
+        and np.abs(own @ face.normal).max() > 1 - support_check.ALIGNMENT
         for face in faces
     ):
-        raise Unsupported(f"{bodies[0].name} is a box that does not begin flat on a face, so that it turns")
+        raise support_check.Unsupported(
+            f"{bodies[0].name} is a box that does not begin flat on a face, so that it turns"
+        )
     if max(bodies[0].friction * face.body.friction for face in faces) >= 1:
-        raise Unsupported(f"{bodies[0].name} is a box on so rough a face that it tips")
+        raise support_check.Unsupported(f"{bodies[0].name} is a box on so rough a face that it tips")
 
 
 def check_depths(bodies: list[Body], across: int) -> None:
@@ -333,8 +339,8 @@ def check_depths(bodies: list[Body], across: int) -> None:
     for i, one in enumerate(bodies):
         for other in bodies[:i]:
             apart = abs(one.position[across] - other.position[across])
-            if one.collides and other.collides and ALIGNMENT < apart < one.size[0] + other.size[0]:
-                raise Unsupported(f"{other.name} and {one.name} would meet beside the plane of motion")
+            if one.collides and other.collides and support_check.ALIGNMENT < apart < one.size[0] + other.size[0]:
+                raise support_check.Unsupported(f"{other.name} and {one.name} would meet beside the plane of motion")
 
 
 def _disc(body: Body, across: int) -> tuple[float, float]:
@@ -342,10 +348,10 @@ def _disc(body: Body, across: int) -> tuple[float, float]:
     if body.shape == "sphere":
         return body.size[0], 1 / body.inertia
     if body.flat and body.shape == "cylinder":
-        if abs(rotate(body.orientation, (0.0, 0.0, 1.0))[across]) > 1 - ALIGNMENT:
+        if abs(rotate(body.orientation, (0.0, 0.0, 1.0))[across]) > 1 - support_check.ALIGNMENT:
             return body.size[0], 1 / body.inertia
-        raise Unsupported(f"{body.name} is a cylinder that is not seen from its end")
+        raise support_check.Unsupported(f"{body.name} is a cylinder that is not seen from its end")
     sides = sorted({size for axis, size in enumerate(body.size) if axis != 1})
     if not body.flat or body.shape != "box" or len(sides) > 1:
-        raise Unsupported(f"{body.name} is a {body.shape} that is neither a ball nor a disc nor a cube")
+        raise support_check.Unsupported(f"{body.name} is a {body.shape} that is neither a ball nor a disc nor a cube")
     return sides[0], 0.0

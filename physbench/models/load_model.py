@@ -16,19 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict, Unpack
 
+from physbench.models import pickle_scan
 from physbench.models.adapter import Adapter, CodeAdapter, DescribedAdapter, RecordedAdapter
-from physbench.models.pickle_scan import (
-    MAX_PICKLE_BYTES,
-    MAX_ZIP_PICKLES,
-    NotAPickle,
-    imported_globals,
-    is_old_pickle,
-    is_zip,
-    looks_like_pickle,
-    pickled_texts,
-    pickles_in_zip,
-    unsafe_globals,
-)
 from physbench.models.protocol import Encoder, Model
 from physbench.models.safetensors_files import INDEX_END, METADATA_KEY, find_index, looks_like_safetensors
 from physbench.models.video_containers import DEMUXERS
@@ -222,9 +211,9 @@ def _describe_file(path: Path, start: bytes) -> str:
         return f"{path} is empty. Download or copy it again."
     if start.startswith(b"PK"):
         return _describe_zip(path)
-    if looks_like_pickle(start):
+    if pickle_scan.looks_like_pickle(start):
         with path.open("rb") as file:
-            return _describe_pickle(path, [file.read(MAX_PICKLE_BYTES)])
+            return _describe_pickle(path, [file.read(pickle_scan.MAX_PICKLE_BYTES)])
     if start.startswith(b"version https://git-lfs"):
         return f"{path} is a pointer of Git LFS, not the file itself: run `git lfs pull`."
     for offset, magic, kind in KNOWN_SIGNATURES:
@@ -232,7 +221,11 @@ def _describe_file(path: Path, start: bytes) -> str:
             return f"{path} is {kind}, not a model. {HINT_SAFE_FORMATS}"
     if path.suffix == ".onnx" and not start.lstrip().startswith(b"<"):
         return f"{path} is no ONNX graph, whatever its name says. Export it, or download or copy it again."
-    if start[:1] in OLD_PICKLE_STARTS and path.stat().st_size <= MAX_PICKLE_BYTES and is_old_pickle(path.read_bytes()):
+    if (
+        start[:1] in OLD_PICKLE_STARTS
+        and path.stat().st_size <= pickle_scan.MAX_PICKLE_BYTES
+        and pickle_scan.is_old_pickle(path.read_bytes())
+    ):
         return _describe_pickle(path, [path.read_bytes()])
     if b"\0" not in start:
         return _describe_text(path, start)
@@ -256,11 +249,11 @@ def _describe_text(path: Path, start: bytes) -> str:
 
 
 def _describe_zip(path: Path) -> str:
-    parts = pickles_in_zip(path)
-    if parts is None and is_zip(path):
+    parts = pickle_scan.pickles_in_zip(path)
+    if parts is None and pickle_scan.is_zip(path):
         return (
-            f"{path} is a zip file whose pickles are damaged, encrypted, more than {MAX_ZIP_PICKLES} or larger than "
-            f"{MAX_PICKLE_BYTES >> 20} MB together: refused. {HINT_SAFE_FORMATS}"
+            f"{path} is a zip file whose pickles are damaged, encrypted, more than {pickle_scan.MAX_ZIP_PICKLES} or "
+            f"larger than {pickle_scan.MAX_PICKLE_BYTES >> 20} MB together: refused. {HINT_SAFE_FORMATS}"
         )
     if parts is None:
         return f"{path} is truncated or corrupt: it starts like a zip file but does not end like one. Copy it again."
@@ -286,13 +279,13 @@ def _wrapper_words(texts: set[str]) -> str:
 
 def _describe_pickle(path: Path, parts: list[bytes]) -> str:
     try:
-        names = set().union(*(imported_globals(part) for part in parts))
-        texts = set().union(*(pickled_texts(part) for part in parts))
-    except NotAPickle:
+        names = set().union(*(pickle_scan.imported_globals(part) for part in parts))
+        texts = set().union(*(pickle_scan.pickled_texts(part) for part in parts))
+    except pickle_scan.NotAPickle:
         return f"{path} is a truncated or corrupt pickle. Download or copy it again."
     if latents := latent_predictor_pickle(names, texts):
         return describe_latent_predictor(path, latents)
-    bad = unsafe_globals(names)
+    bad = pickle_scan.unsafe_globals(names)
     if bad:
         shown = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
         return f"{path} is a pickle that would run code when it is loaded ({shown}): refused.\n{HINT_SAFE_FORMATS}"

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from physbench.reference import latent_model
 from physbench.reference.autoencoders import Autoencoder, picture_loss
 from physbench.reference.jepa import (
     CELL_PX,
@@ -26,19 +27,6 @@ from physbench.reference.jepa import (
     JepaNet,
     moving_cells,
     spread_over_time,
-)
-from physbench.reference.latent_model import (
-    FOCUS,
-    PICTURE_RATE,
-    SAVED_EVERY,
-    STANDARDISED_ON,
-    FastLoss,
-    FramePool,
-    LatentArchitecture,
-    LatentNet,
-    dynamics_stage,
-    on_device,
-    varied,
 )
 from physbench.reference.layers import ResidualBlock
 from physbench.reference.simple import SIMPLE_DEFAULTS, ConvDynamics
@@ -134,14 +122,14 @@ class WindowPool:
     def sample(self, count: int, numbers: torch.Generator) -> Tensor:
         """Windows (count, T, 3, H, W) in [0, 1], mirrored and recoloured at random."""
         device = self.windows.device
-        local = on_device(numbers, device)
+        local = latent_model.on_device(numbers, device)
         chosen = torch.randint(len(self.windows), (count,), generator=local, device=device)
-        return varied(self.windows[chosen].transpose(1, 2), local).transpose(1, 2)
+        return latent_model.varied(self.windows[chosen].transpose(1, 2), local).transpose(1, 2)
 
 
 def embedding_stage(autoencoder: JepaAutoencoder, episodes: Episodes, steps: int) -> TrainingStage:
     """Train encoder and predictor together."""
-    loss_of, pools = FastLoss(Embedding(autoencoder.jepa)), []
+    loss_of, pools = latent_model.FastLoss(Embedding(autoencoder.jepa)), []
 
     def prepare() -> None:
         pools.append(WindowPool(episodes, parameters_device(autoencoder), POOL_WINDOWS, LATENT_FRAMES))
@@ -150,29 +138,35 @@ def embedding_stage(autoencoder: JepaAutoencoder, episodes: Episodes, steps: int
         return loss_of(pools[0].sample(LATENT_BATCH, numbers))
 
     parameters = [each for name, each in autoencoder.jepa.named_parameters() if not name.startswith("usual")]
-    return TrainingStage("latents", steps, LATENT_RATE, parameters, loss, prepare, every=SAVED_EVERY)
+    return TrainingStage("latents", steps, LATENT_RATE, parameters, loss, prepare, every=latent_model.SAVED_EVERY)
 
 
 def decoder_stage(autoencoder: JepaAutoencoder, episodes: Episodes, steps: int) -> TrainingStage:
     """Train the decoder on latents that change no more."""
-    loss_of, pools = FastLoss(autoencoder), []
+    loss_of, pools = latent_model.FastLoss(autoencoder), []
 
     def prepare() -> None:
-        pools.append(FramePool(episodes, parameters_device(autoencoder)))
-        autoencoder.standardise(pools[0].sample(STANDARDISED_ON))
+        pools.append(latent_model.FramePool(episodes, parameters_device(autoencoder)))
+        autoencoder.standardise(pools[0].sample(latent_model.STANDARDISED_ON))
 
     def loss(progress: float, numbers: torch.Generator) -> Tensor:
         frames = pools[0].whole(DECODER_BATCH, numbers)
-        local = on_device(numbers, frames.device)
+        local = latent_model.on_device(numbers, frames.device)
         noise = torch.randn((len(frames), *autoencoder.shape), generator=local, device=frames.device)
-        focus = torch.full((1,), FOCUS[0] + (FOCUS[1] - FOCUS[0]) * progress, device=frames.device)
+        focus = torch.full(
+            (1,),
+            latent_model.FOCUS[0] + (latent_model.FOCUS[1] - latent_model.FOCUS[0]) * progress,
+            device=frames.device,
+        )
         return loss_of(frames, noise, focus)
 
     parameters = list(autoencoder.decoder.parameters())
-    return TrainingStage("decoder", steps, PICTURE_RATE, parameters, loss, prepare, every=SAVED_EVERY)
+    return TrainingStage(
+        "decoder", steps, latent_model.PICTURE_RATE, parameters, loss, prepare, every=latent_model.SAVED_EVERY
+    )
 
 
-class JepaFrames(LatentArchitecture):
+class JepaFrames(latent_model.LatentArchitecture):
     """`jepa-frames` as the harness and the training use it."""
 
     name = "jepa-frames"
@@ -188,13 +182,13 @@ class JepaFrames(LatentArchitecture):
         self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None
     ) -> list[TrainingStage]:
         """Encoder and predictor, then the decoder, then the dynamics."""
-        assert isinstance(net, LatentNet)
+        assert isinstance(net, latent_model.LatentNet)
         assert isinstance(net.autoencoder, JepaAutoencoder)
         main = steps or self.steps
         return [
             embedding_stage(net.autoencoder, episodes, max(1, round(LATENT_SHARE * main))),
             decoder_stage(net.autoencoder, episodes, max(1, round(DECODER_SHARE * main))),
-            dynamics_stage(net, episodes, main, config["context"]),
+            latent_model.dynamics_stage(net, episodes, main, config["context"]),
         ]
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from physbench.models.protocol import ModelCard
+from physbench.reference import objects_slots
 from physbench.reference.architecture import CHUNK_FRAMES, Architecture
 from physbench.reference.objects_dynamics import (
     Dynamics,
@@ -24,16 +25,6 @@ from physbench.reference.objects_dynamics import (
     mlp,
     scene_parameters,
     simulate_frames,
-)
-from physbench.reference.objects_slots import (
-    Appearance,
-    MovingScreen,
-    Segmenter,
-    Slots,
-    cut_images,
-    pushes_by_object,
-    read_slots,
-    shift_images,
 )
 from physbench.reference.training_loop import Episodes, TrainingStage
 
@@ -71,7 +62,7 @@ class Painter(nn.Module):
         return exact_share((1 + 2 * COVER_MARGIN) * torch.sigmoid(4 * self.hides(seen)[..., 0] - 2.0) - COVER_MARGIN)
 
     def forward(
-        self, positions: Tensor, slots: Slots, opacity: Tensor, object_images: ObjectImages | None = None
+        self, positions: Tensor, slots: objects_slots.Slots, opacity: Tensor, object_images: ObjectImages | None = None
     ) -> Tensor:
         """Positions (B, T, N, 2) in px of the objects of `slots` -> frames (B, T, 3, H, W)."""
         height, width = slots.background.shape[-2:]
@@ -91,7 +82,7 @@ class Painter(nn.Module):
             colour = shade[:, :, None] * colours[:, n, None, :, None, None]
             if object_images is not None and bool((selected := object_images.index == n).any()):
                 clip = object_images.clip[selected]
-                shown = shift_images(
+                shown = objects_slots.shift_images(
                     object_images.image[selected], positions[clip, :, n] - object_images.position[selected][:, None]
                 )
                 cover, colour = (
@@ -103,17 +94,21 @@ class Painter(nn.Module):
         return frames
 
 
-def cut_out_objects(frames: Tensor, slots: Slots, appearance: Appearance, colours: Tensor) -> ObjectImages | None:
+def cut_out_objects(
+    frames: Tensor, slots: objects_slots.Slots, appearance: objects_slots.Appearance, colours: Tensor
+) -> ObjectImages | None:
     """Cut the objects that are not round out of context frames (B, C, 3, H, W); None if all are round."""
     clip, index = ((slots.present > 0) & (slots.round < 0.5)).nonzero(as_tuple=True)
     if not len(clip):
         return None
     frame = appearance.frame[clip, index]
-    image = cut_images(frames[clip, frame], appearance.masks[clip, index], colours[slots.slot[clip, index]])
+    image = objects_slots.cut_images(
+        frames[clip, frame], appearance.masks[clip, index], colours[slots.slot[clip, index]]
+    )
     return ObjectImages(clip, index, image, slots.centre[clip, frame, index])
 
 
-def draw_moving_screen(frames: Tensor, screen: MovingScreen, first: int) -> Tensor:
+def draw_moving_screen(frames: Tensor, screen: objects_slots.MovingScreen, first: int) -> Tensor:
     """Draw the moving screen over frames (B, T, 3, H, W), the first of which lies `first` frames after the context."""
     with_screen = (screen.cover.amax((1, 2)) > 0).nonzero()[:, 0]
     if not len(with_screen):
@@ -121,7 +116,7 @@ def draw_moving_screen(frames: Tensor, screen: MovingScreen, first: int) -> Tens
     screen = screen.select(with_screen)
     ages = torch.arange(first, first + frames.shape[1], device=frames.device, dtype=frames.dtype)
     shift = ages[:, None] * screen.velocity[:, None]  # (K, T, 2)
-    cover = shift_images(screen.cover[:, None].expand(-1, 4, -1, -1), shift)[:, :, :1]
+    cover = objects_slots.shift_images(screen.cover[:, None].expand(-1, 4, -1, -1), shift)[:, :, :1]
     changed = torch.lerp(
         frames[with_screen], screen.grey[:, None, None, None, None].expand_as(frames[with_screen]), cover
     )
@@ -145,7 +140,7 @@ class ObjectsNet(nn.Module):
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
         self.config = dict(config)
-        self.segmenter = Segmenter(config["slots"])
+        self.segmenter = objects_slots.Segmenter(config["slots"])
         self.dynamics = Dynamics(config["substeps"], config["regimes"], config["hidden"])
         self.painter = Painter(config["slots"])
 
@@ -157,7 +152,7 @@ class ObjectsModel:
         self.net, self.card, self.device, self.dtype = net, card, device, dtype
 
     @torch.no_grad()
-    def predict_positions(self, slots: Slots, horizon: int, pushes: Tensor | None) -> Tensor:
+    def predict_positions(self, slots: objects_slots.Slots, horizon: int, pushes: Tensor | None) -> Tensor:
         """Predicted positions (B, horizon, N, 2) in px after the context."""
         dynamics, context = self.net.dynamics, self.card.context_frames
         scenes = scene_parameters(dynamics, slots, context)
@@ -169,10 +164,14 @@ class ObjectsModel:
     def rollout(self, context: Tensor, *, horizon: int, actions: Tensor | None, **given: object) -> Iterator[Tensor]:
         """Chunks (B, t, 3, H, W). Deterministic: prompts and generators are not used."""
         frames, net = context.to(self.device, torch.float32), self.net
-        slots, appearance = read_slots(net.segmenter, frames, self.card.context_frames, occluders=net.painter.opacity)
+        slots, appearance = objects_slots.read_slots(
+            net.segmenter, frames, self.card.context_frames, occluders=net.painter.opacity
+        )
         pushes = None
         if actions is not None:
-            pushes = pushes_by_object(actions.to(self.device, torch.float32), net.segmenter.colours, slots.slot)
+            pushes = objects_slots.pushes_by_object(
+                actions.to(self.device, torch.float32), net.segmenter.colours, slots.slot
+            )
         positions = self.predict_positions(slots, horizon, pushes)
         opacity = net.painter.opacity(slots.background)
         images = cut_out_objects(frames, slots, appearance, net.painter.colours)

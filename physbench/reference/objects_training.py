@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from physbench.reference import objects_slots
 from physbench.reference.objects import ObjectsNet, architecture
 from physbench.reference.objects_dynamics import (
     SMOOTHING_HALF_WIDTH,
@@ -21,17 +22,6 @@ from physbench.reference.objects_dynamics import (
     fitted_windows,
     rollout_error,
     smoothed_states,
-)
-from physbench.reference.objects_slots import (
-    MIN_CHROMA,
-    SATURATED_CHROMA,
-    Appearance,
-    OccluderMap,
-    Slots,
-    coloured_pixels,
-    concatenate,
-    k_means,
-    read_slots,
 )
 from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
 from physbench.support.files import atomic_path
@@ -58,11 +48,11 @@ class TrainingData:
     episodes: Episodes
     folder: Path
     pixels: Tensor | None = None  # (P, 3)
-    slots: Slots | None = None
+    slots: objects_slots.Slots | None = None
     start_states: StartStates | None = None
     events: Tensor = field(default_factory=lambda: torch.empty(0, 2, dtype=torch.long))
     pool: RolloutWindows | None = None
-    drawing_examples: tuple[Tensor, Slots, Tensor] | None = None  # see gather_drawing_examples
+    drawing_examples: tuple[Tensor, objects_slots.Slots, Tensor] | None = None  # see gather_drawing_examples
 
     @property
     def context(self) -> int:
@@ -75,15 +65,18 @@ class TrainingData:
 
     def gather_pixels(self) -> None:
         """Collect the coloured pixels of every fifth frame of the sampled episodes."""
-        parts = [coloured_pixels(self.episodes.frames(i)[::5].float() / 255, MIN_CHROMA) for i in self.sample()]
+        parts = [
+            objects_slots.coloured_pixels(self.episodes.frames(i)[::5].float() / 255, objects_slots.MIN_CHROMA)
+            for i in self.sample()
+        ]
         self.pixels = torch.cat(parts).to(parameters_device(self.net))
 
     def choose_colours(self) -> None:
         """Set the colours of the slots to the cluster centres of saturated pixels."""
         assert self.pixels is not None
-        strong = self.pixels[self.pixels.amax(1) - self.pixels.amin(1) > SATURATED_CHROMA]
+        strong = self.pixels[self.pixels.amax(1) - self.pixels.amin(1) > objects_slots.SATURATED_CHROMA]
         strong = strong[:: max(1, len(strong) // 50_000)]
-        colours = k_means(strong, int(self.config["slots"]))
+        colours = objects_slots.k_means(strong, int(self.config["slots"]))
         with torch.no_grad():
             self.net.segmenter.colours.copy_(colours)
             self.net.painter.colours.copy_(colours)
@@ -93,12 +86,14 @@ class TrainingData:
         return self.net.segmenter, self.net.painter
 
     @torch.no_grad()
-    def read(self, index: int, occluders: OccluderMap | None = None) -> tuple[Slots, Appearance]:
+    def read(
+        self, index: int, occluders: objects_slots.OccluderMap | None = None
+    ) -> tuple[objects_slots.Slots, objects_slots.Appearance]:
         """Read the slots of an episode."""
         frames = self.episodes.frames(index).to(parameters_device(self.net)).float() / 255
         actions = self.episodes.actions(index)
         pushes = None if actions is None else actions[None].to(frames.device)
-        return read_slots(self.net.segmenter, frames[None], self.context, pushes, occluders)
+        return objects_slots.read_slots(self.net.segmenter, frames[None], self.context, pushes, occluders)
 
     def gather_slots(self) -> None:
         """Read the slots of all episodes, or load them from the folder."""
@@ -111,15 +106,15 @@ class TrainingData:
         )
         self.slots = load_slots(path, stamp)
         if self.slots is None:
-            parts: list[Slots] = []
+            parts: list[objects_slots.Slots] = []
             with Progress("slots", len(self.episodes)) as progress:
                 for index in range(len(self.episodes)):
                     parts.append(self.read(index, self.net.painter.opacity)[0])
                     progress.advance()
-            self.slots = concatenate(parts)
+            self.slots = objects_slots.concatenate(parts)
             save_slots(path, self.slots, stamp)
         sure = self.slots.surely_seen()
-        self.slots = concatenate([sure, sure.mirrored()])
+        self.slots = objects_slots.concatenate([sure, sure.mirrored()])
         self.start_states = smoothed_states(self.slots)
         self.events = event_windows(self.start_states, self.slots, SHORTEST)
 
@@ -179,7 +174,7 @@ class TrainingData:
             path = interpolate_hidden(slots.centre[0], slots.weight[0])[when]
             positions.append(functional.pad(path, (0, 0, 0, int(self.config["slots"]) - most)))
             kept.append(slots)
-        slots = concatenate(kept)
+        slots = objects_slots.concatenate(kept)
         most = slots.centre.shape[2]
         self.drawing_examples = (torch.stack(frames), slots, torch.stack(positions)[:, :, :most])
 
@@ -232,7 +227,7 @@ def interpolate_hidden(centre: Tensor, weight: Tensor) -> Tensor:
     return positions
 
 
-def save_slots(path: Path, slots: Slots, stamp: str) -> None:
+def save_slots(path: Path, slots: objects_slots.Slots, stamp: str) -> None:
     """Write slots to a file, which is complete or does not exist."""
     from safetensors.torch import save_file
 
@@ -241,7 +236,7 @@ def save_slots(path: Path, slots: Slots, stamp: str) -> None:
         save_file(whole, str(draft), metadata={"stamp": stamp})
 
 
-def load_slots(path: Path, stamp: str) -> Slots | None:
+def load_slots(path: Path, stamp: str) -> objects_slots.Slots | None:
     """Load slots; None if the file does not exist or has another stamp."""
     from safetensors import SafetensorError, safe_open
 
@@ -249,6 +244,6 @@ def load_slots(path: Path, stamp: str) -> Slots | None:
         with safe_open(str(path), "pt") as file:
             if file.metadata().get("stamp") != stamp:
                 return None
-            return Slots(**{name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            return objects_slots.Slots(**{name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (OSError, SafetensorError, TypeError, AttributeError):
         return None

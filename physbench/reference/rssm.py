@@ -20,15 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from physbench.reference.latent_model import (
-    UNROLLS,
-    Dynamics,
-    LatentArchitecture,
-    cell_weights,
-    clip_noise,
-    growing,
-    weighted_error,
-)
+from physbench.reference import latent_model
 from physbench.reference.layers import ResidualBlock, silence
 
 RSSM_DEFAULTS: Mapping[str, Any] = {
@@ -77,7 +69,7 @@ def balanced(posterior: Tensor, prior: Tensor) -> Tensor:
     return DYNAMICS_KL * to_prior + REPRESENTATION_KL * to_posterior
 
 
-class RssmDynamics(Dynamics):
+class RssmDynamics(latent_model.Dynamics):
     """The state space model of packed latents x (B, 2 D, h, w)."""
 
     batch = 64
@@ -105,7 +97,7 @@ class RssmDynamics(Dynamics):
 
     def window(self, progress: float) -> int:
         """As of `Dynamics`: unrolls grow."""
-        return int(self.context + PACKED * growing([*UNROLLS, self.unrolled], progress))
+        return int(self.context + PACKED * latent_model.growing([*latent_model.UNROLLS, self.unrolled], progress))
 
     def draws(self, windows: Tensor, progress: float, numbers: torch.Generator) -> tuple[Tensor, ...]:
         """Noise on what is seen; uniform numbers (B, steps, G, h, w) of posteriors and of imagined priors."""
@@ -175,11 +167,15 @@ class RssmDynamics(Dynamics):
             last = self.decode(h, z, last)
             imagined.append(last)
 
-        weight = cell_weights(windows, self.context)
+        weight = latent_model.cell_weights(windows, self.context)
         ever = weight.amax(1)  # (B, 1, h, w)
         nats = (cost * ever).sum() / (ever.sum() * cost.shape[1])
-        error = weighted_error(_frames(seen.reshape(packed[:, 1:].shape)), windows[:, PACKED:], weight[:, PACKED:])
-        ahead = weighted_error(_frames(torch.stack(imagined, 1)), windows[:, self.context :], weight[:, self.context :])
+        error = latent_model.weighted_error(
+            _frames(seen.reshape(packed[:, 1:].shape)), windows[:, PACKED:], weight[:, PACKED:]
+        )
+        ahead = latent_model.weighted_error(
+            _frames(torch.stack(imagined, 1)), windows[:, self.context :], weight[:, self.context :]
+        )
         return error + ahead + nats / packed.shape[2]  # errors are means over the numbers of a cell
 
     def imagine(self, context: Tensor, horizon: int, generators: Sequence[torch.Generator]) -> Iterator[Tensor]:
@@ -188,7 +184,9 @@ class RssmDynamics(Dynamics):
         def choose(chances: Tensor, step: int) -> Tensor:
             if self.mode:
                 return most_probable(chances)
-            return one_hot(chances, torch.special.ndtr(clip_noise(generators, chances[:, :, 0])))  # uniform
+            return one_hot(
+                chances, torch.special.ndtr(latent_model.clip_noise(generators, chances[:, :, 0]))
+            )  # uniform
 
         packed = _packed(context[:, context.shape[1] % PACKED :])
         states, drawn, _ = self.observe(packed, choose)
@@ -222,7 +220,7 @@ def _frames(packed: Tensor) -> Tensor:
     return packed.reshape(batch, PACKED * steps, depth // PACKED, *grid)
 
 
-class Rssm(LatentArchitecture):
+class Rssm(latent_model.LatentArchitecture):
     """`rssm` as the harness and the training use it."""
 
     name = "rssm"

@@ -13,15 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physbench.reference.latent_model import (
-    UNROLLS,
-    Dynamics,
-    LatentArchitecture,
-    LatentModel,
-    cell_weights,
-    growing,
-    weighted_error,
-)
+from physbench.reference import latent_model
 from physbench.reference.layers import ResidualBlock, silence
 
 SIMPLE_DEFAULTS: Mapping[str, Any] = {
@@ -32,7 +24,7 @@ AHEAD = 2  # frames that a step predicts: half the steps of a rollout
 NOISE = 0.05  # of latents' spread, added to what is seen
 
 
-class ConvDynamics(Dynamics):
+class ConvDynamics(latent_model.Dynamics):
     """The last SEEN latents, that of the last context frame and a memory -> the next AHEAD latents and the memory."""
 
     batch = 64
@@ -51,7 +43,7 @@ class ConvDynamics(Dynamics):
 
     def window(self, progress: float) -> int:
         """As of `Dynamics`: unrolls grow."""
-        return int(self.context + AHEAD * growing([*UNROLLS, self.unrolled], progress))
+        return int(self.context + AHEAD * latent_model.growing([*latent_model.UNROLLS, self.unrolled], progress))
 
     def draws(self, windows: Tensor, progress: float, numbers: torch.Generator) -> tuple[Tensor, ...]:
         """Noise on the context."""
@@ -89,8 +81,8 @@ class ConvDynamics(Dynamics):
             ahead, memory = self.step(seen, anchor, memory)
             expected.append(ahead)
             seen = torch.cat([seen, ahead], 1)[:, -SEEN:]
-        weight = cell_weights(windows, count)
-        return weighted_error(torch.cat(expected, 1), windows[:, SEEN:], weight[:, SEEN:])
+        weight = latent_model.cell_weights(windows, count)
+        return latent_model.weighted_error(torch.cat(expected, 1), windows[:, SEEN:], weight[:, SEEN:])
 
     def imagine(self, context: Tensor, horizon: int, generators: Sequence[torch.Generator]) -> Iterator[Tensor]:
         memory, seen = self.observe(context), context[:, -SEEN:]
@@ -103,7 +95,7 @@ class ConvDynamics(Dynamics):
 State = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
-class SimpleModel(LatentModel):
+class SimpleModel(latent_model.LatentModel):
     """The FrameModel; `init` and `step` give the same frames one by one, so that it can be written as a graph."""
 
     def init(self, context: Tensor) -> State:
@@ -131,7 +123,7 @@ class SimpleModel(LatentModel):
         return (seen, anchor, memory, ahead, 1 - half), self.net.autoencoder.decode(shown).clamp(0, 1)
 
 
-class Simple(LatentArchitecture):
+class Simple(latent_model.LatentArchitecture):
     """`simple` as the harness and the training use it."""
 
     name = "simple"

@@ -18,18 +18,7 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import make_params
 from physbench.clips.suite import COMBO, golden_tasks
 from physbench.clips.task import LEVELS, find_task, level_of
-from physbench.result.bootstrap import (
-    FEWEST,
-    POOLED,
-    TOO_FEW,
-    Estimate,
-    Fixed,
-    ends,
-    estimate_of,
-    lined_up,
-    resample,
-    rounded,
-)
+from physbench.result import bootstrap
 from physbench.result.document import CombinationGap, PartSkill
 from physbench.result.levels import INSIDE, OUTSIDE, axis_skill, gap, overall
 from physbench.result.read import REFERENCE_MODELS
@@ -50,12 +39,16 @@ DRAWS = 1000  # resamples of a part, of which there are six
 
 
 def skill_by_part(
-    tables: Mapping[str, pd.DataFrame], rows: Sequence[Row], e: Estimate, resamples: int, unasked: Collection[str] = ()
+    tables: Mapping[str, pd.DataFrame],
+    rows: Sequence[Row],
+    e: bootstrap.Estimate,
+    resamples: int,
+    unasked: Collection[str] = (),
 ) -> dict[str, dict[str, PartSkill]]:
     """By kind of level and part: skill of the model in these clips; {} where no task of the run declares any."""
-    fixed: Fixed = {task: dict(zip(e.qualities.axes, kinds, strict=True)) for task, kinds in e.kinds.items()}
+    fixed: bootstrap.Fixed = {task: dict(zip(e.qualities.axes, kinds, strict=True)) for task, kinds in e.kinds.items()}
     skills: dict[str, dict[str, PartSkill]] = {}
-    lined = lined_up(tables)
+    lined = bootstrap.lined_up(tables)
     for kind in LEVELS:
         values = {row: value for row in rows if row.split != "ood" and (value := _value(row, kind)) is not None}
         parts = thirds(values)
@@ -65,8 +58,8 @@ def skill_by_part(
             chosen = {row: value for row, value in values.items() if parts[row] == number}
             if not chosen:
                 continue
-            own = lined.qualities([row.id for row in chosen], split=POOLED)
-            part = estimate_of(own, resamples=min(resamples, DRAWS), fixed=fixed, unasked=unasked)
+            own = lined.qualities([row.id for row in chosen], split=bootstrap.POOLED)
+            part = bootstrap.estimate_of(own, resamples=min(resamples, DRAWS), fixed=fixed, unasked=unasked)
             skills.setdefault(kind, {})[name] = PartSkill(
                 clips=len(chosen),
                 tasks=len({row.task for row in chosen}),
@@ -109,7 +102,9 @@ ABNORMAL = 0.5  # diameters of strength, whose grid has 0.46 and 0.55: a motion 
 AXES_SHOWN = ("consistency", "permanence")  # quality of these axes, beside abnormal clips
 
 
-def combination_gaps(tables: Mapping[str, pd.DataFrame], e: Estimate, resamples: int) -> dict[str, CombinationGap]:
+def combination_gaps(
+    tables: Mapping[str, pd.DataFrame], e: bootstrap.Estimate, resamples: int
+) -> dict[str, CombinationGap]:
     """What held-out templates cost, by measure; {} on every other suite, those to learn from too."""
     combined = golden_tasks(COMBO)
     judged = {key.task for key in e.counts if key.split in (INSIDE, OUTSIDE)}
@@ -120,11 +115,11 @@ def combination_gaps(tables: Mapping[str, pd.DataFrame], e: Estimate, resamples:
     return {**measures, "abnormal": _abnormal(tables, tasks, resamples)}
 
 
-def _of_axis(e: Estimate, a: int, tasks: Sequence[str]) -> CombinationGap:
+def _of_axis(e: bootstrap.Estimate, a: int, tasks: Sequence[str]) -> CombinationGap:
     both = gap(e, a, tasks)
     levels = {
         source: {
-            split: rounded(e.stratum_means[Stratum(tasks[0], split)][s, a])
+            split: bootstrap.rounded(e.stratum_means[Stratum(tasks[0], split)][s, a])
             for split in (INSIDE, OUTSIDE)
             if Stratum(tasks[0], split) in e.stratum_means
         }
@@ -150,7 +145,7 @@ def _abnormal(tables: Mapping[str, pd.DataFrame], tasks: Sequence[str], resample
         chosen = scored[scored.get_level_values("clip").isin(clips[clips["split"] == split]["clip"])]
         for name, share in measured.items():
             values = np.asarray(share.reindex(chosen).fillna(1.0), dtype=np.float64)
-            shares[name][split] = rounded(values.mean()) if len(values) else None
+            shares[name][split] = bootstrap.rounded(values.mean()) if len(values) else None
             if name == "model" and len(values):
                 strata[Stratum(tasks[0], split)] = values[None]
     trained, held_out = shares["model"][INSIDE], shares["model"][OUTSIDE]
@@ -161,13 +156,21 @@ def _abnormal(tables: Mapping[str, pd.DataFrame], tasks: Sequence[str], resample
             trained=trained, held_out=held_out, gap=None, interval=None, references=references, reason=reason
         )
     least = min(values.shape[1] for values in strata.values())
-    reason = "" if least >= FEWEST else f"{TOO_FEW}: {least} in a split, an interval needs {FEWEST}"
+    reason = (
+        ""
+        if least >= bootstrap.FEWEST
+        else f"{bootstrap.TOO_FEW}: {least} in a split, an interval needs {bootstrap.FEWEST}"
+    )
     interval = None
     if not reason:
-        drawn = resample(strata, resamples=resamples, bounded=(0,))
+        drawn = bootstrap.resample(strata, resamples=resamples, bounded=(0,))
         first, other = (drawn.means[key] for key in strata)
-        interval = ends(drawn.interval((other - first)[:, 0]), -1, 1)
+        interval = bootstrap.ends(drawn.interval((other - first)[:, 0]), -1, 1)
     return CombinationGap(
-        trained=trained, held_out=held_out, gap=rounded(held_out - trained), interval=interval, references=references,
+        trained=trained,
+        held_out=held_out,
+        gap=bootstrap.rounded(held_out - trained),
+        interval=interval,
+        references=references,
         reason=reason,
-    )  # fmt: skip
+    )

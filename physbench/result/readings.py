@@ -9,21 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.result.bootstrap import (
-    ANCHORS,
-    BAND_RESAMPLES,
-    FEWEST,
-    RESAMPLES,
-    TOO_FEW,
-    Estimate,
-    Fixed,
-    Resampled,
-    ends,
-    estimate,
-    median_interval,
-    resample,
-    rounded,
-)
+from physbench.result import bootstrap
 from physbench.result.document import (
     FirstBreaks,
     FreedFactor,
@@ -100,9 +86,9 @@ def strength_by_clip(table: pd.DataFrame, above: float | None = None) -> pd.Seri
 def _strength_value(values: pd.Series[float]) -> StrengthValue:
     if values.empty:
         return StrengthValue(median=None, quartiles=None, clips=0)
-    low, high = (rounded(values.quantile(share)) for share in (0.25, 0.75))
+    low, high = (bootstrap.rounded(values.quantile(share)) for share in (0.25, 0.75))
     quartiles = None if low is None or high is None else (low, high)
-    return StrengthValue(median=rounded(values.median()), quartiles=quartiles, clips=len(values))
+    return StrengthValue(median=bootstrap.rounded(values.median()), quartiles=quartiles, clips=len(values))
 
 
 # Lawfulness over time: the share of the due objects that the laws explain at each moment, and how often they break.
@@ -169,9 +155,9 @@ class SharePool:
         edges = np.linspace(0, self.times[-1] + 1e-6, BINS + 1)  # the same for clips of other horizons
         breaks, seconds = (np.sum(part, axis=0) for part in zip(*(each.binned(edges) for each in sums), strict=True))
         band = None
-        if banded and len(sums) >= FEWEST:
+        if banded and len(sums) >= bootstrap.FEWEST:
             rng = np.random.default_rng(0)
-            drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=BAND_RESAMPLES).astype(
+            drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=bootstrap.BAND_RESAMPLES).astype(
                 np.float64
             )
             values = _ratio(drawn @ weight, drawn @ due)  # (BAND_RESAMPLES, G)
@@ -303,18 +289,22 @@ def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> Lawful | 
     clips = {key: block.shape[1] for key, block in blocks.items()}
     point = over_families({key: block.mean(axis=1) * horizons[key.task] for key, block in blocks.items()}, clips)
     least = min(clips.values())
-    reason = "" if least >= FEWEST else f"{TOO_FEW}: {least} in a stratum, an interval needs {FEWEST}"
+    reason = (
+        ""
+        if least >= bootstrap.FEWEST
+        else f"{bootstrap.TOO_FEW}: {least} in a stratum, an interval needs {bootstrap.FEWEST}"
+    )
     horizon = float(over_families({key: np.array([horizons[key.task]]) for key in blocks}, clips)[0])
     interval = None
     if not reason:
-        drawn = resample(blocks, resamples=resamples, bounded=(0,))
+        drawn = bootstrap.resample(blocks, resamples=resamples, bounded=(0,))
         seconds = over_families({key: draws * horizons[key.task] for key, draws in drawn.means.items()}, clips)
-        interval = ends(drawn.interval(seconds[:, 0]), 0.0, horizon)
+        interval = bootstrap.ends(drawn.interval(seconds[:, 0]), 0.0, horizon)
     return Lawful(
-        seconds=rounded(point[0]),
+        seconds=bootstrap.rounded(point[0]),
         interval=interval,
         horizon=round(horizon, 6),
-        references={name: rounded(point[i]) for i, name in enumerate(sources) if i},
+        references={name: bootstrap.rounded(point[i]) for i, name in enumerate(sources) if i},
         reason=reason,
     )
 
@@ -390,7 +380,7 @@ def with_free_constants(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def unseen_constants(
-    tables: Mapping[str, pd.DataFrame], *, resamples: int = RESAMPLES, fixed: Fixed | None = None
+    tables: Mapping[str, pd.DataFrame], *, resamples: int = bootstrap.RESAMPLES, fixed: bootstrap.Fixed | None = None
 ) -> UnseenConstants | None:
     """Consistency with unseen constants free; None where every context shows every constant, or nothing was shadowed.
 
@@ -401,7 +391,7 @@ def unseen_constants(
     if applies.empty or not (tables["model"]["reading"] == reading_of("lawfulness")).any():
         return None
     freed = {name: with_free_constants(table) for name, table in tables.items()}
-    e = estimate(freed, resamples=resamples, fixed=fixed, axes=(AXIS,))
+    e = bootstrap.estimate(freed, resamples=resamples, fixed=fixed, axes=(AXIS,))
     factors = _values(tables["model"], "freed-factor")
     factors = factors[factors["clip"].isin(applies["clip"])]
 
@@ -436,8 +426,12 @@ def _factor(rows: pd.DataFrame, resamples: int) -> FreedFactor:
     }
     pooled = np.concatenate(list(strata.values()))
     least = min(map(len, strata.values()))
-    reason = "" if least >= FEWEST else f"{TOO_FEW}: {least} in a stratum, an interval needs {FEWEST}"
-    low, high = (0.0, 0.0) if reason else median_interval(strata, resamples=resamples)
+    reason = (
+        ""
+        if least >= bootstrap.FEWEST
+        else f"{bootstrap.TOO_FEW}: {least} in a stratum, an interval needs {bootstrap.FEWEST}"
+    )
+    low, high = (0.0, 0.0) if reason else bootstrap.median_interval(strata, resamples=resamples)
     return FreedFactor(
         value=round(float(np.median(pooled)), 6),
         interval=None if reason else (round(low, 6), round(high, 6)),
@@ -458,7 +452,7 @@ class Panel:
     readings: tuple[str, ...]
     averaged: tuple[str, ...]  # those of them whose statistic is the mean
     values: dict[Stratum, Array]  # (readings, SOURCES, n), the mean over a clip's samples, NaN where there is none
-    resampled: Resampled[Stratum]  # means (L, averaged x BOUNDED)
+    resampled: bootstrap.Resampled[Stratum]  # means (L, averaged x BOUNDED)
 
     def statistic(self, reading: str) -> Statistic:
         """Statistic of a reading: its mean or its median."""
@@ -473,16 +467,16 @@ class Panel:
     def interval(self, reading: str, task: str, source: str) -> tuple[float, float] | None:
         """Interval over the clips of a task; None where a stratum holds too few."""
         values = self.of(reading, task, source)
-        if not values or min(map(len, values.values())) < FEWEST:
+        if not values or min(map(len, values.values())) < bootstrap.FEWEST:
             return None
         if reading not in self.averaged:
-            low, high = median_interval(values, resamples=self.resampled.resamples)
+            low, high = bootstrap.median_interval(values, resamples=self.resampled.resamples)
             return round(low, 6) + 0.0, round(high, 6) + 0.0
         column = self.averaged.index(reading) * len(BOUNDED) + BOUNDED.index(source)
         total = sum(map(len, values.values()))
         drawn = self.resampled.means
         mean = np.sum([drawn[key][:, column] * len(own) for key, own in values.items()], axis=0) / total
-        return ends(
+        return bootstrap.ends(
             self.resampled.interval(mean),
             *((0.0, 1.0) if _is_share(np.concatenate(list(values.values()))) else (-np.inf, np.inf)),
         )
@@ -512,7 +506,7 @@ def panel(tables: Mapping[str, pd.DataFrame], resamples: int) -> Panel:
         key: [row for row, row_values in enumerate(block) if _is_share(row_values[np.isfinite(row_values)])]
         for key, block in flat.items()
     }
-    return Panel(readings, averaged, values, resample(flat, resamples=resamples, bounded=shares))
+    return Panel(readings, averaged, values, bootstrap.resample(flat, resamples=resamples, bounded=shares))
 
 
 def reading_results(tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, ReadingResult]:
@@ -547,7 +541,8 @@ def _reading_value(panel: Panel, table: pd.DataFrame, reading: str, task: str) -
     if not counts["model"]:
         reason = _why_missing(table, reading, task)
     elif own is None:
-        reason = f"{TOO_FEW}: {min(map(len, values['model'].values()))} in a stratum, an interval needs {FEWEST}"
+        fewest = min(map(len, values["model"].values()))
+        reason = f"{bootstrap.TOO_FEW}: {fewest} in a stratum, an interval needs {bootstrap.FEWEST}"
     return ReadingValue(
         value=_point(values["model"], statistic),
         interval=own,
@@ -581,7 +576,7 @@ def _point(strata: Mapping[Stratum, Array], statistic: Statistic) -> float | Non
     if not strata:
         return None
     pooled = np.concatenate(list(strata.values()))
-    return rounded(np.mean(pooled) if statistic == "mean" else np.median(pooled))
+    return bootstrap.rounded(np.mean(pooled) if statistic == "mean" else np.median(pooled))
 
 
 def _is_share(values: Array) -> bool:
@@ -598,7 +593,7 @@ PARTS = ("", "code", "code-before", "missing")  # keys of the scorer
 
 
 def velocity_errors(
-    tables: Mapping[str, pd.DataFrame], e: Estimate, resamples: int
+    tables: Mapping[str, pd.DataFrame], e: bootstrap.Estimate, resamples: int
 ) -> dict[str, dict[str, VelocityErrors]]:
     """Errors of the model and its references by task and split; {} where none was read."""
     rows = tables["truth"][tables["truth"]["reading"] == reading_of("velocity-error")]
@@ -626,7 +621,9 @@ def _by_clip(table: pd.DataFrame, part: str) -> pd.Series[float]:
     return known.groupby("clip")["value"].mean().astype(float)
 
 
-def _errors(key: Stratum, own: Mapping[str, Mapping[str, Array]], e: Estimate, resamples: int) -> VelocityErrors:
+def _errors(
+    key: Stratum, own: Mapping[str, Mapping[str, Array]], e: bootstrap.Estimate, resamples: int
+) -> VelocityErrors:
     """own: by source and part, values (n,) of the clips of a task and split, NaN where there is none."""
     known = np.isfinite(own["model"][""])
     # What failed counts as a frozen frame whose balls are missing: a model must not gain by failing.
@@ -634,11 +631,15 @@ def _errors(key: Stratum, own: Mapping[str, Mapping[str, Array]], e: Estimate, r
     model["missing"] = np.where(known, own["model"]["missing"], 1.0)
     paper = model[""]
     good = paper[np.isfinite(paper)]
-    reason = "" if len(good) >= FEWEST else f"{TOO_FEW}: {len(good)}, an interval needs {FEWEST}"
+    reason = (
+        ""
+        if len(good) >= bootstrap.FEWEST
+        else f"{bootstrap.TOO_FEW}: {len(good)}, an interval needs {bootstrap.FEWEST}"
+    )
     interval = None
     if not reason:
-        drawn = resample({key: good[None]}, resamples=resamples)
-        interval = ends(drawn.interval(drawn.means[key][:, 0]), 0.0)
+        drawn = bootstrap.resample({key: good[None]}, resamples=resamples)
+        interval = bootstrap.ends(drawn.interval(drawn.means[key][:, 0]), 0.0)
     return VelocityErrors(
         paper=_mean(paper),
         interval=interval,
@@ -658,17 +659,17 @@ def _errors(key: Stratum, own: Mapping[str, Mapping[str, Array]], e: Estimate, r
 def _mean(values: Array) -> float | None:
     """Mean of what is known; None for nothing."""
     good = values[np.isfinite(values)]
-    return rounded(good.mean()) if len(good) else None
+    return bootstrap.rounded(good.mean()) if len(good) else None
 
 
-def stratum_skill(e: Estimate, key: Stratum) -> SkillValue:
+def stratum_skill(e: bootstrap.Estimate, key: Stratum) -> SkillValue:
     """Skill of the model in the clips of one task and split, between ground truth and freeze in these clips.
 
     As the overall skill of a suite of this task alone, on the axes on which these clips are informative.
     """
     if key not in e.stratum_means:
         return SkillValue(skill=None, interval=None, reason="not run")
-    truth, freeze = e.stratum_means[key][ANCHORS]  # (A,)
+    truth, freeze = e.stratum_means[key][bootstrap.ANCHORS]  # (A,)
     kinds: dict[str, tuple[Kind, ...]] = {
         key.task: tuple(
             "unscored" if kind == "informative" and truth[a] - freeze[a] < INFORMATIVE_FROM else kind
@@ -676,11 +677,11 @@ def stratum_skill(e: Estimate, key: Stratum) -> SkillValue:
         )
     }
     point, draws = (
-        skills({key.task: means[key]}, kinds, 0, ANCHORS, e.asked).family.get(key.family)
+        skills({key.task: means[key]}, kinds, 0, bootstrap.ANCHORS, e.asked).family.get(key.family)
         for means in (e.stratum_means, e.stratum_draws)
     )
     if point is None or draws is None:
         return SkillValue(skill=None, interval=None, reason="a frozen frame does as well as ground truth")
     reason = next((why for a in e.asked if (why := e.too_few(a, (key.task,), key.split)) and e.counts[key][a]), "")
-    interval = None if reason else ends(e.resampled.interval(draws), SKILL_FLOOR)
-    return SkillValue(skill=rounded(point), interval=interval, reason=reason)
+    interval = None if reason else bootstrap.ends(e.resampled.interval(draws), SKILL_FLOOR)
+    return SkillValue(skill=bootstrap.rounded(point), interval=interval, reason=reason)

@@ -10,18 +10,9 @@ from typing import TYPE_CHECKING
 from physbench.clips.action_space import ActionMap
 from physbench.clips.clip import Clip, Row
 from physbench.models.protocol import ModelCard
+from physbench.rollout import messages
 from physbench.rollout.answers import answers_of, every_action
 from physbench.rollout.device_names import device_kind
-from physbench.rollout.messages import (
-    DeviceFailure,
-    JobDone,
-    PartFinished,
-    PartStarted,
-    PositionResult,
-    Report,
-    RolloutEvent,
-    RolloutJob,
-)
 from physbench.rollout.process import SharedMemory
 from physbench.rollout.store import Rollout
 from physbench.support.errors import PhysbenchError, UsageError
@@ -112,7 +103,7 @@ class BatchResult:
     batch: Batch
     rollouts: tuple[Rollout, ...]
     seconds: float  # the model's own time
-    events: tuple[RolloutEvent, ...]
+    events: tuple[messages.RolloutEvent, ...]
     together: tuple[int, ...] = ()  # by rollout: how many clips were computed at once; 0 where it failed
 
     def __iter__(self) -> Iterator[Rollout]:
@@ -125,10 +116,10 @@ class BatchInFlight:
 
     index: int
     batch: Batch
-    job: RolloutJob
-    results: dict[int, PositionResult] = field(default_factory=dict)
-    events: list[RolloutEvent] = field(default_factory=list)
-    started: PartStarted | None = None
+    job: messages.RolloutJob
+    results: dict[int, messages.PositionResult] = field(default_factory=dict)
+    events: list[messages.RolloutEvent] = field(default_factory=list)
+    started: messages.PartStarted | None = None
     was_lost: bool = False  # the process ended before it began this batch
     received: int = 0  # messages about this batch
     killed: set[tuple[int, ...]] = field(default_factory=set)  # parts in which the process was killed
@@ -136,9 +127,9 @@ class BatchInFlight:
 
     def fail(self, positions: Sequence[int], reason: str) -> None:
         for position in positions:
-            self.results[position] = PositionResult(position, 0, 0, 0.0, reason)
+            self.results[position] = messages.PositionResult(position, 0, 0, 0.0, reason)
 
-    def finish_part(self, message: PartFinished) -> None:
+    def finish_part(self, message: messages.PartFinished) -> None:
         """Take the results of a part."""
         for result in message.results:
             self.results[result.position] = result
@@ -147,7 +138,7 @@ class BatchInFlight:
     def missing(self) -> list[int]:
         return [position for position in range(self.job.batch_size) if position not in self.results]
 
-    def contradiction(self, message: Report) -> str:
+    def contradiction(self, message: messages.Report) -> str:
         """Contradiction of a message to what was requested and reported so far; "" where there is none."""
         self.received += 1
         size, kind = self.job.batch_size, type(message).__name__
@@ -156,24 +147,24 @@ class BatchInFlight:
         wrong = f"a {kind} that does not fit its batch"
         started = () if self.started is None else self.started.positions
         match message:
-            case PartStarted(index, positions):
+            case messages.PartStarted(index, positions):
                 fits = bool(positions) and set(positions) <= set(self.missing()) and _distinct(positions)
-            case PartFinished(index, results):
+            case messages.PartFinished(index, results):
                 fits = tuple(one.position for one in results) == started
                 if fits and (odd := next((one for one in results if not self._counts(one)), None)):
                     return f"{odd.frames} frames of {self.job.stored} for a clip"
-            case RolloutEvent(batch=index, positions=positions):
+            case messages.RolloutEvent(batch=index, positions=positions):
                 fits = message.kind in ("halved", "retried") and positions == started and not message.clips
                 fits = fits and (message.part_size or 1) <= size
-            case DeviceFailure(index):
+            case messages.DeviceFailure(index):
                 fits = bool(started)
-            case JobDone(index):
+            case messages.JobDone(index):
                 fits = not self.missing()
             case _:
                 return f"a {kind} instead of frames"
         return "" if fits and index == self.index else wrong
 
-    def _counts(self, one: PositionResult) -> bool:
+    def _counts(self, one: messages.PositionResult) -> bool:
         """True if a result has as many frames as requested: fewer only of a video, none of a clip that failed."""
         if one.failure is not None:
             return one.frames == 0
@@ -236,7 +227,7 @@ def make_job(
     part_size: int | None,
     memory: int,
     offset: int,
-) -> RolloutJob:
+) -> messages.RolloutJob:
     """Make the job of a whole batch. Raises PhysbenchError where a clip has another horizon or size than planned."""
     for clip in clips:
         if clip.horizon != batch.horizon or clip.spec != card.spec:
@@ -255,7 +246,7 @@ def make_job(
         inputs = replace(inputs, actions=action_map.table(every_action(clips, card), card.fps))
     if prompts is not None:
         inputs = replace(inputs, prompts=tuple(prompts[item.row.id] for item in batch.items))
-    return RolloutJob(
+    return messages.RolloutJob(
         index=index,
         positions=tuple(range(size)),
         part_size=min(part_size or size, size),
@@ -268,7 +259,7 @@ def make_job(
     )
 
 
-def remaining_job(job: RolloutJob, positions: Sequence[int], part_size: int) -> RolloutJob:
+def remaining_job(job: messages.RolloutJob, positions: Sequence[int], part_size: int) -> messages.RolloutJob:
     """The same job for some of its positions."""
     inputs = job.inputs.select([job.positions.index(position) for position in positions])
     return replace(job, positions=tuple(positions), part_size=part_size, inputs=inputs)

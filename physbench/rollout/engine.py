@@ -23,6 +23,7 @@ from physbench.clips.generate import frames_ahead
 from physbench.clips.store import clip_store
 from physbench.models.load_model import Handed, is_served, what_is_handed
 from physbench.models.protocol import ModelCard
+from physbench.rollout import messages
 from physbench.rollout.answers import answers_of
 from physbench.rollout.batches import (
     Batch,
@@ -33,18 +34,6 @@ from physbench.rollout.batches import (
     plan_batches,
     remaining_job,
     stored_frames,
-)
-from physbench.rollout.messages import (
-    DeviceFailure,
-    JobDone,
-    LoadedModel,
-    LoadRequest,
-    PartFinished,
-    PartStarted,
-    Report,
-    RolloutEvent,
-    checked_info,
-    shown_in,
 )
 from physbench.rollout.process import ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
 from physbench.rollout.prompt_file import OPTION as PROMPTS_OPTION
@@ -93,19 +82,19 @@ class RolloutEngine:
             debug: Whether tracebacks of the model are printed.
             loading: How it is loaded: fields of `LoadRequest`.
         """
-        self._load = LoadRequest(target, **loading)
+        self._load = messages.LoadRequest(target, **loading)
         self.timeout, self.chain, self.look, self.view = timeout, chain, look, view
         self.action_map = None if actions is None else read_action_map(actions)
         self.prompts = None if prompts is None else read_prompts(prompts)
         self.seed, self.salt, self.part_size, self.debug = seed, salt, part_size, debug
         self.devices = 1  # that compute batches at the same time
-        self.events: list[RolloutEvent] = []
+        self.events: list[messages.RolloutEvent] = []
         self.notes: list[str] = []
         self.peak_rss = self.peak_accelerator = 0  # bytes
         self.free = 0  # bytes left on the device after the last batch
         self._memory = SharedMemory()
         self._process: ModelProcess | None = None
-        self._info: LoadedModel | None = None  # of the first process: later ones must hold the same model
+        self._info: messages.LoadedModel | None = None  # of the first process: later ones must hold the same model
         self._loading = False
         self.cannot_restart = ""  # why the model cannot be loaded again
         self._abandoned = False  # nobody waits for its answers: a process that died is not replaced
@@ -123,7 +112,7 @@ class RolloutEngine:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close(at_once=kind is not None)
 
-    def start(self) -> LoadedModel:
+    def start(self) -> messages.LoadedModel:
         """Start the process and load the model. Raises ModelError that says what to do."""
         self.launch()
         if self._loading:
@@ -139,7 +128,7 @@ class RolloutEngine:
             )
         return self._info
 
-    def _check_takes_actions(self, info: LoadedModel) -> None:
+    def _check_takes_actions(self, info: messages.LoadedModel) -> None:
         """Refuse a file that puts actions into a model's own for one that is given none."""
         takes = info.card.uses_actions or info.card.uses_camera
         if info.card.answers == "frames" and takes and not info.privileged and not info.recorded:
@@ -170,16 +159,16 @@ class RolloutEngine:
         return what_is_handed(self._load.target, self._load.privileged)
 
     @property
-    def info(self) -> LoadedModel:
+    def info(self) -> messages.LoadedModel:
         """The model's card and where it runs; waits until the model is loaded."""
-        return shown_in(self._info or self.start(), self.look, self.view)
+        return messages.shown_in(self._info or self.start(), self.look, self.view)
 
     def _wait_for_model(self) -> None:
         assert self._process is not None
         limit = max(self.timeout, LOAD_TIMEOUT)
         try:
             answer = self._process.receive(time.monotonic() + limit)
-            self._info = checked_info(answer, self._load.target, self._handed(), self._info)
+            self._info = messages.checked_info(answer, self._load.target, self._handed(), self._info)
         except (ReceiveTimeout, ProcessDied) as problem:
             self._kill()
             late = isinstance(problem, ReceiveTimeout)
@@ -343,19 +332,19 @@ class RolloutEngine:
                 if self._handle(batch_in_flight, message):
                     return
 
-    def _handle(self, batch_in_flight: BatchInFlight, message: Report) -> bool:
+    def _handle(self, batch_in_flight: BatchInFlight, message: messages.Report) -> bool:
         """Handle one message. True when the batch is done."""
         match message:
-            case PartStarted():  # the process may not put its deadline off
+            case messages.PartStarted():  # the process may not put its deadline off
                 batch_in_flight.started = replace(message, time=min(message.time, time.monotonic()))
-            case PartFinished():
+            case messages.PartFinished():
                 batch_in_flight.finish_part(message)
-            case RolloutEvent():
+            case messages.RolloutEvent():
                 self._record(batch_in_flight, message)
                 self.part_size = message.part_size or self.part_size
-            case DeviceFailure():
+            case messages.DeviceFailure():
                 self._retry_elsewhere(batch_in_flight, message.reason)
-            case JobDone():
+            case messages.JobDone():
                 self.peak_rss = max(self.peak_rss, message.rss)
                 self.peak_accelerator = max(self.peak_accelerator, message.accelerator)
                 self.free = message.free
@@ -363,7 +352,7 @@ class RolloutEngine:
                 return True
         return False
 
-    def _record(self, batch_in_flight: BatchInFlight, event: RolloutEvent) -> None:
+    def _record(self, batch_in_flight: BatchInFlight, event: messages.RolloutEvent) -> None:
         clips = tuple(batch_in_flight.batch.items[position].id for position in event.positions)
         event = replace(event, clips=clips)
         batch_in_flight.events.append(event)
@@ -379,7 +368,9 @@ class RolloutEngine:
             positions = tuple(batch_in_flight.missing()) if batch_in_flight.was_lost else ()
             batch_in_flight.was_lost = True
         batch_in_flight.fail([position for position in positions if position not in batch_in_flight.results], reason)
-        self._record(batch_in_flight, RolloutEvent(kind, batch_in_flight.index, (), reason, positions=positions))
+        self._record(
+            batch_in_flight, messages.RolloutEvent(kind, batch_in_flight.index, (), reason, positions=positions)
+        )
         size = 1 if started and (started.retry or len(started.positions) == 1) else batch_in_flight.job.part_size
         batch_in_flight.started = None
         if rest := batch_in_flight.missing():
@@ -394,16 +385,16 @@ class RolloutEngine:
         positions = started.positions if started and death.killed else ()
         if positions and positions not in batch_in_flight.killed and not death.memory_was_full:
             batch_in_flight.killed.add(positions)
-            event = RolloutEvent("restarted", batch_in_flight.index, (), f"{reason}.", positions=positions)
+            event = messages.RolloutEvent("restarted", batch_in_flight.index, (), f"{reason}.", positions=positions)
             self._send_again(batch_in_flight, event, batch_in_flight.job.part_size)
         elif len(positions) > 1:
             self.part_size, reason = (len(positions) + 1) // 2, f"{reason} with {len(positions)} clips together."
-            event = RolloutEvent("halved", batch_in_flight.index, (), reason, self.part_size, positions)
+            event = messages.RolloutEvent("halved", batch_in_flight.index, (), reason, self.part_size, positions)
             self._send_again(batch_in_flight, event, self.part_size)
         else:
             self._fail_part(batch_in_flight, "died", f"{reason}.")
 
-    def _send_again(self, batch_in_flight: BatchInFlight, event: RolloutEvent, size: int) -> None:
+    def _send_again(self, batch_in_flight: BatchInFlight, event: messages.RolloutEvent, size: int) -> None:
         """Send what a batch lacks to a new process, in parts of `size` clips."""
         self._kill()
         batch_in_flight.started = None
@@ -417,7 +408,7 @@ class RolloutEngine:
         if len(positions) == 1:
             self._fail_part(batch_in_flight, "died", reason)
             return
-        event = RolloutEvent("retried", batch_in_flight.index, (), reason, None, positions)
+        event = messages.RolloutEvent("retried", batch_in_flight.index, (), reason, None, positions)
         self._send_again(batch_in_flight, event, 1)
 
     def _restart(self, batch_in_flight: BatchInFlight, queued: Sequence[BatchInFlight]) -> None:

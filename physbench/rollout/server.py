@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from physbench.models.http.model import HttpModel
 from physbench.models.load_model import Handed, load_model, what_is_handed
 from physbench.models.protocol import ConfiguredModel, Model, RecordedModel, card_document, card_from
+from physbench.rollout import messages
 from physbench.rollout.answers import answers_of
 from physbench.rollout.device import (
     NOT_CALLED,
@@ -45,21 +46,6 @@ from physbench.rollout.device import (
     peak_memory,
 )
 from physbench.rollout.frames import AnswerError, pin
-from physbench.rollout.messages import (
-    MAX_NOTES,
-    DeviceFailure,
-    JobDone,
-    LoadedModel,
-    LoadFailure,
-    LoadRequest,
-    PartFinished,
-    PartStarted,
-    PositionResult,
-    Report,
-    RolloutEvent,
-    RolloutJob,
-    encode,
-)
 from physbench.rollout.predict import predict
 from physbench.rollout.process import CONNECTION_LOST
 from physbench.support.errors import ModelError, PhysbenchError
@@ -83,7 +69,7 @@ def run_settings(model: Model) -> dict[str, str]:
     settings = model.run_settings if isinstance(model, ConfiguredModel) else {}
     if not isinstance(settings, Mapping):
         return {}
-    return {str(name): str(value) for name, value in list(settings.items())[:MAX_NOTES]}
+    return {str(name): str(value) for name, value in list(settings.items())[: messages.MAX_NOTES]}
 
 
 class JobReceiver:
@@ -126,7 +112,7 @@ class RolloutWorker:
 
     def __init__(
         self,
-        send: Callable[[Report], object],
+        send: Callable[[messages.Report], object],
         memory: int,
         model: Model,
         device: torch.device,
@@ -149,7 +135,9 @@ class RolloutWorker:
         self.model_errors: tuple[type[BaseException], ...] = (Exception, SystemExit)  # fail the clips
 
     @classmethod
-    def loaded(cls, send: Callable[[Report], object], memory: int, load: LoadRequest) -> RolloutWorker:
+    def loaded(
+        cls, send: Callable[[messages.Report], object], memory: int, load: messages.LoadRequest
+    ) -> RolloutWorker:
         """Load the model and make its worker."""
         torch.backends.cudnn.deterministic = True  # one plan gives the same rollouts each time
         if load.threads:
@@ -173,11 +161,11 @@ class RolloutWorker:
         return cls(send, memory, model, device, dtype, handed, autocast, compiled)
 
     @property
-    def info(self) -> LoadedModel:
+    def info(self) -> messages.LoadedModel:
         dtype = str(self.dtype).removeprefix("torch.")
         privileged = self.model.card.track == "privileged"
         memory = peak_memory(self.device)
-        info = LoadedModel(
+        info = messages.LoadedModel(
             card_from(card_document(self.model.card)),  # of a class of the user's, which no other process knows
             privileged,
             str(self.device),
@@ -192,7 +180,7 @@ class RolloutWorker:
             return replace(info, recorded=True, notes=tuple(self.model.notes))
         return info
 
-    def _answer_memory(self, job: RolloutJob) -> torch.Tensor:
+    def _answer_memory(self, job: messages.RolloutJob) -> torch.Tensor:
         """The answers to the batch in the shared memory, such as (batch_size, stored, 3, H, W) uint8."""
         if self.view.size < job.memory:
             self.view = np.frombuffer(mmap.mmap(self.memory, job.memory), dtype=np.uint8)
@@ -201,7 +189,7 @@ class RolloutWorker:
                 pin(torch.from_numpy(self.view), self.device)
         return torch.from_numpy(answers_of(self.model.card).view(self.view, job.offset, job.batch_size, job.stored))
 
-    def run(self, job: RolloutJob) -> None:
+    def run(self, job: messages.RolloutJob) -> None:
         """Roll out all positions of a job and report each part as soon as it is done."""
         size = job.part_size
         slots = list(range(len(job.positions)))  # indices into the job's arrays
@@ -211,13 +199,13 @@ class RolloutWorker:
         while parts:
             slots, retry = parts.popleft()
             positions = tuple(job.positions[slot] for slot in slots)
-            self.send(PartStarted(job.index, positions, retry, time.monotonic()))
+            self.send(messages.PartStarted(job.index, positions, retry, time.monotonic()))
             out_of_memory, message = False, ""
-            results: tuple[PositionResult, ...] = ()
+            results: tuple[messages.PositionResult, ...] = ()
             try:
                 results = self._roll_out(job, slots, memory_answers, notes)
             except (AnswerError, ModelError) as error:
-                results = tuple(PositionResult(position, 0, 0, 0.0, str(error)) for position in positions)
+                results = tuple(messages.PositionResult(position, 0, 0, 0.0, str(error)) for position in positions)
             except self.model_errors as error:
                 out_of_memory = is_out_of_memory(error)
                 message = str(error) if isinstance(error, PhysbenchError) else describe_error(error)
@@ -225,7 +213,7 @@ class RolloutWorker:
                     traceback.print_exc()
                 if is_device_lost(error):
                     # While the error holds the tensors of the call: to let go of one aborts the process.
-                    self.send(DeviceFailure(job.index, message))
+                    self.send(messages.DeviceFailure(job.index, message))
                     return
             if out_of_memory:
                 free_memory()
@@ -237,24 +225,24 @@ class RolloutWorker:
                         again += others
                     parts = deque((again[start : start + size], False) for start in range(0, len(again), size))
                     detail = f"Memory was full with {len(slots)} clips together ({message})."
-                    self.send(RolloutEvent("halved", job.index, (), detail, size, positions))
+                    self.send(messages.RolloutEvent("halved", job.index, (), detail, size, positions))
                 else:
                     parts.extendleft(([slot], True) for slot in reversed(slots))
-                    self.send(RolloutEvent("retried", job.index, (), message, positions=positions))
+                    self.send(messages.RolloutEvent("retried", job.index, (), message, positions=positions))
                 continue
             if message:
                 reason = f"Memory was full with a single clip: {message}" if out_of_memory else message
-                results = tuple(PositionResult(position, 0, 0, 0.0, reason) for position in positions)
-            self.send(PartFinished(job.index, results))
+                results = tuple(messages.PositionResult(position, 0, 0, 0.0, reason) for position in positions)
+            self.send(messages.PartFinished(job.index, results))
         if self.compiled is not None:
             notes |= self.compiled.notes if self.compiled.called else {NOT_CALLED}
         memory = peak_memory(self.device)
         give_back()
-        self.send(JobDone(job.index, *memory, free_bytes(self.device), tuple(sorted(notes))))
+        self.send(messages.JobDone(job.index, *memory, free_bytes(self.device), tuple(sorted(notes))))
 
     def _roll_out(
-        self, job: RolloutJob, slots: list[int], memory_answers: torch.Tensor, notes: set[str]
-    ) -> tuple[PositionResult, ...]:
+        self, job: messages.RolloutJob, slots: list[int], memory_answers: torch.Tensor, notes: set[str]
+    ) -> tuple[messages.PositionResult, ...]:
         positions = [job.positions[slot] for slot in slots]
         first, last = positions[0], positions[-1] + 1
         contiguous = positions == list(range(first, last))
@@ -265,9 +253,9 @@ class RolloutWorker:
         notes |= answer.notes
         share = answer.seconds / len(slots)
         return tuple(
-            PositionResult(position, 0, answer.chained, share, reason)
+            messages.PositionResult(position, 0, answer.chained, share, reason)
             if (reason := answer.failures.get(index))
-            else PositionResult(position, answer.frames.get(index, job.stored), answer.chained, share)
+            else messages.PositionResult(position, answer.frames.get(index, job.stored), answer.chained, share)
             for index, position in enumerate(positions)
         )
 
@@ -279,10 +267,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a scheduler may send it to all processes: the parent answers to it
     connection: Connection[Any, Any] = Connection(int(sys.argv[1]))
     jobs = JobReceiver(connection)
-    load: LoadRequest = jobs.get()
+    load: messages.LoadRequest = jobs.get()
 
-    def send(message: Report) -> None:
-        content = encode(message)
+    def send(message: messages.Report) -> None:
+        content = messages.encode(message)
         try:
             connection.send_bytes(content)
         except OSError:
@@ -294,10 +282,10 @@ def main() -> None:
         worker.pins = True
         worker.model_errors = (BaseException,)  # in this process Ctrl-C is ignored: the model has raised it
     except PhysbenchError as error:
-        send(LoadFailure(str(error), traceback.format_exc()))
+        send(messages.LoadFailure(str(error), traceback.format_exc()))
         return
     except BaseException as error:
-        send(LoadFailure(f"{load.target} cannot be loaded: {describe_error(error)}", traceback.format_exc()))
+        send(messages.LoadFailure(f"{load.target} cannot be loaded: {describe_error(error)}", traceback.format_exc()))
         return
     send(info)
     while (job := jobs.get()) is not None:

@@ -13,19 +13,10 @@ from pathlib import Path
 from physbench.result.formats import counted
 from physbench.result.manifest import Manifest, read_manifest, write_manifest
 from physbench.rollout.device_names import device_kind
+from physbench.run import stages
 from physbench.run.manifest import first_difference
 from physbench.run.process import explained, interruptible
 from physbench.run.repair import find_damaged, unanswered
-from physbench.run.stages import (
-    finish_run,
-    note_environment,
-    score_run,
-    scoring_begun,
-    stored_run,
-    unread_together,
-    unscored,
-    work,
-)
 from physbench.run.state import IN_WORKERS, MERGE_DRAFT, PARTS, Run, Say, contents, missing_shards, opened
 from physbench.support.errors import DISK_FULL, PhysbenchError, UsageError
 from physbench.support.processes import worker_count
@@ -77,18 +68,18 @@ def merge_runs(
         if difference := _difference(manifests[shards[0]], begun):
             raise UsageError(f"{out} holds a run that is not of these shards. {difference}.\n{OTHER_PLACE}")
         say(f"The shards are joined in {out} already: going on there.")
-        score_run(out, workers=workers, debug=debug, say=say)
-        return finish_run(out, workers=workers, debug=debug, say=say)
+        stages.score_run(out, workers=workers, debug=debug, say=say)
+        return stages.finish_run(out, workers=workers, debug=debug, say=say)
     again = f"physbench score {shlex.quote(str(out))} && physbench finish {shlex.quote(str(out))}"
     with ExitStack() as stack:
         stack.enter_context(interruptible())
         runs = []
         for path in shards:
             folder = stack.enter_context(opened(path, resume=True, fresh=False))
-            runs.append(stored_run(folder, ("rollout", "score"), say))
+            runs.append(stages.stored_run(folder, ("rollout", "score"), say))
         for run in runs:
             _refuse_undone(run)
-        scored = [run for run in runs if scoring_begun(run)]
+        scored = [run for run in runs if stages.scoring_begun(run)]
         for run in scored[1:]:
             _refuse_other_environment(scored[0], run)
         folder = stack.enter_context(opened(out, resume=False, fresh=fresh))
@@ -96,14 +87,14 @@ def merge_runs(
         write_manifest(folder, joined_manifest([run.manifest for run in runs], scored))
         shutil.rmtree(folder.path / MERGE_DRAFT)
         say(f"Joined {counted(len(runs), 'shard')} into {out}.")
-        whole = stored_run(folder, ("finish",), say, debug=debug)
+        whole = stages.stored_run(folder, ("finish",), say, debug=debug)
         whole.workers = worker_count(workers)
-        if unscored(whole) or unread_together(whole):
-            note_environment(whole)
+        if stages.unscored(whole) or stages.unread_together(whole):
+            stages.note_environment(whole)
             whole.save_manifest()
             whole.stages = ("score", "finish")
         with explained(again, whole.kept, folder.path):
-            work(whole)
+            stages.work(whole)
     return folder
 
 

@@ -23,15 +23,8 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+from physbench.support import plugins
 from physbench.support.errors import UsageError, nearest
-from physbench.support.plugins import (
-    TookTooLong,
-    describe_error_in_file,
-    interrupted_after,
-    local_imports,
-    sources_hash,
-    user_line,
-)
 
 TASK_FILES_VARIABLE = "PHYSBENCH_TASK_FILES"  # absolute paths, joined by os.pathsep
 IMPORT_TIME = 60.0  # s; what a file of tasks or scorers may take until it is imported
@@ -105,9 +98,9 @@ def open_files(part: str) -> list[tuple[UserFile, str]]:
 
 
 def _current_version(path: Path) -> UserFile:
-    imported = local_imports(path)
+    imported = plugins.local_imports(path)
     imports = tuple((other, hashlib.sha256(other.read_bytes()).hexdigest()) for other in imported)
-    file = UserFile(path, sources_hash(path, imported), imports)
+    file = UserFile(path, plugins.sources_hash(path, imported), imports)
     if _hashes_of_parent.get(path, file.sha256) != file.sha256:
         raise UsageError(f"{path} has changed while it was in use: scores of two versions never mix. Start again.")
     _hashes_read[path] = file.sha256
@@ -261,15 +254,17 @@ def _import_file(file: UserFile) -> ModuleType:
     sys.modules[label] = module  # dataclasses look their module up
     try:
         # The loader's cached bytecode may belong to an older text of the same second and size.
-        with interrupted_after(IMPORT_TIME):
+        with plugins.interrupted_after(IMPORT_TIME):
             exec(compile(file.path.read_bytes(), str(file.path), "exec", dont_inherit=True), vars(module))
-    except TookTooLong as error:
+    except plugins.TookTooLong as error:
         del sys.modules[label]
-        line = user_line(error)
+        line = plugins.user_line(error)
         raise UsageError(f"{file.path} is still being imported after {IMPORT_TIME:g} s, in {line}.") from None
     except (Exception, SystemExit) as error:
         del sys.modules[label]
-        raise UsageError(f"{file.path} cannot be imported: {describe_error_in_file(error, file.path)}.") from error
+        raise UsageError(
+            f"{file.path} cannot be imported: {plugins.describe_error_in_file(error, file.path)}."
+        ) from error
     return module
 
 

@@ -24,18 +24,7 @@ from physbench.result.document import (
 )
 from physbench.result.formats import ascii_minus, bracket, counted, fixed, joined, number
 from physbench.result.manifest import read_manifest
-from physbench.result.report.charts import (
-    CONSTANT_VELOCITY,
-    FREEZE,
-    INCH,
-    LINE,
-    MODEL,
-    SOFT,
-    TRUTH,
-    Plot,
-    even_ticks,
-    inline,
-)
+from physbench.result.report import charts
 from physbench.result.report.page import INLINE_ONLY, SCRIPT, page_environment
 from physbench.result.report.pictures import Player, player
 from physbench.result.report.tables import Cell, Table, TableRow
@@ -472,26 +461,26 @@ def curve_chart(name: str, kind: ExpectationKindResult) -> str:
     sizes = [size.size for size in kind.sizes]
     amounts = np.array([IMPOSSIBLE_KINDS[name].amount(size) for size in sizes])
     apart = 0.045 * np.ptp(np.log10(amounts)) or 0.02
-    panel = Plot(
-        (0.36 * INCH, 0.12 * INCH, 2.54 * INCH, 1.36 * INCH),
+    panel = charts.Plot(
+        (0.36 * charts.INCH, 0.12 * charts.INCH, 2.54 * charts.INCH, 1.36 * charts.INCH),
         (float(min(amounts)) * 10**-apart, float(max(amounts)) * 10**apart),
         (-0.04, 1.06),
         "x",
     )
     for level in (0.5, 0.75):
-        panel.line(amounts[[0, -1]] * 10.0 ** np.array([-apart, apart]), [level, level], LINE, 0.8)
+        panel.line(amounts[[0, -1]] * 10.0 ** np.array([-apart, apart]), [level, level], charts.LINE, 0.8)
     for baseline in kind.sizes[0].baselines:
-        colour = FREEZE if baseline in ("frozen frame", "frozen state") else CONSTANT_VELOCITY
+        colour = charts.FREEZE if baseline in ("frozen frame", "frozen state") else charts.CONSTANT_VELOCITY
         panel.line(amounts, _known(size.baselines.get(baseline) for size in kind.sizes), colour, 0.8)
     accuracies = _known(size.accuracy for size in kind.sizes)
-    panel.line(amounts, _known(size.curve for size in kind.sizes), MODEL, 1.8)
+    panel.line(amounts, _known(size.curve for size in kind.sizes), charts.MODEL, 1.8)
     for amount, accuracy in zip(amounts, accuracies, strict=True):
         if np.isfinite(accuracy):
-            panel.mark(float(amount), accuracy, "o", 5, MODEL)
+            panel.mark(float(amount), accuracy, "o", 5, charts.MODEL)
     panel.axis_y([0, 0.5, 0.75, 1], ["0", ".5", ".75", "1"])
     panel.axis_x(list(amounts), [f"{size:g}" for size in sizes], kind.unit)
     words = f"{kind.noun}: share of pairs told apart by size; {kind.said}."
-    return inline(3.0, 1.9, [panel], f"curve-{name}", words)
+    return charts.inline(3.0, 1.9, [panel], f"curve-{name}", words)
 
 
 def _known(values: Iterable[float | None]) -> list[float]:
@@ -510,18 +499,20 @@ def film_chart(pair: FilmPair, part: Mapping[str, Any]) -> str:
     low = 0.0 if 0 <= low <= high / 2 else low - margin  # else small changes are lost
     margin_x = 0.05 * float(np.ptp(times)) or 0.5
     across = (float(times.min()) - margin_x, float(times.max()) + margin_x)
-    panel = Plot((0.42 * INCH, 0.14 * INCH, 2.48 * INCH, 1.2 * INCH), across, (low, high + margin))
-    panel.line([pair.event, pair.event], [low, high + margin], SOFT, 0.8, dash="1.6,1.6")
-    for name, colour, width in ((pair.possible, TRUTH, 1.0), (pair.impossible, MODEL, 1.8)):
+    panel = charts.Plot(
+        (0.42 * charts.INCH, 0.14 * charts.INCH, 2.48 * charts.INCH, 1.2 * charts.INCH), across, (low, high + margin)
+    )
+    panel.line([pair.event, pair.event], [low, high + margin], charts.SOFT, 0.8, dash="1.6,1.6")
+    for name, colour, width in ((pair.possible, charts.TRUTH, 1.0), (pair.impossible, charts.MODEL, 1.8)):
         panel.line(times, films[name], colour, width)
     power = int(np.floor(np.log10(max(abs(low), abs(high))))) if low or high else 0
     power = 0 if -2 <= power <= 2 else power
-    ticks, labels = even_ticks(low / 10.0**power, (high + margin) / 10.0**power, 5)
+    ticks, labels = charts.even_ticks(low / 10.0**power, (high + margin) / 10.0**power, 5)
     panel.axis_y([tick * 10.0**power for tick in ticks], labels)
-    panel.axis_x(*even_ticks(*across, 5), "seconds from the hand-over")
+    panel.axis_x(*charts.even_ticks(*across, 5), "seconds from the hand-over")
     if power:
         panel.heading(f"1e{power}")
-    return inline(3.0, 1.7, [panel], f"film-{pair.id}", f"Surprise over time at the films of {pair.id}.")
+    return charts.inline(3.0, 1.7, [panel], f"film-{pair.id}", f"Surprise over time at the films of {pair.id}.")
 
 
 class KindNoticed(Record):

@@ -21,21 +21,9 @@ from physbench.score.score_clip import find_scorers
 from physbench.support.arrays import Array, Whole
 from physbench.support.errors import UsageError
 from physbench.support.files import atomic_path
+from physbench.validity import thresholds
 from physbench.validity.measure import MeasuredPart
 from physbench.validity.sources import LOW_RATE, NEAR_ALTERNATIVES, REFERENCES, WAIVED
-from physbench.validity.thresholds import (
-    ABOVE_STRAIGHT,
-    ALL_LEVELS,
-    FALSE_BREAKS,
-    FALSE_BREAKS_A_TASK,
-    LOW_QUALITY,
-    LOW_RATE_GAIN,
-    is_met,
-    is_strength,
-    last_part,
-    skill_threshold_of,
-    threshold_of,
-)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -246,7 +234,9 @@ def lawful_strengths(readings: pd.DataFrame, lawful_before: float) -> pd.DataFra
         The columns `task`, `reading`, `seed`, and `value` in diameters.
     """
     rows = readings[readings["source"].isin(NEGATIVES) & (readings["seed"] < lawful_before)]
-    rows = rows[rows["status"].isin(("ok", "failed")) & rows["reading"].map(is_strength, na_action="ignore").eq(True)]
+    rows = rows[
+        rows["status"].isin(("ok", "failed")) & rows["reading"].map(thresholds.is_strength, na_action="ignore").eq(True)
+    ]
     values = rows["value"].where(rows["status"] == "ok", np.inf)
     return values.groupby([rows["task"], rows["reading"], rows["seed"]]).max().reset_index()
 
@@ -266,7 +256,7 @@ def low_quality_rows(qualities: pd.DataFrame) -> list[dict[str, object]]:
     """Share of clips whose ground truth is below each quality of LOW_QUALITY, by reading; `high` as below."""
     rows: list[dict[str, object]] = []
     for reading, mine in qualities.groupby("reading", sort=False):
-        for quality, limit in LOW_QUALITY.items():
+        for quality, limit in thresholds.LOW_QUALITY.items():
             row = _row(reading, f"{LOW}{quality:g}", mine["value"] < quality)
             met = row["high"] <= limit if len(mine) >= FEWEST_POOLED else None
             rows.append({**row, "task": "*", "family": "*", "bar": limit, "met": met})
@@ -282,15 +272,15 @@ def false_break_rows(strengths: pd.DataFrame) -> list[dict[str, object]]:
     A task may have at most 6 of 150, that is of its number in the same proportion, and its bar is met up to there.
     """
     rows: list[dict[str, object]] = []
-    share = FALSE_BREAKS_A_TASK[0] / FALSE_BREAKS_A_TASK[1]
+    share = thresholds.FALSE_BREAKS_A_TASK[0] / thresholds.FALSE_BREAKS_A_TASK[1]
     for reading, mine in strengths.groupby("reading", sort=False):
-        for strength, limit in FALSE_BREAKS.items():
+        for strength, limit in thresholds.FALSE_BREAKS.items():
             row = _row(reading, f"{SOURCE}{strength:g}", mine["value"] > strength)
             met = row["high"] <= limit if len(mine) >= FEWEST_POOLED else None
             rows.append({**row, "task": "*", "family": "*", "bar": limit, "met": met})
-            for task, own in mine.groupby("task", sort=False) if strength == min(FALSE_BREAKS) else ():
+            for task, own in mine.groupby("task", sort=False) if strength == min(thresholds.FALSE_BREAKS) else ():
                 row = _row(reading, f"{SOURCE}{strength:g}", own["value"] > strength)
-                met = row["value"] <= share + 1e-12 if len(own) >= FALSE_BREAKS_A_TASK[1] else None
+                met = row["value"] <= share + 1e-12 if len(own) >= thresholds.FALSE_BREAKS_A_TASK[1] else None
                 rows.append({**row, "task": task, "family": str(task).split("/")[0], "bar": share, "met": met})
     return rows
 
@@ -440,13 +430,13 @@ def _bar(source: str, axis: str, point: Mapping[tuple[str, str], float]) -> dict
 
     That other source is the same at the usual rate, and for gaming baselines overall it is constant velocity.
     """
-    bar, value = skill_threshold_of(source, axis), point[source, axis]
+    bar, value = thresholds.skill_threshold_of(source, axis), point[source, axis]
     if bar is not None:
-        return {"bar": bar.limit, "met": is_met(bar, value, float("nan"))}
+        return {"bar": bar.limit, "met": thresholds.is_met(bar, value, float("nan"))}
     if source.endswith(LOW_RATE):
-        other, more = source.removesuffix(LOW_RATE), LOW_RATE_GAIN
+        other, more = source.removesuffix(LOW_RATE), thresholds.LOW_RATE_GAIN
     elif source.startswith("cheat-") and axis == OVERALL:
-        other, more = STRAIGHT, ABOVE_STRAIGHT
+        other, more = STRAIGHT, thresholds.ABOVE_STRAIGHT
     else:
         return {}
     usual = point.get((other, axis))
@@ -551,8 +541,8 @@ def _judged(reads: pd.DataFrame, better: Mapping[str, str], lawful_before: float
 
 def _measured(reads: pd.DataFrame) -> pd.DataFrame:
     """Counts and means of each reading on each source."""
-    strength = reads["seen"] & reads["reading"].map(is_strength)
-    broken = strength & (reads["worse"] > ALL_LEVELS)
+    strength = reads["seen"] & reads["reading"].map(thresholds.is_strength)
+    broken = strength & (reads["worse"] > thresholds.ALL_LEVELS)
     counts = (
         reads.assign(broken=broken, strength=strength)
         .groupby(KEY)
@@ -566,7 +556,9 @@ def _measured(reads: pd.DataFrame) -> pd.DataFrame:
             quality_lost=("quality_lost", "mean"),
         )
     )
-    located = [_located(reads, reading) for reading in reads["reading"].unique() if last_part(reading) == LOCATING]
+    located = [
+        _located(reads, reading) for reading in reads["reading"].unique() if thresholds.last_part(reading) == LOCATING
+    ]
     return counts.join(pd.concat(located)) if located else counts.assign(located_count=0, located_of=0)
 
 
@@ -606,7 +598,7 @@ def _apart(reads: pd.DataFrame, wanted: pd.Index[Any], partly_unseen: set[str]) 
 
 def direction_of(reading: str, declared: Mapping[str, str]) -> str | None:
     """Better direction of a reading: as its scorer declares it, or as it is known of a further one."""
-    return declared.get(reading) or DIRECTIONS.get(last_part(reading))
+    return declared.get(reading) or DIRECTIONS.get(thresholds.last_part(reading))
 
 
 def suspicion(values: pd.Series[float], middle: pd.Series[float], better: str | None) -> pd.Series[float]:
@@ -731,7 +723,7 @@ def _estimated(cell: Mapping[str, Any]) -> dict[str, object]:
     estimated |= {"located": located[0], "located_low": located[1], "broken": broken[0]}
     if cell["level"] != "family":
         return estimated
-    bar = threshold_of(cell["source"], cell["family"], cell["reading"], cell["axis"])
+    bar = thresholds.threshold_of(cell["source"], cell["family"], cell["reading"], cell["axis"])
     if bar is not None:
         estimates: dict[str, tuple[float, ...]] = {
             "auroc": (apart.value, low, high, apart.perfect),
@@ -739,7 +731,7 @@ def _estimated(cell: Mapping[str, Any]) -> dict[str, object]:
             "broken": broken,
             "quality": (cell["quality"], np.nan),
         }
-        estimated |= {"bar": bar.limit, "met": is_met(bar, *estimates[bar.measure])}
+        estimated |= {"bar": bar.limit, "met": thresholds.is_met(bar, *estimates[bar.measure])}
     return estimated
 
 
@@ -758,18 +750,20 @@ MOST_BYTES = 1_000_000
 
 def shown_readings() -> tuple[str, ...]:
     """Ids of the readings that the page of the docs is about: the headlines, and strength."""
-    return tuple(each.id for each in find_scorers(costly=True) if each.headline or is_strength(each.id))
+    return tuple(each.id for each in find_scorers(costly=True) if each.headline or thresholds.is_strength(each.id))
 
 
 def shortenings(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The table, and what may be left of it: less and less of what the page does not show."""
     yield table
     shown = table["reading"].isin(shown_readings())
-    further = table["reading"].map(lambda reading: "." in reading and last_part(reading) != LOCATING).astype(bool)
+    further = (
+        table["reading"].map(lambda reading: "." in reading and thresholds.last_part(reading) != LOCATING).astype(bool)
+    )
     of_tasks = table["level"] == "task"
     yield table[shown | ~of_tasks]
     yield table[shown | ~(of_tasks | further)]
-    located = table["reading"].map(last_part) == LOCATING
+    located = table["reading"].map(thresholds.last_part) == LOCATING
     summed = table["level"].isin(("skill", "false breaks"))
     yield table[shown | summed | (located & ~of_tasks)]
 

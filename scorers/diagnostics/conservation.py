@@ -8,14 +8,7 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
-from physbench.score.motion import (
-    BodyMotion,
-    ContactInterval,
-    Energies,
-    FreeSegment,
-    between_impulses,
-    states_before_and_after,
-)
+from physbench.score import motion
 from physbench.score.protocol import Reading, scorer
 from physbench.support.arrays import Array
 from physbench.track.finite_differences import slope
@@ -49,7 +42,9 @@ def _in_other_fields(clip: Clip) -> Reading | None:
     needs=("energies",),
     precheck=is_not_read,
 )
-def energy(clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[Energies, ...]) -> dict[str, Reading]:
+def energy(
+    clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[motion.Energies, ...]
+) -> dict[str, Reading]:
     """Change of energy since the context, over the largest kinetic energy in ground truth, in the last quarter.
 
     Mean of (E(t) - E_0) / E_max over the last quarter of the predicted frames that show all moving bodies, E_0 the
@@ -81,7 +76,9 @@ def is_not_conserved(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | 
     needs=("energies",),
     precheck=is_not_conserved,
 )
-def momentum(clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[Energies, ...]) -> dict[str, Reading]:
+def momentum(
+    clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[motion.Energies, ...]
+) -> dict[str, Reading]:
     """Change of the total momentum since the context, over the sum of the momenta's sizes, in the last quarter.
 
     Mean of |P(t) - P_0| / sum |p_i| over the last quarter of the predicted frames that show all moving bodies, P_0 the
@@ -152,7 +149,9 @@ def of_orbits(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | None:
     needs=("energies",),
     precheck=of_orbits,
 )
-def energy_from_nothing(clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[Energies, ...]) -> Reading:
+def energy_from_nothing(
+    clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[motion.Energies, ...]
+) -> Reading:
     """Largest rise of energy in the prediction that nothing explains, over the largest kinetic energy in ground truth.
 
     That energy is taken as the weight times a diameter at least, so that noise is small against it. E(t) = sum of m
@@ -171,10 +170,10 @@ def energy_from_nothing(clip: Clip, rollout: Rollout, tracks: Tracks, *, energie
     return Reading(max(rises))
 
 
-def _rise(clip: Clip, tracks: Tracks, group: Energies) -> float | None:
+def _rise(clip: Clip, tracks: Tracks, group: motion.Energies) -> float | None:
     """Over the group's size; None where energy is known in less than two predicted frames."""
     worst, seen = 0.0, False
-    for frames in between_impulses(clip, tracks.times):
+    for frames in motion.between_impulses(clip, tracks.times):
         known = frames[np.isfinite(group.total[frames])]
         late = known >= tracks.context
         if len(known) < 2 or not late.any():
@@ -205,9 +204,9 @@ def momentum_of_a_collision(
     rollout: Rollout,
     tracks: Tracks,
     *,
-    motions: tuple[BodyMotion, ...],
-    contacts: Mapping[int, tuple[ContactInterval, ...]],
-    free_segments: Mapping[int, tuple[FreeSegment, ...]],
+    motions: tuple[motion.BodyMotion, ...],
+    contacts: Mapping[int, tuple[motion.ContactInterval, ...]],
+    free_segments: Mapping[int, tuple[motion.FreeSegment, ...]],
 ) -> Reading | dict[str, Reading]:
     """Total momentum of two bodies after their first predicted collision over that before it; right is 1.
 
@@ -231,7 +230,7 @@ def momentum_of_a_collision(
     before, after = [], []
     for body in (a, b):
         mass = clip.scene.bodies[body.index].mass
-        states = states_before_and_after(tracks.times, body, moment, free_segments[body.column])
+        states = motion.states_before_and_after(tracks.times, body, moment, free_segments[body.column])
         if states is None:
             return Reading(None, "not applicable", "a body is not seen long enough before and after it meets another")
         before.append(mass * states[0][2:])

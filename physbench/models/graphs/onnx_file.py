@@ -12,14 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from physbench.models.adapter import Adapter, without_scheme
-from physbench.models.graphs.graph_card import (
-    INIT_PREFIX,
-    NEXT_PREFIX,
-    OPTIONAL_INPUTS,
-    metadata_place,
-    read_graph_document,
-    state_names,
-)
+from physbench.models.graphs import graph_card
 from physbench.models.protocol import ACTION_VALUES, Model, ModelCard
 from physbench.models.safetensors_files import METADATA_KEY
 from physbench.support.errors import ModelError, nearest
@@ -163,12 +156,12 @@ class GraphLayout:
         """Outputs of the first part: the first states, or all frames, or surprise."""
         if not self.card.continues:
             return ["surprise"]
-        return [INIT_PREFIX + name for name in self.states] or ["frames"]
+        return [graph_card.INIT_PREFIX + name for name in self.states] or ["frames"]
 
     @property
     def next_outputs(self) -> list[str]:
         """Outputs of the second part, the step."""
-        return [NEXT_PREFIX + name for name in self.states] + ["frame"]
+        return [graph_card.NEXT_PREFIX + name for name in self.states] + ["frame"]
 
 
 def looks_like_onnx(path: Path) -> bool:
@@ -327,7 +320,7 @@ def hash_onnx(path: Path) -> str:
 def read_layout(model: ModelProto, where: str) -> GraphLayout:
     """Check the document, the inputs and the outputs of a graph. Raises ModelError."""
     text = {entry.key: entry.value for entry in model.metadata_props}.get(METADATA_KEY)
-    card = read_graph_document(text, where, metadata_place()).card
+    card = graph_card.read_graph_document(text, where, graph_card.metadata_place()).card
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: value for value in model.graph.input if value.name not in weights}
     outputs = {value.name: value for value in model.graph.output}
@@ -411,20 +404,22 @@ def _clip_layout(
 def _step_layout(
     card: ModelCard, inputs: dict[str, ValueInfoProto], outputs: dict[str, ValueInfoProto], where: str
 ) -> GraphLayout:
-    states = tuple(state_names(list(inputs)))
+    states = tuple(graph_card.state_names(list(inputs)))
     for name in states:
-        for output in (INIT_PREFIX + name, NEXT_PREFIX + name):
+        for output in (graph_card.INIT_PREFIX + name, graph_card.NEXT_PREFIX + name):
             if output not in outputs:
                 raise ModelError(
-                    f"{where}: the input `{name}` is a state, which needs the outputs `{INIT_PREFIX}{name}` and "
-                    f"`{NEXT_PREFIX}{name}`; there is no `{output}`.{nearest(output, outputs)}"
+                    f"{where}: the input `{name}` is a state, which needs the outputs `{graph_card.INIT_PREFIX}{name}` "
+                    f"and `{graph_card.NEXT_PREFIX}{name}`; there is no `{output}`.{nearest(output, outputs)}"
                 )
     if not states:
         raise ModelError(
             f"{where}: a graph with the output `frame` needs a state: an input NAME and the outputs "
-            f"{INIT_PREFIX}NAME and {NEXT_PREFIX}NAME."
+            f"{graph_card.INIT_PREFIX}NAME and {graph_card.NEXT_PREFIX}NAME."
         )
-    expected = {prefix + name for name in states for prefix in (INIT_PREFIX, NEXT_PREFIX)} | {"frame"}
+    expected = {prefix + name for name in states for prefix in (graph_card.INIT_PREFIX, graph_card.NEXT_PREFIX)} | {
+        "frame"
+    }
     if surplus := sorted(set(outputs) - expected):
         raise ModelError(f"{where}: the output `{surplus[0]}` belongs to no state; the states are {', '.join(states)}.")
     size = 0
@@ -434,7 +429,7 @@ def _step_layout(
             raise ModelError(f"{where}: the input `noise` must have a fixed number of values, (B, n).")
         size = shape[1]
         _check_value(inputs["noise"], ("B", size), where)
-    taken = frozenset(inputs) & set(OPTIONAL_INPUTS)
+    taken = frozenset(inputs) & set(graph_card.OPTIONAL_INPUTS)
     shapes = [shape_of(inputs[name]) for name in ("action", "context_actions") if name in taken]
     last = next((shape[-1] for shape in shapes if shape and isinstance(shape[-1], int)), ACTION_VALUES)
     return GraphLayout(card, states, taken, size, last)

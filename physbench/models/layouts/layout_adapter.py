@@ -10,18 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from physbench.models import pickle_scan
 from physbench.models.adapter import Adapter, without_scheme
 from physbench.models.load_model import HINT_WRAP
-from physbench.models.pickle_scan import (
-    MAX_PICKLE_BYTES,
-    NotAPickle,
-    imported_globals,
-    is_zip,
-    looks_like_pickle,
-    pickled_texts,
-    pickles_in_zip,
-    unsafe_globals,
-)
 from physbench.models.protocol import Model, ModelCard
 from physbench.models.python_code import factory_arguments
 from physbench.models.safetensors_files import compare_tensors
@@ -58,18 +49,18 @@ def names_in(path: Path) -> PickledNames:
 def _names_in(path: Path, size: int, changed: int) -> PickledNames:
     with path.open("rb") as file:
         start = file.read(4)
-        if looks_like_pickle(start):
-            parts = [start + file.read(MAX_PICKLE_BYTES)]
+        if pickle_scan.looks_like_pickle(start):
+            parts = [start + file.read(pickle_scan.MAX_PICKLE_BYTES)]
         elif start.startswith(b"PK"):
-            parts = pickles_in_zip(path) or []
+            parts = pickle_scan.pickles_in_zip(path) or []
         else:
             parts = []
     try:
-        globals_of_parts = set().union(*(imported_globals(part) for part in parts))
-        texts = frozenset().union(*(pickled_texts(part) for part in parts))
-    except NotAPickle:
+        globals_of_parts = set().union(*(pickle_scan.imported_globals(part) for part in parts))
+        texts = frozenset().union(*(pickle_scan.pickled_texts(part) for part in parts))
+    except pickle_scan.NotAPickle:
         return NO_NAMES
-    return PickledNames(texts, bool(parts) and not unsafe_globals(globals_of_parts))
+    return PickledNames(texts, bool(parts) and not pickle_scan.unsafe_globals(globals_of_parts))
 
 
 def read_document(path: Path) -> Mapping[str, Any]:
@@ -81,7 +72,7 @@ def read_document(path: Path) -> Mapping[str, Any]:
     import torch
 
     try:
-        document = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip(path) or None)
+        document = torch.load(path, map_location="cpu", weights_only=True, mmap=pickle_scan.is_zip(path) or None)
     except pickle.UnpicklingError as error:
         first = str(error).strip().partition("\n")[0]
         raise ModelError(f"{path} is refused, as loading it would run code ({first[:200]}).\n{HINT_WRAP}") from None

@@ -9,16 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from physbench.result.formats import AXIS_NAMES, SATURATED_MEANING, bracket, cell_text, csv_text, fixed
+from physbench.result.report import tables
 from physbench.result.report.page import page_environment
 from physbench.result.report.summary import summary_view
-from physbench.result.report.tables import (
-    COMBINATIONS_LEGEND,
-    VELOCITY_LEGEND,
-    Cell,
-    combinations,
-    skill_rows,
-    velocity_errors,
-)
 from physbench.support.printable import printable
 
 if TYPE_CHECKING:
@@ -64,13 +57,13 @@ def markdown(result: ResultDocument) -> str:
         lines += [f"Overall skill {view.overall.text}{reason}", ""]
         lines += [f"| skill | overall | {' | '.join(figure.name for figure in view.axes.values())} |"]
         lines += ["| --- |" + " ---: |" * (len(view.axes) + 1)]
-        for line in skill_rows(result):
+        for line in tables.skill_rows(result):
             name = f"**{line.name}**" if line.level in ("all", "family") else _plain(line.name)
             lines.append(f"| {name} | {' | '.join(_cell(cell) for cell in line.cells)} |")
         lines.append("")
         for shown, legend in (
-            (velocity_errors(result), VELOCITY_LEGEND),
-            (combinations(result), COMBINATIONS_LEGEND),
+            (tables.velocity_errors(result), tables.VELOCITY_LEGEND),
+            (tables.combinations(result), tables.COMBINATIONS_LEGEND),
         ):
             if shown is None:
                 continue
@@ -95,7 +88,7 @@ def markdown(result: ResultDocument) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: tables.Cell) -> str:
     return cell.note if cell.note in ("not scored", "not asked") else f"{cell.text} {cell.note}".strip()
 
 
@@ -190,7 +183,7 @@ def notebook_html(result: ResultDocument, report: Path | None) -> str:
         result=result,
         suite=result.suite_label,
         columns=["overall", *(AXIS_NAMES[axis] for axis in result.axes)],
-        rows=skill_rows(result),
+        rows=tables.skill_rows(result),
         guards=SATURATED_MEANING,
         report=None if report is None else report.absolute().as_uri(),
     )

@@ -8,16 +8,8 @@ from physbench.clips.suite import suite_label
 from physbench.result.bootstrap import FEWEST
 from physbench.result.formats import AXIS_NAMES, SATURATED_MEANING, ascii_minus, bracket, counted, fixed, joined
 from physbench.result.readings import strength_text
+from physbench.result.report import tables
 from physbench.result.report.summary import SummaryView, own_readings, summary_view
-from physbench.result.report.tables import (
-    COMBINATIONS_LEGEND,
-    VELOCITY_LEGEND,
-    Cell,
-    combinations,
-    gained_and_lost,
-    skill_rows,
-    velocity_errors,
-)
 from physbench.result.report.tables import Table as TableView
 
 if TYPE_CHECKING:
@@ -122,7 +114,7 @@ def _cells(difference: SkillDifference) -> list[Text]:
     if difference.parts is None:
         both = [fixed(difference.first), fixed(difference.other)]
     else:
-        both = [gained_and_lost(part.gained, part.lost) for part in difference.parts]
+        both = [tables.gained_and_lost(part.gained, part.lost) for part in difference.parts]
     return [
         *(Text(ascii_minus(text), style="dim") for text in both),
         Text(ascii_minus(fixed(difference.ahead)), style=style),
@@ -153,8 +145,8 @@ def print_summary(result: ResultDocument, console: Console) -> None:
         console.print(_overall(view))
         say(f"overall: {view.meaning}" if view.meaning else "", "dim")
         for shown, legend in (
-            (velocity_errors(result), VELOCITY_LEGEND),
-            (combinations(result), COMBINATIONS_LEGEND),
+            (tables.velocity_errors(result), tables.VELOCITY_LEGEND),
+            (tables.combinations(result), tables.COMBINATIONS_LEGEND),
         ):
             if shown:
                 console.print()
@@ -201,7 +193,7 @@ def _summary_table(result: ResultDocument) -> Table:
     if sized:
         table.add_column("strength", justify="right", no_wrap=True, style="dim")
     styles = {"all": "bold", "reference": "dim"}
-    for line in sorted(skill_rows(result), key=lambda line: line.level in styles):
+    for line in sorted(tables.skill_rows(result), key=lambda line: line.level in styles):
         cells = [*(_cell(cell) for cell in line.cells), *([Text(line.strength)] if sized else [])]
         if style := styles.get(line.level):
             table.add_row(Text(line.name, style=style), *(Text(cell.plain, style=style) for cell in cells))
@@ -228,7 +220,7 @@ def _plain_table(shown: TableView) -> Table:
     return table
 
 
-def _cell(cell: Cell) -> Text:
+def _cell(cell: tables.Cell) -> Text:
     from rich.text import Text
 
     word = f" {cell.note}" if cell.note == "lost" else ""

@@ -11,18 +11,9 @@ import numpy as np
 
 from physbench.support.arrays import Array, Image
 from physbench.support.errors import UsageError, nearest
+from physbench.validity.violations import violation_plan
 from physbench.validity.violations.candidate_events import candidate_events
 from physbench.validity.violations.hooks import simulate_hooked
-from physbench.validity.violations.violation_plan import (
-    REGISTRY,
-    Act,
-    Appearance,
-    Clock,
-    Inapplicable,
-    Unseen,
-    ViolationEvent,
-    ViolationPlan,
-)
 from physbench.world.bodies import UPRIGHT
 from physbench.world.camera import plane_from_world
 from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec, Scene
@@ -38,8 +29,8 @@ class Violated:
     """A violated world: a scene, what was done to it, and what is seen of that."""
 
     scene: Scene
-    acts: tuple[Act, ...]
-    plans: tuple[ViolationPlan, ...]  # one of each act
+    acts: tuple[violation_plan.Act, ...]
+    plans: tuple[violation_plan.ViolationPlan, ...]  # one of each act
     seed: int
     _known: tuple[Array, Array] | None = field(default=None, repr=False)  # times and states that were asked for last
 
@@ -49,12 +40,12 @@ class Violated:
         return "+".join(act.id for act in self.acts)
 
     @property
-    def plan(self) -> ViolationPlan:
+    def plan(self) -> violation_plan.ViolationPlan:
         """All that is done to the scene."""
-        return sum(self.plans, ViolationPlan(()))
+        return sum(self.plans, violation_plan.ViolationPlan(()))
 
     @property
-    def events(self) -> tuple[ViolationEvent, ...]:
+    def events(self) -> tuple[violation_plan.ViolationEvent, ...]:
         """Times and bodies at which the acts are seen. Raises Inapplicable where a clock puts one after the end.
 
         What happens in the world happens later where a clock makes it slow: times of hooks, bends and appearances are
@@ -72,7 +63,7 @@ class Violated:
             for event in plan.events:
                 later = np.flatnonzero(world > event.time + 1e-9)
                 if not len(later):
-                    raise Inapplicable("with another clock it comes after the end of the clip")
+                    raise violation_plan.Inapplicable("with another clock it comes after the end of the clip")
                 time = float(shown[max(later[0] - 1, 0)])
                 shown_events.append(replace(event, time=time, hidden_since=None if event.hidden_since is None else 0.0))
         return tuple(shown_events)
@@ -151,18 +142,20 @@ class Violated:
             return
         effect = self.effect(times, lawful)
         if effect < LEAST_EFFECT:
-            refused = Inapplicable if effect < NO_EFFECT else Unseen
+            refused = violation_plan.Inapplicable if effect < NO_EFFECT else violation_plan.Unseen
             raise refused(f"it moves nothing in view by more than {effect:.2g} diameters")
 
 
-def _through(clocks: Sequence[Clock], times: Array) -> Array:
+def _through(clocks: Sequence[violation_plan.Clock], times: Array) -> Array:
     """Times (T,) s through clocks, one after the other."""
     for clock in clocks:
         times = clock(times)
     return times
 
 
-def _drawn(scene: Scene, appearances: Sequence[Appearance], times: Array, states: Array, spec: RenderSpec) -> Image:
+def _drawn(
+    scene: Scene, appearances: Sequence[violation_plan.Appearance], times: Array, states: Array, spec: RenderSpec
+) -> Image:
     """Frames of a scene in which these appearances hold throughout."""
     bodies, columns, coloured = list(scene.bodies), [states], {}
     for appearance in appearances:
@@ -191,7 +184,7 @@ def _drawn(scene: Scene, appearances: Sequence[Appearance], times: Array, states
     return draw(replace(scene, bodies=tuple(bodies), bins=()), times, every, spec, coloured).frames
 
 
-def violate(scene: Scene, acts: Sequence[Act], key: str) -> Violated:
+def violate(scene: Scene, acts: Sequence[violation_plan.Act], key: str) -> Violated:
     """Plan violations of a scene, one after the other, each on its own random numbers.
 
     key: what the drawn times, bodies and directions depend on besides the scene, such as the id of a clip; severities
@@ -209,14 +202,14 @@ def _seed(key: str, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"physbench violation|{key}|{name}".encode()).digest()[:8], "big")
 
 
-def find_acts(text: str) -> tuple[Act, ...]:
+def find_acts(text: str) -> tuple[violation_plan.Act, ...]:
     """The acts of "teleport:0.25+hue:72"; without a severity a violation has its main one. Raises UsageError."""
     acts = []
     for part in text.split("+"):
         name, _, severity = part.partition(":")
-        if name not in REGISTRY:
-            raise UsageError(f"There is no violation '{name}'.{nearest(name, REGISTRY)}")
-        violation = REGISTRY[name]
+        if name not in violation_plan.REGISTRY:
+            raise UsageError(f"There is no violation '{name}'.{nearest(name, violation_plan.REGISTRY)}")
+        violation = violation_plan.REGISTRY[name]
         try:
             number = float(severity) if severity else violation.main
         except ValueError:

@@ -9,16 +9,8 @@ import numpy as np
 
 from physbench.support.arrays import Real
 from physbench.world.geometry import unrotate
+from physbench.world.styles.natural import movers
 from physbench.world.styles.natural.materials import octaves
-from physbench.world.styles.natural.movers import (
-    Blocker,
-    BoxBlocker,
-    Mover,
-    hit_mover,
-    lamp_light,
-    lamp_share_hidden,
-    sky_share_hidden,
-)
 from physbench.world.styles.natural.rays import dot, length, mean_albedo, meet, planes
 from physbench.world.styles.natural.stage import Stage
 
@@ -46,7 +38,11 @@ def terms(normals: Real) -> Real:
 
 
 def gathered(
-    ball: Mover, others: Sequence[Mover], stage: Stage, sky_light: Mapping[int, float], blocks: Sequence[BoxBlocker]
+    ball: movers.Mover,
+    others: Sequence[movers.Mover],
+    stage: Stage,
+    sky_light: Mapping[int, float],
+    blocks: Sequence[movers.BoxBlocker],
 ) -> Real:
     """Coefficients (16, 3) of `terms` of the irradiance over pi on a ball, without what the lamp sends directly.
 
@@ -62,11 +58,11 @@ def gathered(
 def arriving(
     origins: Real,
     rays: Real,
-    ball: Mover,
-    others: Sequence[Mover],
+    ball: movers.Mover,
+    others: Sequence[movers.Mover],
     stage: Stage,
     sky_light: Mapping[int, float],
-    blocks: Sequence[BoxBlocker],
+    blocks: Sequence[movers.BoxBlocker],
 ) -> Real:
     """Radiance (R, 3) that comes along rays.
 
@@ -74,7 +70,7 @@ def arriving(
     """
     radiance = np.full((len(rays), 3), stage.sky)
     depth, part, normal = meet(stage, origins, rays)
-    hits = [hit_mover(other, origins, rays) for other in others]
+    hits = [movers.hit_mover(other, origins, rays) for other in others]
     away = np.array([t for t, _ in hits]).reshape(len(others), len(rays))
     order = np.argsort(away, axis=0, kind="stable")  # the nearest first
     sent, left = np.zeros_like(radiance), np.ones(len(rays))  # left: share of the light that comes from farther away
@@ -83,30 +79,32 @@ def arriving(
             met = (order[place] == number) & (t < depth) & (left > 0)
             if met.any():
                 points = origins[met] + t[met, None] * rays[met]
-                light = 0.85 * lamp_light(points, facing[met], stage.key) + 0.7 * stage.sky
+                light = 0.85 * movers.lamp_light(points, facing[met], stage.key) + 0.7 * stage.sky
                 share = others[number].casts
                 sent[met] += (left[met] * share * light)[:, None] * np.asarray(others[number].albedo)
                 left[met] *= 1 - share
     met = (part >= 0) & (left > 0)
     if met.any():
         points = origins[met] + depth[met, None] * rays[met]
-        blockers: list[Blocker] = [*blocks, *(blocker for each in (ball, *others) for blocker in each.blockers)]
+        blockers: list[movers.Blocker] = [*blocks, *(blocker for each in (ball, *others) for blocker in each.blockers)]
         lamp, sky = light_left(points, normal[met], stage, blockers, len(blocks))
         base = np.array([sky_light[number] for number in range(len(stage.surfaces) + len(stage.blocks))])
         parts = part[met]
-        light = lamp_light(points, normal[met], stage.key) * lamp + base[parts] * sky
+        light = movers.lamp_light(points, normal[met], stage.key) * lamp + base[parts] * sky
         radiance[met] = mean_albedo(stage, parts, points) * light[:, None]
     return np.asarray(sent + left[:, None] * radiance)
 
 
-def light_left(points: Real, normals: Real, stage: Stage, blockers: Sequence[Blocker], fixed: int) -> tuple[Real, Real]:
+def light_left(
+    points: Real, normals: Real, stage: Stage, blockers: Sequence[movers.Blocker], fixed: int
+) -> tuple[Real, Real]:
     """Shares (P,) of the lamp's light and of the sky's that are left; the first `fixed` blockers hide only the lamp."""
     lamp, hidden = np.ones(len(points)), np.zeros(len(points))
     points, normals = planes(points).T, planes(normals).T
     for number, blocker in enumerate(blockers):
-        lamp *= 1 - lamp_share_hidden(blocker, points, stage.key)
+        lamp *= 1 - movers.lamp_share_hidden(blocker, points, stage.key)
         if number >= fixed:
-            hidden += sky_share_hidden(blocker, points, normals)
+            hidden += movers.sky_share_hidden(blocker, points, normals)
     return lamp, 1 - np.minimum(hidden, 1.0)
 
 
@@ -137,20 +135,20 @@ MIRRORED = 0.035  # share of light that it reflects head-on
 
 
 def ball_light(
-    ball: Mover,
+    ball: movers.Mover,
     points: Real,
     normals: Real,
     to_eye: Real,
     light: Real,
     stage: Stage,
-    ways: Sequence[Blocker],
+    ways: Sequence[movers.Blocker],
 ) -> Real:
     """Linear RGB (P, 3) of points of a ball; light: (16, 3) from `gathered`; ways: what is in the lamp's way."""
     facing = np.clip(dot(normals, to_eye), 0.0, 1.0)
     albedo = np.asarray(ball.albedo)
     if ball.shines:
         return np.asarray(albedo * (1 - 0.45 * (1 - facing))[:, None])  # a star is darker at its edge
-    lamp = lamp_light(points, normals, stage.key)
+    lamp = movers.lamp_light(points, normals, stage.key)
     left, _ = light_left(points, normals, stage, ways, len(ways))
     around = np.maximum(terms(normals) @ light, 0.0)
     mirror = _mirror(points, normals, to_eye, stage) * left
@@ -160,9 +158,11 @@ def ball_light(
     return np.asarray(albedo * (1 - MIRRORED) * ((lamp * left)[:, None] + around) + mirror[:, None] + gloss)
 
 
-def flat_light(mover: Mover, points: Real, normals: Real, stage: Stage, ways: Sequence[Blocker], glow: Real) -> Real:
+def flat_light(
+    mover: movers.Mover, points: Real, normals: Real, stage: Stage, ways: Sequence[movers.Blocker], glow: Real
+) -> Real:
     """Linear RGB (P, 3) of points of a box or cylinder; glow: (3,) what the ground sends up."""
-    lamp = lamp_light(points, normals, stage.key)
+    lamp = movers.lamp_light(points, normals, stage.key)
     left, sky = light_left(points, normals, stage, ways, 0)
     below = (1 - normals[:, 2]) / 2
     around = stage.sky * (1 - below) * sky
@@ -170,7 +170,7 @@ def flat_light(mover: Mover, points: Real, normals: Real, stage: Stage, ways: Se
     return np.asarray(painted_albedo(mover, points, normals) * light)
 
 
-def painted_albedo(mover: Mover, points: Real, normals: Real) -> Real:
+def painted_albedo(mover: movers.Mover, points: Real, normals: Real) -> Real:
     """Albedo (P, 3) with the grain of the paint of points (P, 3) m of a box or cylinder with normals (P, 3)."""
     local = unrotate(mover.turn, points - mover.centre)
     side = np.abs(unrotate(mover.turn, normals)).argmax(axis=-1)
@@ -200,7 +200,7 @@ def _mirror(points: Real, normals: Real, to_eye: Real, stage: Stage) -> Real:
     return np.asarray(np.pi * stage.key.radiance * sine**2 * lit * spread * fresnel * shade)
 
 
-def sent_out(mover: Mover, light: Real | None, points: Real, stage: Stage) -> Real:
+def sent_out(mover: movers.Mover, light: Real | None, points: Real, stage: Stage) -> Real:
     """Mean radiance (P, 3) that a body sends to points around it; what is no ball sends grey light.
 
     A coloured rim around a box has chroma, which moves what is tracked of it by up to .7 px at any size.
@@ -211,12 +211,14 @@ def sent_out(mover: Mover, light: Real | None, points: Real, stage: Stage) -> Re
     way = points - mover.centre
     way = way / length(way)[:, None]
     to_lamp = np.asarray(stage.key.position) - mover.centre
-    head_on = lamp_light(mover.centre[None], (to_lamp / np.linalg.norm(to_lamp))[None], stage.key)[0]
+    head_on = movers.lamp_light(mover.centre[None], (to_lamp / np.linalg.norm(to_lamp))[None], stage.key)[0]
     angle = np.arccos(np.clip(dot(way, to_lamp) / np.linalg.norm(to_lamp), -1.0, 1.0))
     phase = 2 / 3 * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / np.pi  # of a matt ball
     return np.asarray(albedo * ((head_on * phase)[:, None] + np.maximum(light[0] + way @ light[1:4], 0.0)))
 
 
-def block_ways(stage: Stage) -> tuple[BoxBlocker, ...]:
+def block_ways(stage: Stage) -> tuple[movers.BoxBlocker, ...]:
     """The boxes of a stage as they block light."""
-    return tuple(BoxBlocker(np.asarray(block.centre), block.half, np.asarray(block.turn)) for block in stage.blocks)
+    return tuple(
+        movers.BoxBlocker(np.asarray(block.centre), block.half, np.asarray(block.turn)) for block in stage.blocks
+    )

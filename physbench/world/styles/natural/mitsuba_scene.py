@@ -31,19 +31,10 @@ from physbench.support.fingerprint import fingerprint
 from physbench.world.camera import eye, looking, pixels_per_metre
 from physbench.world.geometry import rotate
 from physbench.world.scene import Camera, RenderSpec, Vector
+from physbench.world.styles.natural import rays
 from physbench.world.styles.natural.light import GLOSS, painted_albedo
 from physbench.world.styles.natural.materials import mean_texture, texture
 from physbench.world.styles.natural.movers import Mover
-from physbench.world.styles.natural.rays import (
-    EDGE_FINE,
-    block_albedo,
-    box_axes,
-    mean_albedo,
-    near_edges,
-    rays_within,
-    see,
-    view_directions,
-)
 from physbench.world.styles.natural.stage import PLACE, Stage, StageBox, Surface
 
 # Which variant of Mitsuba works on this machine.
@@ -219,7 +210,9 @@ Paint = Callable[[Surface, Real, float, float], Description]
 def surface_reach(stage: Stage, camera: Camera, spec: RenderSpec) -> float:
     """Distance (m) of the ends of floor and wall from the picture's middle: compositing takes them to be endless."""
     corners = slice(None, None, max(spec.height - 1, 1)), slice(None, None, max(spec.width - 1, 1))
-    seen = see(replace(stage, blocks=()), camera, view_directions(camera, spec, part=corners))  # behind boxes, too
+    seen = rays.see(
+        replace(stage, blocks=()), camera, rays.view_directions(camera, spec, part=corners)
+    )  # behind boxes, too
     away = np.abs(seen.points(camera)[seen.part >= 0] - np.asarray(stage.middle))
     # times as far as a picture shows of a surface it reaches at least
     return max(PLACE.reach, 1.2 * float(away.max(initial=0.0)))
@@ -319,8 +312,8 @@ def still_scene(stage: Stage, camera: Camera, spec: RenderSpec, samples: int) ->
     scene |= _surfaces(stage, partial(_textured, fine, reach), reach)
     for number, block in enumerate(stage.blocks):
         del scene[f"block_{number}"]
-        edges = box_axes(block.turn) * np.asarray(block.half)[:, None]
-        scene |= _faces(f"block_{number}", np.asarray(block.centre), edges, partial(block_albedo, block), fine)
+        edges = rays.box_axes(block.turn) * np.asarray(block.half)[:, None]
+        scene |= _faces(f"block_{number}", np.asarray(block.centre), edges, partial(rays.block_albedo, block), fine)
     return {**scene, "key": key_light(stage), "sky": sky_light(stage)}
 
 
@@ -361,7 +354,7 @@ def _faces(name: str, centre: Real, edges: Real, albedo: Callable[[Real, Real], 
 
 def _leaning(mover: Mover, camera: Camera) -> tuple[Real, Real]:
     """Middle (3,) m and halves (3, 3) m of the edges of a box; what is drawn flat leans along the line of sight."""
-    edges = box_axes(mover.turn) * np.asarray(mover.body.size)[:, None]
+    edges = rays.box_axes(mover.turn) * np.asarray(mover.body.size)[:, None]
     if not mover.deep.any():
         return mover.centre, edges
     ahead = looking(camera)
@@ -462,13 +455,13 @@ def _as_layers(key: NDArray[np.float16], sky: NDArray[np.float16]) -> Layers:
 
 
 def _trace(stage: Stage, camera: Camera, spec: RenderSpec) -> Layers:
-    seen = see(stage, camera, view_directions(camera, spec))
-    albedo = mean_albedo(stage, seen.part, seen.points(camera)).astype(np.float32)
+    seen = rays.see(stage, camera, rays.view_directions(camera, spec))
+    albedo = rays.mean_albedo(stage, seen.part, seen.points(camera)).astype(np.float32)
     # Pixels at edges show two materials: the mean of them is what the path tracer has mixed.
-    rows, columns = np.nonzero(near_edges(albedo[..., 1]) | near_edges(seen.part))
-    close = see(stage, camera, rays_within(camera, spec, EDGE_FINE, rows, columns))
+    rows, columns = np.nonzero(rays.near_edges(albedo[..., 1]) | rays.near_edges(seen.part))
+    close = rays.see(stage, camera, rays.rays_within(camera, spec, rays.EDGE_FINE, rows, columns))
     mixed = albedo.copy()
-    mixed[rows, columns] = mean_albedo(stage, close.part, close.points(camera)).mean(axis=1)
+    mixed[rows, columns] = rays.mean_albedo(stage, close.part, close.points(camera)).mean(axis=1)
     scene = stage_description(stage, camera, spec, samples(spec), stage.seed)
     pictures = []
     for light in (key_light(stage), sky_light(stage)):
