@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -121,9 +122,18 @@ def next_turn(p: Params) -> float:
 # Two bodies under gravity: both in motion around their barycentre, or one that passes by a star.
 
 BINARY_GAP = 0.2  # m between the surfaces of a binary at the periapsis: never taken for a contact
-VIEW_AFTER_PERIAPSIS = 0.5  # s of a fly-by in full view after the periapsis
-VIEW_AFTER_HANDOVER = 1.3  # s of a fly-by in full view after the hand-over
-PATH_STEP = 0.1  # s between the times at which the path of a fly-by is checked
+
+
+@dataclass(frozen=True)
+class FlyBy:
+    """Fly-bys that a clip may show."""
+
+    view_after_periapsis: float = 0.5  # s in full view after the periapsis
+    view_after_handover: float = 1.3  # s in full view after the hand-over
+    path_step: float = 0.1  # s between the times at which the path is checked
+
+
+FLYBY = FlyBy()
 
 
 class Binary(Task):
@@ -266,7 +276,10 @@ class Flyby(Task):
         radius = p["radius"]
         if p["hue_body"] == p["hue_star"] or p["periapsis"] < radius + p["star_radius"] + SURFACE_GAP:
             return False
-        room, needed = HALF_WINDOW - FREE_BORDER - radius, max(VIEW_AFTER_HANDOVER, p["passage"] + VIEW_AFTER_PERIAPSIS)
+        room, needed = (
+            HALF_WINDOW - FREE_BORDER - radius,
+            max(FLYBY.view_after_handover, p["passage"] + FLYBY.view_after_periapsis),
+        )
         x, y = (p["periapsis"] * part for part in unit(p["orientation"]))
         if abs(p["star_x"] + x) > room or abs(p["star_y"] + y) > room:
             return False
@@ -274,8 +287,8 @@ class Flyby(Task):
         ends = star + flyby_state(p, np.array([p["release"], needed]))[0]
         if np.abs(ends).max() > room:
             return False
-        later = np.arange(needed, HORIZON, PATH_STEP)
-        times = np.concatenate([np.arange(p["release"], needed, PATH_STEP), later])
+        later = np.arange(needed, HORIZON, FLYBY.path_step)
+        times = np.concatenate([np.arange(p["release"], needed, FLYBY.path_step), later])
         over = np.abs(star + flyby_state(p, times)[0]).max(axis=-1) > room
         return not over[: -len(later)].any() and not (np.diff(over.astype(np.int8)) < 0).any()
 

@@ -12,9 +12,18 @@ from physbench.world.bodies import HOLDER_GAP, ball, belt, floor, holder, shelf,
 from physbench.world.scene import HORIZON, Body, Camera, Scene, box_mass, hue_name, ramp, rolling_inertia
 
 CAMERA = Camera("front", (0.0, 0.0, 1.3))
-BOX_DEPTH = 0.4  # m, half of the box's extent across the plane of motion
-LEAST_PATH = 0.3  # m before the hand-over
-REST_DISTANCE = 1.15  # diameters between where it is at the hand-over and where it comes to rest
+
+
+@dataclass(frozen=True)
+class BoxRun:
+    """Runs of a box that a clip may show."""
+
+    depth: float = 0.4  # m, half of the box's extent across the plane of motion
+    least_path: float = 0.3  # m before the hand-over
+    rest_distance: float = 1.15  # diameters between where it is at the hand-over and where it comes to rest
+
+
+BOX = BoxRun()
 
 
 def backing(side: float, start: float, reach: float, release: float, top: float = 0.0) -> Body:
@@ -68,15 +77,15 @@ class SlideStop(Task):
         slid = slide_way(p, 0.0)
         return (
             event_in(stop)
-            and slid >= LEAST_PATH
-            and way - slid >= 2 * REST_DISTANCE * p["size"]
+            and slid >= BOX.least_path
+            and way - slid >= 2 * BOX.rest_distance * p["size"]
             and inside((p["start"], way - p["start"]), half)
         )
 
     def scene(self, params: Params) -> Scene:
         p, side = params, math.copysign(1.0, params["velocity"])
         half = p["size"] * math.sqrt(math.pi) / 2
-        size = (half, BOX_DEPTH, half)
+        size = (half, BOX.depth, half)
         box = Body(
             "box",
             "box",
@@ -266,7 +275,7 @@ class RampUp(Task):
         _, turn, back = ramp_up_times(p)
         way = [along_ramp_up(p, time) for time in (turn, HORIZON)]
         return (
-            abs(p["velocity"]) * -p["release"] >= LEAST_PATH
+            abs(p["velocity"]) * -p["release"] >= BOX.least_path
             and event_in(turn)
             and back <= HORIZON - BACK_BEFORE_END
             and inside((p["start"], *(x for x, _ in way)), p["radius"])
@@ -398,7 +407,7 @@ class RollingRace(Task):
         foot = [deck_point(p, level, 0.0, -DECK.thickness) for level in (-1, 1)]
         return (
             p["hue_full"] != p["hue_hollow"]
-            and min(full, hollow) * p["release"] ** 2 / 2 >= LEAST_PATH
+            and min(full, hollow) * p["release"] ** 2 / 2 >= BOX.least_path
             and event_in(first)
             and last < HORIZON
             and behind >= LEAST_LEAD
@@ -419,7 +428,7 @@ class RollingRace(Task):
                 Body(
                     "hollow" if hollow else "full",
                     "cylinder",
-                    (p["radius"], 2 * BOX_DEPTH),
+                    (p["radius"], 2 * BOX.depth),
                     "moving",
                     (x, 0.0, z),
                     (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)),  # its axis is that of the view
@@ -552,7 +561,7 @@ class Conveyor(Task):
         turn = p["release"] + p["velocity"] / (p["belt_friction"] * p["gravity"])
         return (
             event_in(turn)
-            and -carried(p, 0.0) >= LEAST_PATH
+            and -carried(p, 0.0) >= BOX.least_path
             and inside((p["start"], p["start"] + carried(p, turn), end), p["size"])
         )
 
@@ -560,7 +569,7 @@ class Conveyor(Task):
         p, side, box = params, math.copysign(1.0, params["belt"]), params["shape"] == 0
         half, x = p["size"] * math.sqrt(math.pi) / 2, side * p["start"]
         if box:
-            size = (half, BOX_DEPTH, half)
+            size = (half, BOX.depth, half)
             moving = Body(
                 "box",
                 "box",

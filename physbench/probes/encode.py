@@ -21,12 +21,21 @@ from physbench.support.errors import ModelError, PhysbenchError
 from physbench.support.plugins import describe_error
 from physbench.support.progress import Progress
 
-MOST_FEATURES = 16_384  # of a moment; larger latents are averaged over space
-GRIDS = (16, 8, 4, 2, 1)  # cells a side, the most that fit
-PIXEL_GRID = 16  # cells a side of a frame for the read-out of pixels
-READ = 10  # moments of a clip, evenly spread from the hand-over on, at most
-MOST_ROWS = 3000  # moments of a family, which fewer of a clip keep to
-SAME = 1e-3  # of the latents' spread; what differs by more, and by more than rounding, is another latent
+
+@dataclass(frozen=True)
+class LatentSample:
+    """Latents that are kept of each clip."""
+
+    features: int = 16_384  # of a moment; larger latents are averaged over space
+    grids: tuple[int, ...] = (16, 8, 4, 2, 1)  # cells a side, the most that fit
+    pixel_grid: int = 16  # cells a side of a frame for the read-out of pixels
+    moments: int = 10  # moments of a clip, evenly spread from the hand-over on, at most
+    rows: int = 3000  # moments of a family, which fewer of a clip keep to
+    same: float = 1e-3  # of the latents' spread; what differs by more, and by more than rounding, is another latent
+
+
+SAMPLE = LatentSample()
+
 
 Features = NDArray[np.float32]
 
@@ -73,22 +82,22 @@ class Part:
 
 
 def pooled(latents: Tensor) -> Features:
-    """Latents (T, D) or (T, C, h, w), or of any other shape (T, ...), as features (T, F) of at most MOST_FEATURES.
+    """Latents (T, D) or (T, C, h, w), or of any other shape (T, ...), as features (T, F) of at most `SAMPLE.features`.
 
     Grids are averaged to the most cells that fit. Other shapes are flattened.
 
     Raises:
-        ModelError: More than MOST_FEATURES are left.
+        ModelError: More than `SAMPLE.features` are left.
     """
     if latents.ndim == 4:
         channels, height, width = latents.shape[1:]
-        fits = (side for side in GRIDS if channels * min(side, height) * min(side, width) <= MOST_FEATURES)
+        fits = (side for side in SAMPLE.grids if channels * min(side, height) * min(side, width) <= SAMPLE.features)
         side = next(fits, 1)
         latents = adaptive_avg_pool2d(latents.float(), (min(side, height), min(side, width)))
     flat = latents.flatten(1)
-    if flat.shape[1] > MOST_FEATURES:
+    if flat.shape[1] > SAMPLE.features:
         raise ModelError(
-            f"encode: {flat.shape[1]:,} numbers a moment are more than the {MOST_FEATURES:,} that are read. Give a "
+            f"encode: {flat.shape[1]:,} numbers a moment are more than the {SAMPLE.features:,} that are read. Give a "
             "grid (B, T, channels, height, width), which is averaged, or average over tokens yourself."
         )
     return flat.float().cpu().numpy()
@@ -139,10 +148,12 @@ def moments_of(length: int, latents: int) -> NDArray[np.int64]:
 
 
 def two_frames(frames: NDArray[np.uint8]) -> Tensor:
-    """Frames (B, T, H, W, 3) averaged to PIXEL_GRID cells a side, each with the one before it: (B, T, 1536)."""
+    """Frames (B, T, H, W, 3) averaged to `pixel_grid` cells a side, each with the one before it: (B, T, 1536)."""
     batch, length = frames.shape[:2]
     flat = torch.from_numpy(np.ascontiguousarray(frames)).flatten(0, 1).movedim(-1, 1).float() / 255
-    small = adaptive_avg_pool2d(flat, (PIXEL_GRID, PIXEL_GRID)).view(batch, length, 3, PIXEL_GRID, PIXEL_GRID)
+    small = adaptive_avg_pool2d(flat, (SAMPLE.pixel_grid, SAMPLE.pixel_grid)).view(
+        batch, length, 3, SAMPLE.pixel_grid, SAMPLE.pixel_grid
+    )
     return torch.cat([small, torch.cat([small[:, :1], small[:, :-1]], 1)], 2).flatten(2)
 
 
@@ -157,7 +168,7 @@ def looks_ahead(ask: Latents, frames: NDArray[np.uint8]) -> bool:
     many = min(len(cut), half)
     away = (cut[-many:].float() - whole[half - many : half].float()).abs().max()
     rounding = 4 * torch.finfo(whole.dtype).eps if whole.dtype.is_floating_point else 0.0
-    return bool(away > max(SAME, rounding) * whole.float().std().clamp_min(1e-12))
+    return bool(away > max(SAMPLE.same, rounding) * whole.float().std().clamp_min(1e-12))
 
 
 def sampled(
@@ -195,7 +206,7 @@ def sampled(
             assert moments is not None
             for number, (index, clip) in enumerate(group):
                 after = np.flatnonzero(clip.times[moments] > -1e-9)
-                many = min(READ, max(1, MOST_ROWS // of_family[rows[index].family]))
+                many = min(SAMPLE.moments, max(1, SAMPLE.rows // of_family[rows[index].family]))
                 spread = after[np.unique(np.linspace(0, len(after) - 1, many).round().astype(int))]
                 drawn = pulls_of(index, clip)
                 kept = after if drawn else spread

@@ -28,10 +28,21 @@ GLOBAL_RANDOMNESS = (
     "The model draws from the global random generators, which a batch shares: draw from `generators`, one a clip, and "
     "put networks into eval mode."
 )
-MAX_TEXT = 4000  # characters of a reason, a note or a name
-MAX_TRACEBACK = 100_000  # characters
-MAX_NOTES = 100
-MAX_POSITIONS = 100_000  # of a batch
+
+
+@dataclass(frozen=True)
+class MessageBounds:
+    """Bounds of what the model's process may send."""
+
+    message_bytes: int = 2**20  # bytes; the frames are in the shared memory
+    text: int = 4000  # characters of a reason, a note or a name
+    traceback: int = 100_000  # characters
+    problem: int = 200  # characters
+    notes: int = 100
+    positions: int = 100_000  # of a batch
+
+
+BOUNDS = MessageBounds()
 
 
 def is_plain(text: str) -> bool:
@@ -39,13 +50,13 @@ def is_plain(text: str) -> bool:
     return all(line.isprintable() for line in text.split("\n"))
 
 
-Text = Annotated[str, MaxLen(MAX_TEXT), Predicate(is_plain)]
-Traceback = Annotated[str, MaxLen(MAX_TRACEBACK), Predicate(is_plain)]
-Notes = Annotated[tuple[Text, ...], MaxLen(MAX_NOTES)]
-Settings = Annotated[dict[Text, Text], MaxLen(MAX_NOTES)]
+Text = Annotated[str, MaxLen(BOUNDS.text), Predicate(is_plain)]
+Traceback = Annotated[str, MaxLen(BOUNDS.traceback), Predicate(is_plain)]
+Notes = Annotated[tuple[Text, ...], MaxLen(BOUNDS.notes)]
+Settings = Annotated[dict[Text, Text], MaxLen(BOUNDS.notes)]
 Whole = Annotated[int, Ge(0), Le(2**62)]
 Seconds = Annotated[float, Ge(0), Le(1e12)]
-Positions = Annotated[tuple[Whole, ...], MaxLen(MAX_POSITIONS)]
+Positions = Annotated[tuple[Whole, ...], MaxLen(BOUNDS.positions)]
 
 
 @dataclass(frozen=True)
@@ -141,7 +152,7 @@ class PartFinished:
     """A part of a job is done."""
 
     index: Whole
-    results: Annotated[tuple[PositionResult, ...], MaxLen(MAX_POSITIONS)]
+    results: Annotated[tuple[PositionResult, ...], MaxLen(BOUNDS.positions)]
 
 
 @dataclass(frozen=True)
@@ -158,7 +169,7 @@ class RolloutEvent:
 
     kind: Text  # "halved", "retried", "restarted" (the same again in a new process), "timeout", "died"
     batch: Whole
-    clips: Annotated[tuple[Text, ...], MaxLen(MAX_POSITIONS)]  # BatchItem.id of the affected; the parent fills it in
+    clips: Annotated[tuple[Text, ...], MaxLen(BOUNDS.positions)]  # BatchItem.id of the affected; the parent fills it in
     detail: Text
     part_size: Annotated[int, Ge(1)] | None = None  # after "halved": clips together from then on, at most
     positions: Positions = ()
@@ -192,8 +203,6 @@ Report = LoadedModel | LoadFailure | PartStarted | PartFinished | RolloutEvent |
 # Code of the model's author runs in that process, so that the parent must not trust what arrives. It unpickles nothing,
 # and takes a message only if its kind is known and each field has the type and the bounds that `messages` declares.
 
-MAX_MESSAGE_BYTES = 2**20  # bytes; the frames are in the shared memory
-MAX_PROBLEM = 200  # characters
 REPORT_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Report)}
 
 
@@ -219,12 +228,12 @@ def _fields(value: Any) -> Any:
 def _bounded(value: Any, name: str = "") -> Any:
     """The same value with texts that keep the bounds: a model's error may be long, or hold colours of a terminal."""
     if isinstance(value, str):
-        text = value[-MAX_TRACEBACK:] if name == "traceback" else value[:MAX_TEXT]
+        text = value[-BOUNDS.traceback :] if name == "traceback" else value[: BOUNDS.text]
         return text if is_plain(text) else "".join(sign if is_plain(sign) else " " for sign in text)
     if isinstance(value, dict):
         return {key: _bounded(each, key) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_bounded(each) for each in (value[:MAX_NOTES] if name == "notes" else value)]
+        return [_bounded(each) for each in (value[: BOUNDS.notes] if name == "notes" else value)]
     return value
 
 
@@ -237,7 +246,7 @@ def decode(content: bytes) -> Report:
     from pydantic import ValidationError
 
     name, _, fields = content.partition(b" ")
-    kind = name[:MAX_PROBLEM].decode("ascii", "replace")
+    kind = name[: BOUNDS.problem].decode("ascii", "replace")
     if kind not in REPORT_KINDS:
         raise MessageError("no message of a known kind")
     try:
@@ -247,7 +256,7 @@ def decode(content: bytes) -> Report:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"][1:])
         problem = f"{where}: {first['msg']}" if where else first["msg"]
-        raise MessageError(f"a wrong {kind} ({ascii(problem[:MAX_PROBLEM])[1:-1]})") from None
+        raise MessageError(f"a wrong {kind} ({ascii(problem[: BOUNDS.problem])[1:-1]})") from None
 
 
 @cache

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.models.http.connection import TOKEN_VARIABLE
-from physbench.rollout.messages import MAX_MESSAGE_BYTES, MessageError, decode
+from physbench.rollout.messages import BOUNDS, MessageError, decode
 from physbench.support.errors import PhysbenchError
 from physbench.support.files import ENVIRONMENT, cache_dir
 from physbench.support.printable import without_escapes
@@ -248,7 +248,7 @@ class ModelProcess:
 
     def _read(self) -> None:
         """Take what has arrived, be it part of a message, without waiting for more."""
-        arrived = os.read(self._connection.fileno(), MAX_MESSAGE_BYTES)
+        arrived = os.read(self._connection.fileno(), BOUNDS.message_bytes)
         if not arrived:
             raise EOFError
         self._received += arrived
@@ -256,8 +256,8 @@ class ModelProcess:
     def _whole_message(self) -> bytes | None:
         """The next message, or None as long as it has not arrived whole."""
         length = int.from_bytes(self._received[:_HEAD], "big")
-        if length > MAX_MESSAGE_BYTES:
-            raise MessageError(f"a message of more than {MAX_MESSAGE_BYTES >> 20} MiB")
+        if length > BOUNDS.message_bytes:
+            raise MessageError(f"a message of more than {BOUNDS.message_bytes >> 20} MiB")
         if len(self._received) < _HEAD + length:
             return None
         content = bytes(self._received[_HEAD : _HEAD + length])

@@ -69,7 +69,7 @@ def run_settings(model: Model) -> dict[str, str]:
     settings = model.run_settings if isinstance(model, ConfiguredModel) else {}
     if not isinstance(settings, Mapping):
         return {}
-    return {str(name): str(value) for name, value in list(settings.items())[: messages.MAX_NOTES]}
+    return {str(name): str(value) for name, value in list(settings.items())[: messages.BOUNDS.notes]}
 
 
 class JobReceiver:

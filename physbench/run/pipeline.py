@@ -21,7 +21,7 @@ from physbench.run.jobs import Jobs, first_of_each_task, in_turn, rows_in_turn, 
 from physbench.run.model import calls_along_time, model_of
 from physbench.run.progress import Announced, Outlook, StatusLines, legs, stops_at
 from physbench.run.rollouts import (
-    BATCHES_STORED,
+    WAITING,
     BeingStored,
     ClipPreparation,
     RolloutKeeping,
@@ -305,7 +305,7 @@ class Pipeline:
                 else:
                     self._go_on(item, kept)
         self._storing.add(storing, result.seconds / 4)  # meanwhile the model is at work on the next
-        self._settle(BATCHES_STORED)
+        self._settle(WAITING.batches)
 
     def _settle(self, besides: int = 0) -> None:
         """Wait for rollouts that are being stored, and have them scored; not for so many of the last batches."""

@@ -13,7 +13,7 @@ from physbench.result.formats import counted
 from physbench.run.process import Interrupted, interruptible
 from physbench.run.state import OURS, Say
 from physbench.support.errors import PhysbenchError, UsageError
-from physbench.support.remote import BEAT_SECONDS, RemoteFolder, RemoteLock, TakenOverError, is_url
+from physbench.support.remote import LOCK, RemoteFolder, RemoteLock, TakenOverError, is_url
 from physbench.support.run_folder import RunFolder
 
 PUSH_SECONDS = 5.0  # between two looks for files that are whole
@@ -127,7 +127,7 @@ def _at_work(remote: RemoteFolder, use: Use, say: Say) -> Iterator[None]:
             else:
                 remote.pull(say, FETCHED[use])
             session.ready = True
-            with _Repeated(PUSH_SECONDS, session.push), _Repeated(BEAT_SECONDS, session.renew):
+            with _Repeated(PUSH_SECONDS, session.push), _Repeated(LOCK.beat, session.renew):
                 yield
             ended = True
         finally:

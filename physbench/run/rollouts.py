@@ -250,12 +250,22 @@ class ShownClips:
 # a few cores, whoever encodes takes them from the workers, which then have to read the file, too: there the model waits
 # for a while.
 
-JOBS_AHEAD = 4  # jobs that wait for each worker
-BYTES_AHEAD = 16_000_000  # of frames that wait in memory for each worker, or so many jobs
-BATCHES_STORED = 2  # that they are at work on while the model goes on
+
+@dataclass(frozen=True)
+class WaitLimits:
+    """Work that may wait for the workers while the model goes on."""
+
+    jobs: int = 4  # jobs that wait for each worker
+    frame_bytes: int = 16_000_000  # that wait in memory for each worker, or so many jobs
+    batches: int = 2  # that they are at work on while the model goes on
+    patience: float = 10.0  # s that the model waits for workers, each batch
+    stall: float = 1.0  # s without a score after which it does not: they make clips and references first
+
+
+WAITING = WaitLimits()
+
+
 LEAST_CORES = 4  # for encoders
-PATIENCE = 10.0  # s that the model waits for workers, each batch
-STALL = 1.0  # s without a score after which it does not: they make clips and references first
 
 Kept = SharedRollout | Future[None] | None
 
@@ -276,7 +286,7 @@ def encoders(workers: int) -> Generator[WorkerPool | None, None, None]:
 
 def patience(workers: int) -> float:
     """Seconds that the model may wait for workers: only where they have all cores, and no encoders help them."""
-    return PATIENCE if cores() <= workers and cores() < LEAST_CORES else 0.0
+    return WAITING.patience if cores() <= workers and cores() < LEAST_CORES else 0.0
 
 
 class RolloutKeeping:
@@ -363,11 +373,11 @@ class RolloutKeeping:
         jobs, workers = self._jobs, self._jobs.workers
         scored, last = jobs.done("score"), time.monotonic()  # scores so far, and when the last one came
         until = last + patience
-        while jobs.waiting() > JOBS_AHEAD * workers and self._shared > BYTES_AHEAD * workers:
+        while jobs.waiting() > WAITING.jobs * workers and self._shared > WAITING.frame_bytes * workers:
             now = time.monotonic()
             if jobs.done("score") > scored:
                 scored, last = jobs.done("score"), now
-            left = min(until, last + STALL) - now
+            left = min(until, last + WAITING.stall) - now
             if left <= 0 or not jobs.wait_for_one(min(left, 0.25)):  # s
                 return False
         return True

@@ -29,11 +29,26 @@ from physbench.world.scene import Body
 
 
 CONTACT_GAP = 0.1  # diameters: closer is a contact
-MIN_FIT_SPAN = 0.3  # s of a segment that gives an acceleration
-BRIEF = 0.2  # s; a contact that lasts longer is a segment of its own
+
+
+@dataclass(frozen=True)
+class FitSpans:
+    """Spans of a track that give a velocity or an acceleration, s."""
+
+    fit: float = 0.3  # of a segment that gives an acceleration, at least
+    brief: float = 0.2  # a contact that lasts longer is a segment of its own
+    baseline: float = 0.05  # between the two frames that give a velocity, at least
+    extrapolation: float = 0.3  # from the last frame that shows the body, at most
+    least_side: float = 0.15  # on each side of a contact
+    most_side: float = 0.5  # the same
+    parabola: float = 0.6  # of a parabola that gives a velocity, at most
+    contact_edge: float = 0.2  # at both ends of a lasting contact that are left out
+
+
+SPAN = FitSpans()
+
+
 MOMENTS_PER_FRAME = 8
-MIN_BASELINE = 0.05  # s between the two frames that give a velocity
-MAX_EXTRAPOLATION = 0.3  # s from the last frame that shows the body
 
 
 # Of the orbits of tracked bodies.
@@ -106,7 +121,7 @@ def fine_times(times: Array) -> Array:
 def extrapolate(times: Array, position: Array, law: Law | None, moments: Array) -> Array:
     """Extrapolate a track by its law of motion from the frames before each moment.
 
-    times (T,) s increasing, position (T, 2) m with NaN, moments (M,) s -> (M, 2) m. NaN more than MAX_EXTRAPOLATION
+    times (T,) s increasing, position (T, 2) m with NaN, moments (M,) s -> (M, 2) m. NaN more than `extrapolation`
     after the last frame.
     """
     known = np.flatnonzero(np.isfinite(position[:, 0]))
@@ -114,9 +129,9 @@ def extrapolate(times: Array, position: Array, law: Law | None, moments: Array) 
     if not len(known):
         return extrapolated
     t, p = times[known], position[known]
-    base = np.searchsorted(t, t - MIN_BASELINE + 1e-9, side="right") - 1  # the last frame at least MIN_BASELINE before
+    base = np.searchsorted(t, t - SPAN.baseline + 1e-9, side="right") - 1  # the last frame at least so long before
     span = t - t[np.maximum(base, 0)]
-    usable = (base >= 0) & (span <= MAX_EXTRAPOLATION + 1e-9)
+    usable = (base >= 0) & (span <= SPAN.extrapolation + 1e-9)
     a = np.zeros_like(p) if law is None else law.acceleration(p)
     span = np.where(usable, span, 1.0)[:, None]
     velocity = np.where(usable[:, None], (p - p[np.maximum(base, 0)]) / span + a * span / 2, np.nan)
@@ -126,7 +141,7 @@ def extrapolate(times: Array, position: Array, law: Law | None, moments: Array) 
     last_ = np.maximum(last, 0)
     exact = np.abs(ahead[:, 0]) < 1e-9
     moved = np.where(exact[:, None], p[last_], p[last_] + velocity[last_] * ahead + a[last_] * ahead**2 / 2)
-    valid = (last >= 0) & (ahead[:, 0] <= MAX_EXTRAPOLATION)
+    valid = (last >= 0) & (ahead[:, 0] <= SPAN.extrapolation)
     extrapolated[valid] = moved[valid]
     return extrapolated
 
@@ -196,9 +211,9 @@ def free_segments(
     """Cut the frames of a track, from its release on, at its contacts and at the impulses that the scene gives it."""
     name = clip.scene.bodies[motion.index].name
     dt = float(times[1] - times[0]) if len(times) > 1 else 1.0
-    brief = [contact.deepest for contact in contacts if contact.end - contact.start < BRIEF]
+    brief = [contact.deepest for contact in contacts if contact.end - contact.start < SPAN.brief]
     brief += [action.time for action in clip.scene.impulses if action.body == name]
-    lasting = [(contact.start, contact.end) for contact in contacts if contact.end - contact.start >= BRIEF]
+    lasting = [(contact.start, contact.end) for contact in contacts if contact.end - contact.start >= SPAN.brief]
     cuts = np.array(sorted(brief + [edge for pair in lasting for edge in pair]))
     part = np.searchsorted(cuts, times, side="left")
     touching = np.zeros(len(times), dtype=bool)
@@ -222,16 +237,13 @@ def free_segments(
 
 # Velocities just before and just after a contact, from the track on both sides of it.
 
-MAX_SIDE_SPAN = 0.5  # s of the track that are fitted on each side
-MIN_SIDE_SPAN = 0.15  # s
-
 
 def states_before_and_after(
     times: Array, body: BodyMotion, moment: float, segments: tuple[FreeSegment, ...]
 ) -> tuple[Array, Array] | None:
     """Position and velocity of a body just before and just after a contact.
 
-    Fits of the law of motion, or of constant acceleration where there is none, to at most MAX_SIDE_SPAN between this
+    Fits of the law of motion, or of constant acceleration where there is none, to at most `most_side` between this
     contact and the next.
 
     Args:
@@ -241,20 +253,20 @@ def states_before_and_after(
         segments: the body's own.
 
     Returns:
-        Two states (4,) in m and m/s; None where a side shows less than MIN_SIDE_SPAN, or only frames further away.
+        Two states (4,) in m and m/s; None where a side shows less than `least_side`, or only frames further away.
     """
     fits = []
     free = [segment for segment in segments if not segment.touching]
     for side in (-1.0, 1.0):
         best: NDArray[np.intp] | None = None
-        least = MAX_SIDE_SPAN / 2
+        least = SPAN.most_side / 2
         for segment in free:  # the nearest on this side: beyond another contact or impulse the motion is another one
             frames = segment.frames[np.isfinite(body.position[segment.frames, 0]) & ~segment.ambiguous]
             offset = (times[frames] - moment) * side
-            frames = frames[(offset > -1e-9) & (offset <= MAX_SIDE_SPAN)]
+            frames = frames[(offset > -1e-9) & (offset <= SPAN.most_side)]
             if len(frames) and float(np.min(offset[offset > -1e-9])) < least:
                 best, least = frames, float(np.min(offset[offset > -1e-9]))
-        if best is None or len(best) < 3 or np.ptp(times[best]) < MIN_SIDE_SPAN:
+        if best is None or len(best) < 3 or np.ptp(times[best]) < SPAN.least_side:
             return None
         fits.append(_fit(body.law, times[best] - moment, body.position[best]))
     return fits[0], fits[1]
@@ -270,8 +282,6 @@ def _fit(law: Law | None, dt: Array, position: Array) -> Array:
 
 # Energy and momentum of the moving bodies of a prediction, translational and potential: spin is not seen.
 
-PARABOLA_SPAN = 0.6  # s of the track, at most, that give a velocity
-CONTACT_EDGE = 0.2  # s at both ends of a lasting contact that are left out
 # Largest energy of spin over the translational energy of the fastest motion: rolling, or a box that tips over.
 SPIN_SHARE = {"sphere": 0.4, "cylinder": 0.5, "box": 1.0}
 
@@ -324,7 +334,7 @@ def _energy_of(clip: Clip, tracks: Tracks, body: BodyMotion, segments: tuple[Fre
         path = np.full(body.position.shape, np.nan)
         frames = segment.frames[~segment.ambiguous]
         if segment.touching:  # begins and ends with an impact at an unknown moment
-            frames = frames[round(CONTACT_EDGE / dt) : len(frames) - round(CONTACT_EDGE / dt)]
+            frames = frames[round(SPAN.contact_edge / dt) : len(frames) - round(SPAN.contact_edge / dt)]
         path[frames] = body.position[frames]
         runs = known_runs(path)
         if not isinstance(body.law, Orbit):  # a jump at the hand-over must not be smoothed away
@@ -337,7 +347,7 @@ def _energy_of(clip: Clip, tracks: Tracks, body: BodyMotion, segments: tuple[Fre
                 away = np.linalg.norm(position - np.asarray(body.law.source), axis=-1)
                 potential = -body.law.mu / np.maximum(away, MIN_RADIUS)
             else:
-                at, position, velocities = parabola_fits(path[run], dt, PARABOLA_SPAN)
+                at, position, velocities = parabola_fits(path[run], dt, SPAN.parabola)
                 potential = -position @ gravity
             if not len(at):
                 continue

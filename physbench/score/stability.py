@@ -20,9 +20,19 @@ from physbench.shadowing.search import SEGMENT, Break
 from physbench.shadowing.shadow import Shadowing
 from physbench.support.arrays import Array, Mask
 
-QUARTERS = 4
-FIRST_QUARTER = 1  # that counts, from 0 on: a break at the hand-over is no drift
-MIN_EXPECTED = 0.2  # s of object-time that ground truth shows; a quarter with less is left out
+
+@dataclass(frozen=True)
+class QuarterLimits:
+    """Quarters of the horizon in which breaks are counted."""
+
+    count: int = 4
+    first: int = 1  # that counts, from 0 on: a break at the hand-over is no drift
+    min_expected: float = 0.2  # s of object-time that ground truth shows; a quarter with less is left out
+
+
+QUARTER = QuarterLimits()
+
+
 # At 4 frames/s a quarter of 4 s has as many positions as one segment needs, so that no break fits into it: a bouncing
 # ball under gravity x 0.9 would read .70 there, and .23 at 30 frames/s. So breaks count over two segments at least.
 MIN_BREAK_FRAMES = 2 * SEGMENT.points
@@ -32,15 +42,13 @@ MIN_BREAK_FRAMES = 2 * SEGMENT.points
 class Stability:
     """Explained shares 0..1. None: ground truth shows too little; NaN: all of it is lawfully hidden or outside."""
 
-    levels: tuple[
-        tuple[float | None, ...], ...
-    ]  # (R, QUARTERS) explained share of each quarter at each tolerance level
+    levels: tuple[tuple[float | None, ...], ...]  # (R, 4) explained share of each quarter at each tolerance level
     horizon: float  # s
     weights: tuple[float, ...] | None = None  # (R,) of the tolerance levels; None: all the same
 
     @property
     def shares(self) -> tuple[float | None, ...]:
-        """Share of each quarter (QUARTERS,), mean of the tolerance levels at which it has one; None where none has."""
+        """Share of each quarter (4,), mean of the tolerance levels at which it has one; None where none has."""
         each = (_known(quarter) for quarter in zip(*self.levels, strict=True))
         return tuple(float(np.mean(known)) if known else None for known in each)
 
@@ -51,18 +59,18 @@ class Stability:
         None where ground truth shows nothing. A level at which everything is lawfully hidden or outside in all of them
         counts 1.
         """
-        if all(share is None for level in self.levels for share in level[FIRST_QUARTER:]):
+        if all(share is None for level in self.levels for share in level[QUARTER.first :]):
             return None
-        each = [np.mean(_known(level[FIRST_QUARTER:]) or [1.0]) for level in self.levels]
+        each = [np.mean(_known(level[QUARTER.first :]) or [1.0]) for level in self.levels]
         return 1 - float(np.average(1 - np.array(each), weights=self.weights))
 
     @property
     def slope(self) -> float | None:
         """Change of the share per s over quarters 2 to 4, by least squares; None with fewer than two of them."""
-        known = [(q, share) for q, share in enumerate(self.shares) if q >= FIRST_QUARTER and share is not None]
+        known = [(q, share) for q, share in enumerate(self.shares) if q >= QUARTER.first and share is not None]
         if len(known) < 2:
             return None
-        at = np.array([(q + 0.5) * self.horizon / QUARTERS for q, _ in known])
+        at = np.array([(q + 0.5) * self.horizon / QUARTER.count for q, _ in known])
         return float(np.polyfit(at, [share for _, share in known], 1)[0])
 
 
@@ -101,16 +109,16 @@ def quarter_shares(
         importance: (T, N) what a frame weighs in its quarter; None: all the same.
 
     Returns:
-        A share 0..1 per quarter. None where ground truth shows bodies for less than MIN_EXPECTED s. NaN where it shows
+        A share 0..1 per quarter. None where ground truth shows bodies for less than `min_expected`. NaN where it shows
         them and none is expected: only unbroken motion is excused, so all of it is lawfully hidden or outside.
     """
     dt, horizon = float(times[1] - times[0]), float(times[-1])
     quarters: list[float | None] = []
-    for quarter in range(QUARTERS):
-        low, high = quarter * horizon / QUARTERS, (quarter + 1) * horizon / QUARTERS
+    for quarter in range(QUARTER.count):
+        low, high = quarter * horizon / QUARTER.count, (quarter + 1) * horizon / QUARTER.count
         frames = np.flatnonzero((times > low + 1e-9) & (times <= high + 1e-9))
         shown = truth[frames]
-        if shown.sum() * dt < MIN_EXPECTED - 1e-9:
+        if shown.sum() * dt < QUARTER.min_expected - 1e-9:
             quarters.append(None)
             continue
         counted = expected[frames]

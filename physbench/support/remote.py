@@ -423,9 +423,18 @@ def _chunks(names: Iterable[str]) -> Iterator[list[str]]:
 
 
 LOCK_OBJECT = ".lock"
-BEAT_SECONDS = 10.0  # between two signs of life
-LEASE_SECONDS = 30.0  # without one after which a machine counts as gone
-POLL_SECONDS = 2.0  # between two looks at the lock of another machine
+
+
+@dataclass(frozen=True)
+class LockTimes:
+    """Times of a lock that machines share, s."""
+
+    beat: float = 10.0  # between two signs of life
+    lease: float = 30.0  # without one after which a machine counts as gone
+    poll: float = 2.0  # between two looks at the lock of another machine
+
+
+LOCK = LockTimes()
 
 
 class TakenOverError(PhysbenchError):
@@ -492,12 +501,10 @@ class RemoteLock:
     def _refuse_living(self, holder: dict[str, Any]) -> None:
         """Return once the other machine has given no sign of life for a while; raise UsageError if it gives one."""
         url, host = self._folder.url, _host(holder)
-        self._say(
-            f"{url}: {host} has begun to work there. Looking for up to {LEASE_SECONDS:g} s whether it still does."
-        )
-        until = time.monotonic() + LEASE_SECONDS
+        self._say(f"{url}: {host} has begun to work there. Looking for up to {LOCK.lease:g} s whether it still does.")
+        until = time.monotonic() + LOCK.lease
         while time.monotonic() < until:
-            time.sleep(POLL_SECONDS)
+            time.sleep(LOCK.poll)
             now = self._read()
             if now is None:
                 return

@@ -150,9 +150,20 @@ FLOOR_LEVELS = 6  # levels of the floor's own within which a pixel is floor: hal
 # Share of an object that a pixel at half of the plateau gains per plateau: 1 would count the noise around it, 2 counts
 # whole pixels, whose number jumps by 3 % at a radius of 5 px.
 EDGE_SLOPE = 1.2
-EDGE_SHARE = 0.3  # of the radius, around the inside of a blob
-LEAST_INSIDE = 8.0  # px of radius
-LEAST_CORE = 4  # px
+
+
+@dataclass(frozen=True)
+class InsideLimits:
+    """Inside of a blob, whose chroma is the plateau."""
+
+    edge_share: float = 0.3  # of the radius, around it
+    least_radius: float = 8.0  # px of radius
+    least_core: int = 4  # px
+
+
+INSIDE = InsideLimits()
+
+
 COVER_STEPS = 1024  # steps of a pixel's coverage, so that sums are exact
 STEPS_PER_LEVEL = 16  # steps per level of chroma: masses are whole numbers, their sums exact
 BATCH_PIXELS = 200_000  # of patches that are measured together on a CPU: near its cache, and few calls
@@ -413,12 +424,12 @@ def _plateau(along: Tensor, core: Tensor, radius: float) -> Tensor:
     """Chroma (M,) float64 of the inside of blobs of some radius, in the steps of `along`.
 
     The inside lies away from the edge, which may be blurred, or sharpened so that it is stronger than the rest. A blob
-    of less than LEAST_INSIDE px has no such part: there it is the mean of what lies above the mean of what lies above
+    of less than `least_radius` px has no such part: there it is the mean of what lies above the mean of what lies above
     the mean of the core, about the upper quartile.
     """
-    if radius >= LEAST_INSIDE:
-        inner = dilate(core ^ 1, round(EDGE_SHARE * radius)) ^ 1
-        few = inner.to(torch.float32).sum((1, 2)) < LEAST_CORE
+    if radius >= INSIDE.least_radius:
+        inner = dilate(core ^ 1, round(INSIDE.edge_share * radius)) ^ 1
+        few = inner.to(torch.float32).sum((1, 2)) < INSIDE.least_core
         return _mean(along, torch.where(few[:, None, None], core, inner).to(torch.float32))
     whole = core.to(torch.float32)
     inside = whole

@@ -129,12 +129,20 @@ def unit_box() -> Mesh:
     return Mesh(np.array(vertices), np.array(normals), np.array(triangles))
 
 
-NEAR_PLANE = 0.5  # of the distance to the target; nothing is drawn before it
-SLAB_BEGINS = 1.1  # times the near plane, where the floor of a tilted front view begins
-SLAB_DEPTH = 4.0  # m behind the plane of motion, where it ends: its edge is seen
-PLATE_HALF_DEPTH = 0.010  # m, half the depth of what is drawn of a fixed body in the plane of motion
-FLAT_HALF_DEPTH = 0.012  # m, of a flat one
-ENDLESS = 400.0  # m, half the extent of a plane as it is drawn
+@dataclass(frozen=True)
+class DrawnDepths:
+    """Depths at which things are drawn."""
+
+    near_plane: float = 0.5  # of the distance to the target; nothing is drawn before it
+    far_plane: float = 40.0  # m from the camera
+    slab_begins: float = 1.1  # times the near plane, where the floor of a tilted front view begins
+    slab_depth: float = 4.0  # m behind the plane of motion, where it ends: its edge is seen
+    plate_half_depth: float = 0.010  # m, half the depth of what is drawn of a fixed body in the plane of motion
+    flat_half_depth: float = 0.012  # m, of a flat one
+    endless: float = 400.0  # m, half the extent of a plane as it is drawn
+
+
+DRAWN = DrawnDepths()
 
 
 def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mesh:
@@ -152,31 +160,35 @@ def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mes
     plate = body.flat or (camera.tilt and body.hue is not None)
     across = _axis_across(body, camera) if plate else None
     if body.shape == "cylinder":
-        length = min(body.size[1], 2 * FLAT_HALF_DEPTH) if across == 2 else body.size[1]
+        length = min(body.size[1], 2 * DRAWN.flat_half_depth) if across == 2 else body.size[1]
         unit = unit_tube(body.bore) if body.bore else unit_cylinder()
         return _scaled(unit, (body.size[0], body.size[0], length))
     if body.shape == "box":
-        x, y, z = (min(half, FLAT_HALF_DEPTH) if axis == across else half for axis, half in enumerate(body.size))
+        x, y, z = (min(half, DRAWN.flat_half_depth) if axis == across else half for axis, half in enumerate(body.size))
         thin = camera.view == "front" and body.role == "fixed" and abs(body.position[1] - camera.center[1]) < y
         thin = thin and not camera.tilt
-        return _scaled(unit_box(), (x, min(y, PLATE_HALF_DEPTH) if thin else y, z))
+        return _scaled(unit_box(), (x, min(y, DRAWN.plate_half_depth) if thin else y, z))
     if camera.view == "front" and camera.tilt:
         low, high = _slab_ends(body, camera)
-        slab = _scaled(unit_box(), (ENDLESS, (high - low) / 2, PLATE_HALF_DEPTH))
-        return Mesh(slab.vertices + np.array([0.0, (low + high) / 2, -PLATE_HALF_DEPTH]), slab.normals, slab.triangles)
+        slab = _scaled(unit_box(), (DRAWN.endless, (high - low) / 2, DRAWN.plate_half_depth))
+        return Mesh(
+            slab.vertices + np.array([0.0, (low + high) / 2, -DRAWN.plate_half_depth]), slab.normals, slab.triangles
+        )
     if camera.view == "front":
-        slab = _scaled(unit_box(), (ENDLESS, PLATE_HALF_DEPTH, ENDLESS / 2))
-        return Mesh(slab.vertices - np.array([0.0, 0.0, ENDLESS / 2]), slab.normals, slab.triangles)
-    slab = _scaled(unit_box(), (ENDLESS, ENDLESS, PLATE_HALF_DEPTH))
-    return Mesh(slab.vertices - np.array([0.0, 0.0, PLATE_HALF_DEPTH]), slab.normals, slab.triangles)
+        slab = _scaled(unit_box(), (DRAWN.endless, DRAWN.plate_half_depth, DRAWN.endless / 2))
+        return Mesh(slab.vertices - np.array([0.0, 0.0, DRAWN.endless / 2]), slab.normals, slab.triangles)
+    slab = _scaled(unit_box(), (DRAWN.endless, DRAWN.endless, DRAWN.plate_half_depth))
+    return Mesh(slab.vertices - np.array([0.0, 0.0, DRAWN.plate_half_depth]), slab.normals, slab.triangles)
 
 
 def _slab_ends(body: Body, camera: Camera) -> tuple[float, float]:
     """Where a plane begins and ends, m along y from its position: before what the picture shows, and behind it all."""
-    front = NEAR_PLANE * SLAB_BEGINS * camera.distance  # m along the axis; at the height of the plane or below it
+    front = (
+        DRAWN.near_plane * DRAWN.slab_begins * camera.distance
+    )  # m along the axis; at the height of the plane or below it
     lower = (np.asarray(body.position) - eye(camera)) @ up(camera)
     begin = eye(camera) + front * looking(camera) + min(float(lower), 0.0) * up(camera)
-    return float(begin[1]) - body.position[1], camera.center[1] + SLAB_DEPTH - body.position[1]
+    return float(begin[1]) - body.position[1], camera.center[1] + DRAWN.slab_depth - body.position[1]
 
 
 def _axis_across(body: Body, camera: Camera) -> int:
@@ -326,7 +338,7 @@ def boxes(scene: Scene, index: int, states: Array, spec: RenderSpec) -> NDArray[
     if body.shape == "cylinder":
         reach = float(np.hypot(body.size[0], body.size[1] / 2))
     depth = (states[:, :3] - eye(camera)) @ looking(camera)
-    nearest = np.maximum(depth - reach, NEAR_PLANE * camera.distance / 2)
+    nearest = np.maximum(depth - reach, DRAWN.near_plane * camera.distance / 2)
     center = px_from_world(camera, spec, states[:, :3])
     # Seen obliquely a ball is stretched along the ray from the middle of the image by the cosine of the angle.
     oblique = np.linalg.norm(center - size / 2, axis=1) / pixels_per_metre(camera, spec) / camera.distance
@@ -427,7 +439,6 @@ def copies_needed(pictures: list[list[RenderItem]]) -> list[dict[int, int]]:
 
 SUPERSAMPLING = 2
 AMBIENT, DIFFUSE = 0.75, 0.20
-FAR_PLANE = 40.0  # m from the camera
 
 
 @dataclass(frozen=True, eq=False)
@@ -504,7 +515,7 @@ class TinyRenderer:
         api, camera = self._client.api, self.camera
         front = camera.view == "front"
         width, height = self.spec.width * SUPERSAMPLING, self.spec.height * SUPERSAMPLING
-        near = NEAR_PLANE * camera.distance  # m
+        near = DRAWN.near_plane * camera.distance  # m
         pixel = picture_width(camera) / min(width, height) * near / camera.distance  # m on the near plane
         right, top = width / 2 * pixel, height / 2 * pixel
         d = pixel / 2  # the renderer's pictures lie half a pixel off; this takes it back
@@ -512,7 +523,9 @@ class TinyRenderer:
             "width": width,
             "height": height,
             "viewMatrix": api.computeViewMatrix(eye(camera).tolist(), camera.center, (0, 0, 1) if front else (0, 1, 0)),
-            "projectionMatrix": api.computeProjectionMatrix(-right + d, right + d, -top + d, top + d, near, FAR_PLANE),
+            "projectionMatrix": api.computeProjectionMatrix(
+                -right + d, right + d, -top + d, top + d, near, DRAWN.far_plane
+            ),
             "lightDirection": (0.0 - looking(camera)).tolist(),  # from the camera: shades are round
             "lightColor": (1, 1, 1),
             "lightAmbientCoeff": AMBIENT,

@@ -10,15 +10,7 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.laws.motion_law import Constant, Slope
 from physbench.rollout.store import Rollout
-from physbench.score.motion import (
-    BRIEF,
-    MIN_FIT_SPAN,
-    BodyMotion,
-    ContactInterval,
-    FreeSegment,
-    gaps,
-    states_before_and_after,
-)
+from physbench.score.motion import SPAN, BodyMotion, ContactInterval, FreeSegment, gaps, states_before_and_after
 from physbench.score.protocol import Reading, no_gravity, scorer
 from physbench.scorers.diagnostics.gravity import fitted_acceleration
 from physbench.support.arrays import Array, Mask
@@ -69,7 +61,7 @@ def restitution(
     for body in motions:
         for contact in contacts[body.column]:
             twice = contact.other in by_index and contact.other < body.index
-            if contact.deepest > 0 and contact.end - contact.start < BRIEF and not twice:
+            if contact.deepest > 0 and contact.end - contact.start < SPAN.brief and not twice:
                 met = _speeds(clip, tracks, body, by_index.get(contact.other), contact, free_segments)
                 bounces += [] if met is None else [met]
     number = Reading(float(len(bounces)))
@@ -203,7 +195,7 @@ def _one_way_parts(times: Array, along: Array, least: float) -> list[tuple[float
     slopes = []
     for part in (slice(0, turn + 1), slice(turn, len(along))):
         t, s = times[part], along[part]
-        if len(t) < MIN_FIT_FRAMES or t[-1] - t[0] < MIN_FIT_SPAN - 1e-9 or abs(s[-1] - s[0]) < least:
+        if len(t) < MIN_FIT_FRAMES or t[-1] - t[0] < SPAN.fit - 1e-9 or abs(s[-1] - s[0]) < least:
             continue
         acceleration, weight = fitted_acceleration(t, s)
         slopes.append((float(acceleration), float(s[-1] - s[0]) / float(t[-1] - t[0]), weight))

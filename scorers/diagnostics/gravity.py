@@ -9,7 +9,7 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.laws.motion_law import Constant
 from physbench.rollout.store import Rollout
-from physbench.score.motion import MIN_FIT_SPAN, BodyMotion, FreeSegment
+from physbench.score.motion import SPAN, BodyMotion, FreeSegment
 from physbench.score.protocol import Reading, no_gravity, scorer
 from physbench.support.arrays import Array
 from physbench.track.tracks import Tracks
@@ -61,7 +61,7 @@ def gravity(
         for segment in free_segments[body.column]:
             known = np.isfinite(body.position[segment.frames, 0]) & ~segment.ambiguous
             frames = segment.frames[known & (segment.frames >= tracks.context)]
-            if segment.touching or len(frames) < 5 or tracks.times[frames[-1]] - tracks.times[frames[0]] < MIN_FIT_SPAN:
+            if segment.touching or len(frames) < 5 or tracks.times[frames[-1]] - tracks.times[frames[0]] < SPAN.fit:
                 continue
             acceleration, weight = fitted_acceleration(tracks.times[frames], body.position[frames])
             total += weight * acceleration

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from physbench.models.load_model import load_encoder
 from physbench.models.protocol import ModelCard
-from physbench.probes.encode import MOST_FEATURES, Latents, looks_ahead, moments_of, pooled, two_frames
+from physbench.probes.encode import SAMPLE, Latents, looks_ahead, moments_of, pooled, two_frames
 from physbench.support.errors import ModelError
 
 CPU = torch.device("cpu")
@@ -77,7 +77,7 @@ def test_large_latents_are_averaged_over_space() -> None:
     grid = torch.rand(1, 2, 16, 16)
     assert pooled(grid)[0, 0] == pytest.approx(float(grid[0, 0, 0, 0]))
     with pytest.raises(ModelError, match="average over tokens"):
-        pooled(torch.zeros(1, MOST_FEATURES + 1))
+        pooled(torch.zeros(1, SAMPLE.features + 1))
 
 
 def test_pixels_are_those_of_two_frames() -> None:

@@ -8,10 +8,7 @@ import pytest
 
 from physbench.models.protocol import ModelCard
 from physbench.rollout.messages import (
-    MAX_MESSAGE_BYTES,
-    MAX_NOTES,
-    MAX_TEXT,
-    MAX_TRACEBACK,
+    BOUNDS,
     DeviceFailure,
     JobDone,
     LoadedModel,
@@ -53,10 +50,10 @@ def test_a_rate_stays_the_number_that_it_was(fps) -> None:
 
 
 def test_texts_of_a_model_are_cut_and_made_plain() -> None:
-    read = decode(encode(LoadFailure("\x1b[31mred\0 \ud800" + "x" * 10_000, "start" + "y" * MAX_TRACEBACK + "end")))
-    assert read.reason.startswith(" [31mred") and len(read.reason) == MAX_TEXT
-    assert read.traceback.endswith("yend") and len(read.traceback) == MAX_TRACEBACK
-    assert len(decode(encode(JobDone(0, 0, 0, 0, ("n",) * 1000))).notes) == MAX_NOTES
+    read = decode(encode(LoadFailure("\x1b[31mred\0 \ud800" + "x" * 10_000, "start" + "y" * BOUNDS.traceback + "end")))
+    assert read.reason.startswith(" [31mred") and len(read.reason) == BOUNDS.text
+    assert read.traceback.endswith("yend") and len(read.traceback) == BOUNDS.traceback
+    assert len(decode(encode(JobDone(0, 0, 0, 0, ("n",) * 1000))).notes) == BOUNDS.notes
 
 
 def changed(**fields) -> bytes:
@@ -86,7 +83,7 @@ def changed(**fields) -> bytes:
         (changed(other=1), "other"),
         (changed(**{"\x1b[31m": 1}), "PartStarted"),
         (b"DeviceFailure " + json.dumps([{"index": 0, "reason": "\x1b[2J"}]).encode(), "reason"),
-        (b"DeviceFailure " + json.dumps([{"index": 0, "reason": "x" * (MAX_TEXT + 1)}]).encode(), "reason"),
+        (b"DeviceFailure " + json.dumps([{"index": 0, "reason": "x" * (BOUNDS.text + 1)}]).encode(), "reason"),
     ],
 )
 def test_anything_else_is_refused_in_one_plain_line(content, words) -> None:
@@ -108,10 +105,10 @@ def test_a_card_has_the_types_of_a_card(card) -> None:
 
 @pytest.mark.slow
 def test_the_largest_wrong_message_takes_seconds_at_most() -> None:
-    content = b"PartFinished " + json.dumps([{"index": 0, "results": [1] * (MAX_MESSAGE_BYTES // 3 - 100)}]).encode()
+    content = b"PartFinished " + json.dumps([{"index": 0, "results": [1] * (BOUNDS.message_bytes // 3 - 100)}]).encode()
     begun = time.process_time()
     with pytest.raises(MessageError):
-        decode(content[:MAX_MESSAGE_BYTES])
+        decode(content[: BOUNDS.message_bytes])
     with pytest.raises(MessageError):
         decode(content)
     assert time.process_time() - begun < 10

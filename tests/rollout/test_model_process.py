@@ -16,7 +16,7 @@ from slow_cases import others_slow
 
 from physbench.rollout import process as model_process
 from physbench.rollout.engine import RolloutEngine
-from physbench.rollout.messages import MAX_MESSAGE_BYTES, JobDone, encode
+from physbench.rollout.messages import BOUNDS, JobDone, encode
 from physbench.rollout.process import ModelOutput, ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
 
 TOYS = Path(__file__).with_name("toys.py")
@@ -187,7 +187,7 @@ def test_a_message_may_arrive_in_pieces(writing) -> None:
         ((10**9).to_bytes(4, "big"), "sent a message of more than 1 MiB"),
         (b"\xff" * 4 + (10**12).to_bytes(8, "big"), "sent a message of more than 1 MiB"),
         (framed(b"JobDone " + b"[" * 100_000), "sent a wrong JobDone"),
-        (framed(b"JobDone " + b"1" * (MAX_MESSAGE_BYTES - 8)), "sent a wrong JobDone"),
+        (framed(b"JobDone " + b"1" * (BOUNDS.message_bytes - 8)), "sent a wrong JobDone"),
     ],
     ids=lambda value: f"{value[:20]!r}",
 )

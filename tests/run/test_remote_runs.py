@@ -53,7 +53,7 @@ def machine(tmp_path: Path) -> Callable[..., Session]:
     def runs(name: str, words: tuple[str, ...], prepare: Callable[[], object] = lambda: None) -> Session:
         def there() -> None:
             os.environ["PHYSBENCH_CACHE"] = str(tmp_path / name)
-            remote_lock.LEASE_SECONDS, remote_lock.POLL_SECONDS = 0.2, 0.05
+            remote_lock.LOCK.lease, remote_lock.LOCK.poll = 0.2, 0.05
             prepare()
 
         return session(words, [], tmp_path / f"session-{next(sessions)}", there)

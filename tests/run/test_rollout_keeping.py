@@ -19,7 +19,7 @@ from physbench.rollout.batches import BatchItem
 from physbench.rollout.store import Rollout, SharedRollout, has_rollout, load_rollout, share
 from physbench.run import rollouts
 from physbench.run.jobs import Jobs
-from physbench.run.rollouts import BYTES_AHEAD, JOBS_AHEAD, BeingStored, RolloutKeeping, encoders, patience
+from physbench.run.rollouts import WAITING, BeingStored, RolloutKeeping, encoders, patience
 from physbench.run.worker import Scored
 from physbench.support.errors import PhysbenchError
 from physbench.support.progress import Progress
@@ -40,7 +40,7 @@ def test_workers_store_where_few_jobs_or_few_bytes_wait(
     folder, jobs = RunFolder(tmp_path), Jobs(Progress("jobs"), 2, {"score": 20})
     for _ in range(waiting):
         jobs.add("score", Future())
-    assert (JOBS_AHEAD * jobs.workers, BYTES_AHEAD * jobs.workers) == (8, 32_000_000)
+    assert (WAITING.jobs * jobs.workers, WAITING.frame_bytes * jobs.workers) == (8, 32_000_000)
     keeping, scoring = RolloutKeeping(folder, 15.0, jobs, shares, None), Future[None]()
     big = SharedRollout(ROLLOUTS[0], (held,), os.getpid(), os.dup(0))
     keeping.scoring(big, scoring)
@@ -70,13 +70,13 @@ def test_the_model_waits_where_workers_have_all_of_a_few_cores(
 def test_a_batch_waits_for_workers_until_one_fails_or_its_patience_ends(
     tmp_path: Path, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs, waiting = Jobs(Progress("jobs"), 1, {"score": 20}), [Future[Any]() for _ in range(JOBS_AHEAD + 1)]
+    jobs, waiting = Jobs(Progress("jobs"), 1, {"score": 20}), [Future[Any]() for _ in range(WAITING.jobs + 1)]
     for each in waiting:
         jobs.add("score", each)
-    monkeypatch.setattr(rollouts, "STALL", 0.4 if end == "stall" else 60.0)
+    monkeypatch.setattr(rollouts, "WAITING", replace(WAITING, stall=0.4 if end == "stall" else 60.0))
     wait = 60.0 if end == "stall" else 0.6
     keeping, scoring = RolloutKeeping(RunFolder(tmp_path), 15.0, jobs, True, None, wait), Future[None]()
-    keeping.scoring(SharedRollout(ROLLOUTS[0], (BYTES_AHEAD + 1,), os.getpid(), os.dup(0)), scoring)
+    keeping.scoring(SharedRollout(ROLLOUTS[0], (WAITING.frame_bytes + 1,), os.getpid(), os.dup(0)), scoring)
     answers: dict[str, tuple[Any, Any]] = {
         "done": (waiting[0].set_result, Scored(Row("a/b-v1", "test", 0), 0, True, 0.1)),
         "failed": (waiting[0].set_exception, PhysbenchError("the disk is full")),
@@ -197,10 +197,8 @@ def test_a_run_has_the_same_bytes_whoever_stores_and_where_workers_cannot_look(
     )
     for name, ahead, many, shared in ways:
         monkeypatch.setattr(rollouts, "cores", lambda many=many: many)
-        monkeypatch.setattr(rollouts, "JOBS_AHEAD", ahead)
-        monkeypatch.setattr(rollouts, "BYTES_AHEAD", ahead)
+        monkeypatch.setattr(rollouts, "WAITING", replace(WAITING, jobs=ahead, frame_bytes=ahead, patience=0.0))
         monkeypatch.setattr(rollouts, "share", shared)
-        monkeypatch.setattr(rollouts, "PATIENCE", 0.0)
         found[name] = evaluated(tmp_path / name, toys)
         assert (len(sent) > known) == (name != "files"), name
         assert ("cannot be read and are made again" in capsys.readouterr().err) == (name == "hidden")

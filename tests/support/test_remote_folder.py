@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -250,8 +251,7 @@ def test_links_and_other_folders_are_refused(machine: Machine, store: Path, tmp_
 def test_a_lock_of_the_living_is_refused_and_one_of_the_dead_taken(
     machine: Machine, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "LEASE_SECONDS", 0.3)
-    monkeypatch.setattr(remote, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(remote, "LOCK", replace(remote.LOCK, lease=0.3, poll=0.05))
     said: list[str] = []
     a, b = (RemoteLock(machine(name).place, name, said.append) for name in "ab")
     a.take()

@@ -14,7 +14,7 @@ from physbench.clips.task import SPLITS, Params, Task
 from physbench.laws.scene_law import scene_law
 from physbench.tasks.rolling import (
     BACK_BEFORE_END,
-    REST_DISTANCE,
+    BOX,
     VIEW_AFTER_LANDING,
     VIEW_UNTIL,
     Conveyor,
@@ -63,7 +63,7 @@ def test_a_box_slides_as_coulomb_says(split: Split) -> None:
         assert 0.2 <= stop <= 2.4 and way[-1] == pytest.approx(far - p["start"], abs=0.006)
         np.testing.assert_allclose(height, half, atol=0.01)
         assert np.abs(way).max() + half <= WINDOW / 2
-        assert way[-1] - way[TIMES == 0][0] >= 2 * REST_DISTANCE * p["size"] - 0.01
+        assert way[-1] - way[TIMES == 0][0] >= 2 * BOX.rest_distance * p["size"] - 0.01
 
 
 @pytest.mark.parametrize("split", others_slow(SPLITS, ("test",)))

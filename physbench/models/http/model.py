@@ -29,10 +29,9 @@ from physbench.models.http.connection import (
     read_whole,
 )
 from physbench.models.http.serve_model import (
+    BOUNDS,
     CARD_PATH,
     HEAD_LENGTH,
-    MAX_HEAD,
-    MAX_REQUEST_HEAD,
     MEDIA_TYPE,
     PROTOCOL,
     ROLLOUT_PATH,
@@ -176,7 +175,7 @@ def pack_request(
             **({} if actions is None else {"action_values": actions.shape[-1]}),
         }
     )
-    if len(head) > MAX_REQUEST_HEAD:
+    if len(head) > BOUNDS.request_head:
         raise ModelError(f"The prompts of {batch} clips are too long for one request: take a smaller --batch-size.")
     body: list[bytes | memoryview] = [head, np.ascontiguousarray(context).data.cast("B")]
     if actions is not None:
@@ -239,7 +238,7 @@ def read_surprise(source: BytesSource, films: int, frames: int, where: str) -> N
         EOFError: The answer ends before its stated length.
         ModelError: It is not of this form.
     """
-    most = films * frames * 40 + MAX_HEAD  # bytes of a number in an answer, at most
+    most = films * frames * 40 + BOUNDS.head  # bytes of a number in an answer, at most
     text = source.read(most + 1)
     left: int | None = getattr(source, "length", None)  # of an answer that states one, bytes to come
     if len(text) <= most and left:
@@ -281,11 +280,11 @@ def _read_head(source: BytesSource, where: str, doubt: str) -> dict[str, Any]:
     if _fill(source, memoryview(length)) < len(length):
         raise ShortAnswerError
     (size,) = HEAD_LENGTH.unpack(length)
-    if size > MAX_HEAD:
-        swapped = int.from_bytes(length, "big") <= MAX_HEAD
+    if size > BOUNDS.head:
+        swapped = int.from_bytes(length, "big") <= BOUNDS.head
         hint = "A head is a little-endian uint32, its length, and then JSON." if swapped or not doubt else doubt
         raise ModelError(
-            f"{where}: expected the head of a block, of at most {MAX_HEAD} bytes, got one of {size}. {hint}"
+            f"{where}: expected the head of a block, of at most {BOUNDS.head} bytes, got one of {size}. {hint}"
         )
     text = bytearray(size)
     if _fill(source, memoryview(text)) < size:
@@ -318,14 +317,14 @@ class HttpModel:
         except ServerRefusalError as error:
             raise ModelError(f"{error}\n{RIGHT_PORT}") from None
         try:
-            text = read_whole(response, MAX_HEAD)
+            text = read_whole(response, BOUNDS.head)
         except TimeoutError:
             raise NoServerError(f"{NO_ANSWER}{url}: its card did not arrive within {seconds:g} s.") from None
         except (OSError, EOFError, HTTPException):
             raise LostConnectionError(f"{NO_ANSWER}{url}: the connection was lost in the card.") from None
-        if len(text) > MAX_HEAD:
+        if len(text) > BOUNDS.head:
             connection.close()
-            raise ModelError(f"{url}: expected a card of at most {MAX_HEAD} bytes, got more.")
+            raise ModelError(f"{url}: expected a card of at most {BOUNDS.head} bytes, got more.")
         try:
             served = parse_card(text, url)
         except NoJsonError as error:

@@ -31,6 +31,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,23 @@ PROTOCOL = 1
 CARD_PATH, ROLLOUT_PATH = "/v1/card", "/v1/rollout"
 MEDIA_TYPE = "application/x-physbench-frames"
 HEAD_LENGTH = struct.Struct("<I")  # before each JSON head: its number of bytes
-MAX_HEAD = 1 << 16  # bytes of a card, or of the head of a block of frames
-MAX_REQUEST_HEAD = 1 << 20  # bytes; it holds the prompts
-MAX_FRAMES = 100_000  # of one rollout
+
+
+@dataclass(frozen=True)
+class RequestBounds:
+    """Bounds of requests and answers."""
+
+    head: int = 1 << 16  # bytes of a card, or of the head of a block of frames
+    request_head: int = 1 << 20  # bytes; it holds the prompts
+    frames: int = 100_000  # of one rollout
+    action_values: int = 1024  # of an action in a model's own space
+
+
+BOUNDS = RequestBounds()
+
+
 ARGUMENTS = ("context", "horizon", "actions", "prompts", "seeds")  # of a rollout, given by name
 ACTION_WIDTH = 6  # hue as RGB, impulse in N s
-MAX_ACTION_VALUES = 1024  # of an action in a model's own space
 RANGE_TOLERANCE = 0.49 / 255  # distance outside of [0, 1] that rounding hides
 TOKEN_REASONS = ("a token is needed", "the token is wrong")  # of a refusal without a token, and with one
 CARD_NEEDS = ("name", "image_size", "fps", "context_frames")
@@ -287,8 +299,10 @@ class RequestHandler(BaseHTTPRequestHandler):
             raise RequestProblem(411, "expected a Content-Length")
         self.left = total = int(length)
         (size,) = HEAD_LENGTH.unpack(self._read(HEAD_LENGTH.size)) if total > HEAD_LENGTH.size else (total,)
-        if size > min(MAX_REQUEST_HEAD, self.left):
-            raise RequestProblem(413, f"expected a head of at most {MAX_REQUEST_HEAD} bytes: ask for smaller batches")
+        if size > min(BOUNDS.request_head, self.left):
+            raise RequestProblem(
+                413, f"expected a head of at most {BOUNDS.request_head} bytes: ask for smaller batches"
+            )
         try:
             head = json.loads(self._read(size))
             if head["protocol"] != PROTOCOL:
@@ -300,10 +314,10 @@ class RequestHandler(BaseHTTPRequestHandler):
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RequestProblem(400, f"the head cannot be read: {type(error).__name__} {error!s:.100}") from None
         wanted = (batch, *self.server.context_shape)
-        if shape != wanted or batch < 1 or not 1 <= horizon <= MAX_FRAMES:
+        if shape != wanted or batch < 1 or not 1 <= horizon <= BOUNDS.frames:
             raise RequestProblem(400, f"expected context of shape (B, {wanted[1]}, {wanted[2]}, {wanted[3]}, 3)")
-        if not 1 <= width <= MAX_ACTION_VALUES:
-            raise RequestProblem(400, f"expected 1 to {MAX_ACTION_VALUES} numbers an action")
+        if not 1 <= width <= BOUNDS.action_values:
+            raise RequestProblem(400, f"expected 1 to {BOUNDS.action_values} numbers an action")
         table = (batch, frames + horizon, width)
         pixels, action_bytes = int(np.prod(shape)), int(np.prod(table)) * 4 if has_actions else 0
         if self.left != (rest := pixels + action_bytes) or len(seeds) != batch or len(prompts) != batch:

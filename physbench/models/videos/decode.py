@@ -333,10 +333,17 @@ def _exif_orientation(exif: bytes) -> int:
     return 1
 
 
-MAX_SIDE_PX = 4096
-MIN_SIDE_PX = 16
-MAX_FRAMES = 20_000
-MAX_PIXELS = 2**24  # pixels of a frame that the decoder may allocate
+@dataclass(frozen=True)
+class VideoBounds:
+    """Bounds of a video that is read."""
+
+    min_side_px: int = 16
+    max_side_px: int = 4096
+    max_frames: int = 20_000
+    max_pixels: int = 2**24  # pixels of a frame that the decoder may allocate
+
+
+BOUNDS = VideoBounds()
 
 
 class UnusableError(PhysbenchError):
@@ -389,8 +396,8 @@ def _probe_container(container: Any, name: str, headers: Headers) -> VideoInfo:
         if packet.size and not packet.is_discard:
             shown.append(packet.pts)
             decoded.append((packet.dts, packet.duration or 0))
-        if len(shown) > MAX_FRAMES:
-            raise UnusableError(f"{name} has more than {MAX_FRAMES} frames.")
+        if len(shown) > BOUNDS.max_frames:
+            raise UnusableError(f"{name} has more than {BOUNDS.max_frames} frames.")
         first = first or next(iter(packet.decode()), None)
     if not shown or first is None:
         raise UnusableError(f"{name} holds no frames: it is truncated, or not a video.")
@@ -461,8 +468,8 @@ def decode_frames(source: VideoSource, entry: VideoEntry, info: VideoInfo) -> It
     frames = _decode_images(source, entry, info) if entry.is_image_sequence else _decode_video(source, entry, info)
     last = -1
     for count, (time, frame) in enumerate(frames):
-        if count >= MAX_FRAMES:
-            raise UnusableError(f"{entry.name} has more than {MAX_FRAMES} frames.")
+        if count >= BOUNDS.max_frames:
+            raise UnusableError(f"{entry.name} has more than {BOUNDS.max_frames} frames.")
         index = int(np.searchsorted(info.stamps, time - 1e-6)) if info.ordered and time is not None else last + 1
         last = max(index, last + 1)
         yield last, frame
@@ -519,14 +526,20 @@ def _video_stream(container: Any, name: str) -> Any:
     if video.codec_context is None:
         raise UnusableError(f"{name}: there is no decoder for its video. Write it as H.264, VP9, AV1 or FFV1.")
     # Without "unaligned", a crop at the left is rounded to whole words of the processor.
-    video.codec_context.options = {"max_pixels": str(MAX_PIXELS), "flags": "+unaligned"}
+    video.codec_context.options = {"max_pixels": str(BOUNDS.max_pixels), "flags": "+unaligned"}
     video.thread_type = "AUTO"
     return video
 
 
 def _checked_size(height: int, width: int, name: str) -> tuple[int, int]:
-    if min(height, width) < MIN_SIDE_PX or max(height, width) > MAX_SIDE_PX or height * width > MAX_PIXELS:
-        raise UnusableError(f"{name}: expected {MIN_SIDE_PX} to {MAX_SIDE_PX} px a side, got {width}x{height}.")
+    if (
+        min(height, width) < BOUNDS.min_side_px
+        or max(height, width) > BOUNDS.max_side_px
+        or height * width > BOUNDS.max_pixels
+    ):
+        raise UnusableError(
+            f"{name}: expected {BOUNDS.min_side_px} to {BOUNDS.max_side_px} px a side, got {width}x{height}."
+        )
     return height, width
 
 

@@ -21,7 +21,7 @@ from physbench.models.video_containers import demuxer
 from physbench.models.videos.decode import UnusableError, VideoInfo, decode_frames, probe_video
 from physbench.models.videos.files import SampleKey, VideoListing, VideoSource, sample_name
 from physbench.models.videos.resample import (
-    RATE_TOLERANCE,
+    TOLERANCE,
     Resampler,
     Timing,
     begins_with_context,
@@ -226,7 +226,7 @@ class RecordedVideos:
                 f"{self._count(drifting)}: the file says {rate:.4g} frames/s, to which {meant:g} may have been "
                 f"rounded; read as {meant:g} ({why}). If the file is right, say --model-arg fps={rate:.4g}."
             ]
-        if fitting(requested) and not fitting(rate) and abs(rate / requested - 1) > RATE_TOLERANCE:
+        if fitting(requested) and not fitting(rate) and abs(rate / requested - 1) > TOLERANCE.rate:
             return [
                 f"{self._count(keys)}: as many frames as were asked for at {requested:g} frames/s, but the file says "
                 f"{rate:.4g}. If that is wrong, say --model-arg fps={requested:g}."

@@ -15,9 +15,20 @@ from physbench.world.scene import whole_rates
 
 # Resamples videos in time: from their time stamps to the frames at the times that are scored.
 
-TIMESTAMP_TOLERANCE = 2e-3  # s: Matroska rounds time stamps to 1 ms
+
+@dataclass(frozen=True)
+class RateTolerance:
+    """Differences that rounding and coding explain."""
+
+    timestamp: float = 2e-3  # s: Matroska rounds time stamps to 1 ms
+    rate: float = 0.01  # relative: 23.976 is 24, and 4 s later the two are 4 ms apart
+    aspect: float = 0.005  # relative difference of width / height that rounding to whole px explains
+
+
+TOLERANCE = RateTolerance()
+
+
 RENDERABLE_RATES = whole_rates()
-RATE_TOLERANCE = 0.01  # relative: 23.976 is 24, and 4 s later the two are 4 ms apart
 CHANGED_LEVELS = 24  # grey levels; a smaller difference may come from lossy coding
 STILL_SHARE = 1e-4  # of the pixels; if fewer have changed, nothing moves
 
@@ -40,11 +51,11 @@ def scored_rate(rates: Iterable[float], requested: float) -> float:
 
 def _is_multiple(rate: float, base: float) -> bool:
     times = round(rate / base)
-    return times >= 1 and abs(rate / (times * base) - 1) <= RATE_TOLERANCE
+    return times >= 1 and abs(rate / (times * base) - 1) <= TOLERANCE.rate
 
 
 def renderable_rate(rate: float) -> float | None:
-    return next((float(known) for known in RENDERABLE_RATES if abs(rate / known - 1) <= RATE_TOLERANCE), None)
+    return next((float(known) for known in RENDERABLE_RATES if abs(rate / known - 1) <= TOLERANCE.rate), None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,13 +173,13 @@ def frames_at_times(
     target = next(waiting, None)
     held, end = None, 0.0
     for time, duration, frame in stream:
-        while target is not None and held is not None and target + half < time - TIMESTAMP_TOLERANCE:
+        while target is not None and held is not None and target + half < time - TOLERANCE.timestamp:
             yield held
             target = next(waiting, None)
         if target is None:
             return
         held, end = frame, time + max(duration, 1 / rate) - half
-    while target is not None and held is not None and target <= end + TIMESTAMP_TOLERANCE:
+    while target is not None and held is not None and target <= end + TOLERANCE.timestamp:
         yield held
         target = next(waiting, None)
 
@@ -197,7 +208,6 @@ def _changed_share(a: Image, b: Image) -> float:
 
 
 MAX_SHORT_SIDE_PX = 256  # bodies then are at least 20 px wide; more pixels only cost time and memory
-ASPECT_TOLERANCE = 0.005  # relative difference of width / height that rounding to whole px explains
 
 
 def scored_size(height: int, width: int) -> tuple[int, int]:
@@ -214,7 +224,7 @@ def same_shape(requested: tuple[int, int], got: tuple[int, int], pixel_aspect: f
     """
     ratio = (got[1] * pixel_aspect / got[0]) / (requested[1] / requested[0])
     pixel = 1.0 / min(*requested, *got)
-    return abs(ratio - 1) <= max(ASPECT_TOLERANCE, pixel)
+    return abs(ratio - 1) <= max(TOLERANCE.aspect, pixel)
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,7 +286,7 @@ def make_resampler(
         matrices.append(_averaging_weights(edges, got[axis], margin))
         centres = (edges[1:] + edges[:-1]) / 2
         shown.append((centres >= margin) & (centres <= got[axis] - margin))
-        covered &= min(requested) * scales[axis] <= got[axis] * (1 + ASPECT_TOLERANCE)
+        covered &= min(requested) * scales[axis] <= got[axis] * (1 + TOLERANCE.aspect)
     return Resampler(matrices[0], matrices[1], covered, (shown[0], shown[1]))
 
 

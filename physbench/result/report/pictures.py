@@ -386,10 +386,21 @@ def _round(value: float) -> float:
 RATE = 10  # frames/s at least, of faster clips every second or third frame
 LEAST_RATE = 4  # frames/s, of what would be too large otherwise
 SIDE_GAP = 4  # px between the two
-GREYS_AS_ONE = 8  # grey levels that count as one: half the bytes, and no artefact that looks like the model's
-MOST_SHEET_BYTES = 90_000  # of a picture; a larger one keeps every second frame
-MOST_LOSSY_BYTES = 8_000  # where a quality is asked for: noise that is still larger is packed at a lower one
-LEAST_QUALITY = 2
+
+
+@dataclass(frozen=True)
+class SheetBounds:
+    """Size and quality of the pictures of a report."""
+
+    most_bytes: int = 90_000  # of a picture; a larger one keeps every second frame
+    most_lossy_bytes: int = 8_000  # where a quality is asked for: noise that is still larger is packed at a lower one
+    least_quality: int = 2
+    greys_as_one: int = 8  # grey levels that count as one: half the bytes, and no artefact that looks like the model's
+
+
+SHEET = SheetBounds()
+
+
 ENDED, GAP_COLOUR = 132, 20
 
 
@@ -444,11 +455,11 @@ def player(
         moments = [_moment(truth[i], prediction[i] if i < len(prediction) else None) for i in shown]
         small = len(moments) * len(moments[0]) <= 16_383  # px, of WebP
         packed = _webp(np.concatenate(moments), quality) if small else b""
-        if small and (len(packed) <= MOST_SHEET_BYTES or fps / step < 2 * LEAST_RATE):
+        if small and (len(packed) <= SHEET.most_bytes or fps / step < 2 * LEAST_RATE):
             break
         step *= 2
-    while quality is not None and len(packed) > MOST_LOSSY_BYTES and quality > LEAST_QUALITY:
-        quality = max(quality // 2, LEAST_QUALITY)
+    while quality is not None and len(packed) > SHEET.most_lossy_bytes and quality > SHEET.least_quality:
+        quality = max(quality // 2, SHEET.least_quality)
         packed = _webp(np.concatenate(moments), quality)
     height, width = moments[0].shape[:2]
     uri = "data:image/webp;base64," + base64.b64encode(packed).decode("ascii")
@@ -468,7 +479,7 @@ def _moment(truth: Frames, prediction: Frames | None) -> Frames:
     for frame, x in ((truth, 0), (prediction, w + SIDE_GAP)):
         if frame is not None:
             small = np.asarray(Image.fromarray(frame).resize((w, h), Image.Resampling.BOX))
-            whole[:, x : x + w] = small // GREYS_AS_ONE * GREYS_AS_ONE + GREYS_AS_ONE // 2
+            whole[:, x : x + w] = small // SHEET.greys_as_one * SHEET.greys_as_one + SHEET.greys_as_one // 2
     return whole
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from physbench.result.report.pictures import GREYS_AS_ONE, MOST_LOSSY_BYTES, MOST_SHEET_BYTES, SIDE_GAP, player
+from physbench.result.report.pictures import SHEET, SIDE_GAP, player
 
 
 def decoded(uri: str) -> np.ndarray:
@@ -34,8 +34,8 @@ def test_truth_and_prediction_are_in_step_at_the_times_of_the_clip(fps: float, s
     assert (found.width, found.height) == (2 * 64 + SIDE_GAP, 64)
     for shown, time in zip(sheet, found.times, strict=True):
         i = round(time * fps) - 1  # the first predicted frame is one frame after the hand-over
-        assert np.abs(shown[:, :64] - truth[i]).max() <= GREYS_AS_ONE
-        assert np.abs(shown[:, 64 + SIDE_GAP :] - truth[::-1][i]).max() <= GREYS_AS_ONE
+        assert np.abs(shown[:, :64] - truth[i]).max() <= SHEET.greys_as_one
+        assert np.abs(shown[:, 64 + SIDE_GAP :] - truth[::-1][i]).max() <= SHEET.greys_as_one
     assert player("a", truth, truth[::-1], fps) == found
 
 
@@ -53,9 +53,9 @@ def test_noise_and_length_are_kept_small() -> None:
     lossy = player("a", moving_square(60, 128), noise, 30, quality=60)
     assert lossy is not None and lossy.moments == found.moments and len(lossy.sheet) < len(found.sheet) / 8
     finer = player("a", moving_square(60, 128), (noise // 16 + 120).astype(np.uint8), 30, quality=60)
-    assert finer is not None and len(finer.sheet) < 4 / 3 * MOST_LOSSY_BYTES + 100
+    assert finer is not None and len(finer.sheet) < 4 / 3 * SHEET.most_lossy_bytes + 100
     long = player("a", moving_square(400, 128), moving_square(400, 128), 15)
-    assert long is not None and len(long.sheet) < 4 / 3 * MOST_SHEET_BYTES + 100
+    assert long is not None and len(long.sheet) < 4 / 3 * SHEET.most_bytes + 100
     assert long.moments * long.height <= 16_383, "the largest picture of this format"
 
 

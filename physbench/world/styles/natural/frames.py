@@ -19,7 +19,7 @@ from physbench.support.arrays import Image, Real
 from physbench.support.errors import UsageError
 from physbench.world.bodies import darkness_over, is_darkness
 from physbench.world.camera import eye, looking, px_from_world
-from physbench.world.drawing import NEAR_PLANE, PLATE_HALF_DEPTH, Rendered, boxes, darken, full_area, render, shown
+from physbench.world.drawing import DRAWN, Rendered, boxes, darken, full_area, render, shown
 from physbench.world.geometry import rotate
 from physbench.world.links import with_links
 from physbench.world.scene import PLAIN, Body, Camera, RenderSpec, Scene, Vector
@@ -201,13 +201,13 @@ def _pose(state: Real) -> tuple[tuple[float, ...], tuple[float, ...]]:
 def _slab(plane: Plane, camera: Camera, stage: Stage, reach: float) -> Description:
     """A plane as a box below it, `reach` m wide: in a side view from its plain front to the wall, else a thin one."""
     if camera.view == "front":
-        front = camera.center[1] - PLATE_HALF_DEPTH
+        front = camera.center[1] - DRAWN.plate_half_depth
         back = PLACE.wall_behind if stage.wall is None else stage.wall.level
         half = (2 * reach, (back - front) / 2, reach)
         below = np.array([0.0, (front + back) / 2 - plane.position[1], -reach])
     else:
-        half = (reach, reach, PLATE_HALF_DEPTH)
-        below = np.array([0.0, 0.0, -PLATE_HALF_DEPTH])
+        half = (reach, reach, DRAWN.plate_half_depth)
+        below = np.array([0.0, 0.0, -DRAWN.plate_half_depth])
     centre = plane.position + rotate(np.asarray(plane.turn), below)
     return {"type": "cube", "to_world": placed(centre, plane.turn, half), "bsdf": matte(plane.albedo)}
 
@@ -519,7 +519,7 @@ def _corners(mover: Mover) -> NDArray[np.float64]:
 
 
 def _in_front(camera: Camera, mover: Mover) -> bool:
-    return bool(((_corners(mover) - eye(camera)) @ looking(camera)).min() > NEAR_PLANE)
+    return bool(((_corners(mover) - eye(camera)) @ looking(camera)).min() > DRAWN.near_plane)
 
 
 def _outline(camera: Camera, mover: Mover, spec: RenderSpec) -> tuple[int, int, int, int]:

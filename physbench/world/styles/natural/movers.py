@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from physbench.support.arrays import Real
 from physbench.support.errors import UsageError
 from physbench.world.camera import looking
-from physbench.world.drawing import FLAT_HALF_DEPTH, shown
+from physbench.world.drawing import DRAWN, shown
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.scene import Body, Scene, Vector
 from physbench.world.styles.natural.compiled_shadows import lamp_behind_solid, sky_behind_solid
@@ -290,12 +290,12 @@ def movers_at(
         elif body.shape == "box":
             half = drawn_half(body, scene)
         else:
-            length = min(body.size[1] / 2, FLAT_HALF_DEPTH) if body.flat else body.size[1] / 2
+            length = min(body.size[1] / 2, DRAWN.flat_half_depth) if body.flat else body.size[1] / 2
             half = (body.size[0], body.size[0], length)
         shines = stage.kind == "sky" and stays(body)
         centre, turn = np.array(states[index, :3]), np.array(states[index, 3:7])
         thin = body.flat and body.shape != "sphere"
-        deep = looking(scene.camera) * (_depth(body) / 2 - FLAT_HALF_DEPTH if thin else 0.0)
+        deep = looking(scene.camera) * (_depth(body) / 2 - DRAWN.flat_half_depth if thin else 0.0)
         albedo = rgb_albedo(colours[index]) if index in colours else body_albedo(body)
         movers.append(Mover(index, body, centre, turn, albedo, half, shines, deep))
     return movers + leaving

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from physbench.support.arrays import Array
 from physbench.world.camera import eye, pixels_per_metre
-from physbench.world.drawing import FLAT_HALF_DEPTH, PLATE_HALF_DEPTH
+from physbench.world.drawing import DRAWN
 from physbench.world.geometry import rotate
 from physbench.world.scene import FLOOR_GREY, PALETTE, SCREEN_GREY, Body, Camera, RenderSpec, Scene, Vector
 
@@ -339,7 +339,7 @@ def _block(scene: Scene, body: Body, rng: np.random.Generator) -> StageBox:
     in_plane = abs(body.position[1] - scene.camera.center[1]) < body.size[1]
     if scene.camera.view == "front" and in_plane:
         # The front stays where it is drawn in the plain look: a nearer one would hide the feet of what stands on it.
-        front = scene.camera.center[1] - PLATE_HALF_DEPTH
+        front = scene.camera.center[1] - DRAWN.plate_half_depth
         back = scene.camera.center[1] + (PLACE.shelf_wall if _hangs(scene, body) else body.size[1])
         centre = (centre[0], (front + back) / 2, centre[2])
         half = (half[0], (back - front) / 2, half[2])
@@ -354,7 +354,7 @@ def drawn_half(body: Body, scene: Scene) -> Vector:
     looking = np.array([0.0, 1.0, 0.0]) if scene.camera.view == "front" else np.array([0.0, 0.0, -1.0])
     across = int(np.abs(rotate(np.array(body.orientation) * [-1, -1, -1, 1], looking)).argmax())
     half = [x, y, z]
-    half[across] = min(half[across], FLAT_HALF_DEPTH)
+    half[across] = min(half[across], DRAWN.flat_half_depth)
     return half[0], half[1], half[2]
 
 
