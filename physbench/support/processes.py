@@ -54,8 +54,6 @@ WORKER_ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
 }
 _notice: list[Any] = []  # in a worker: the event of its pool, to be set
-# Characters of the name of a folder in which the fork server's socket, "pymp-12345678/listener-12345678", has a name
-# that systems allow (104 with its end on macOS, 108 on Linux).
 PATIENCE = 1.0  # s that jobs which write files have after Ctrl-C
 # With these a system refuses processes or semaphores altogether: no /dev/shm, no such call, not allowed, too many.
 REFUSALS = (errno.ENOENT, errno.ENOSYS, errno.EPERM, errno.EACCES, errno.EAGAIN)
@@ -252,6 +250,8 @@ def _forget_fork_server() -> None:
 
 def _take_short_temporary_folder() -> None:
     """Let the sockets of multiprocessing lie in /tmp where $TMPDIR is too long for them, as on many clusters."""
+    # The fork server's socket in it, "pymp-12345678/listener-12345678", needs a name that systems allow: 104 characters
+    # with its end on macOS, 108 on Linux.
     if len(tempfile.gettempdir()) <= 70 or not os.access("/tmp", os.W_OK):
         return
     before = tempfile.tempdir

@@ -313,10 +313,6 @@ class DoorSizes:
 DOOR = DoorSizes()
 
 
-# Levels (0..1, on a display, in full light).
-# Between which heights, and between which ways from the left, panels lie, m.
-
-
 def with_door(stage: Stage, camera: Camera, spec: RenderSpec) -> Stage:
     """The stage with a door where a picture shows enough wall beside the square of its shorter side, and its foot."""
     wall, floor, (x, y, z) = stage.wall, stage.floor, eye(camera).tolist()

@@ -57,27 +57,24 @@ class StagePlaces:
 PLACE = StagePlaces()
 
 
-# Radiance of a white surface in the light of the sky, and of one that faces the lamp at the middle of the picture.
-# Soft, and from near the camera: where one side of a ball is darker, the centre of its colour is not its centre.
-
-
 @dataclass(frozen=True)
 class Lighting:
-    """Light of the sky and of the lamp."""
+    """Light of the sky and of the lamp: radiances are those of a white surface that faces it.
+
+    Soft, and from near the camera: where one side of a ball is darker, the centre of its colour is not its centre.
+    """
 
     sky: float = 0.44
-    key: float = 0.62
+    key: float = 0.62  # at the middle of the picture
     sky_above: float = 0.66  # where the lamp hangs above, and leaves walls to the sky
     key_above: float = 0.50  # the same
     distance: float = 15.0  # m
-    sky_distance: float = 240.0  # m
+    # m, so far that bodies are lit from one side all along their orbits: what that shifts stays the same
+    sky_distance: float = 240.0
     radius: float = 1.7  # m, of the lamp at `distance`: shadows are soft
 
 
 LIGHT = Lighting()
-
-
-# The lamp of a sky is so far that bodies are lit from one side all along their orbits: what that shifts stays the same.
 
 
 @dataclass(frozen=True)
