@@ -91,6 +91,12 @@ def _lines(document: dict[str, Any]) -> Iterable[str]:
     )
     if document["lens"] is not None:
         yield f"lens        {document['lens']:+.1%} at the corners, corrected".replace("%", " %")
+    if document["camera"] is None:
+        yield "camera      not told by points: a ball off its axis reads too large. Give field_of_view, if it is near"
+    else:
+        yield "camera      {distance:.2f} m from the plane, {field_of_view:.0f} degrees wide".format(
+            **document["camera"]
+        )
     for ball in document["balls"]:
         yield f"{ball['name']}: radius {ball['radius']:.3f} m, {ball['radius_px']:.1f} px of the window"
     if document["gravity"] is not None:

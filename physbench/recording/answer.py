@@ -22,13 +22,13 @@ from physbench.recording.recorded import (
     Recorded,
     implied,
     open_video,
+    track_in,
 )
 from physbench.shadowing.levels import strength
 from physbench.shadowing.search import SegmentSearch
 from physbench.support.arrays import Array, Image, Mask
 from physbench.support.errors import UsageError
 from physbench.track.finite_differences import runs
-from physbench.track.tracker import track
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import VISIBLE_SHARE
 
@@ -85,7 +85,7 @@ def read_answer(recorded: Recorded, path: Path, at: int | None = None) -> Answer
     frames = _frames(recorded, path, at)
     clip = _until(recorded.clip, len(frames))
     window = np.concatenate([clip.frames[: recorded.context], recorded.hues.matte(frames)])
-    tracks = track(clip, recorded.context, window)
+    tracks = track_in(recorded.plane, clip, recorded.context, window)
     problem = recorded.problem_of(clip, tracks)
     segments = SegmentSearch(problem, recorded.tolerance, only_first=True).run()
     end = float(clip.times[-1])

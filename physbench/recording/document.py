@@ -66,6 +66,8 @@ class Recording(_Part):
     """A pixel at which a ball touches the floor, which is level. None: there is no floor."""
     crop: Box | None = None
     """Left, top, right and bottom in px of the part of the picture that counts. None: all of it."""
+    field_of_view: Annotated[float, Field(ge=1, le=150)] | None = None
+    """Degrees from the left to the right border of the picture. None: points tell it where the camera leans enough."""
     restitution: Range = (0.2, 1.0)
     """Least and most that it may be."""
     friction: Range = (0.0, 0.8)
@@ -138,6 +140,8 @@ floor_px = [{x}, {floor}]  # a pixel at which a ball touches the level floor; re
 restitution = [0.2, 1.0]  # within which it is fitted
 friction = [0.0, 0.8]
 # crop = [0, 0, {width}, {height}]  # left, top, right, bottom px: the part of the picture in which the balls move
+
+# field_of_view = 65  # degrees from the left to the right border, of a camera that looks straight at the plane
 
 # Edges that are straight in reality and bent in the picture, as of a wide lens: three pixels or more along each, best
 # two edges near opposite borders. Anywhere in the picture, not in the plane alone.

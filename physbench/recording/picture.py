@@ -2,9 +2,9 @@
 
 Straight edges tell the distortion of the lens (Fitzgibbon 2001, Simultaneous linear estimation of multiple view
 geometry and lens distortion, division model). Behind it a frame is warped by the homography of the plane (Hartley and
-Zisserman 2004, Multiple View Geometry, 4.1). Its colours become saturations, which shading does not change, over a mid
-grey: brightness is lost. The angle of each ball's own hue in the opponent plane is turned to the nearest one of the
-palette, and angles between go with them.
+Zisserman 2004, Multiple View Geometry, 4.1), which tells the camera's pose, and with it the outlines of balls. Its
+colours become saturations, which shading does not change, over a mid grey: brightness is lost. The angle of each ball's
+own hue in the opponent plane is turned to the nearest one of the palette, and angles between go with them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from physbench.recording.document import Box, Edge, Point, Recording
 from physbench.support.arrays import Array, Image, Mask
 from physbench.support.errors import UsageError
 from physbench.track.colour import CORE_SHARE, HUE_TOLERANCE_DEG, SHADE, opponent
-from physbench.world.camera_path import mapped
+from physbench.world.camera import BallSight
+from physbench.world.camera_path import MovingSight, mapped
 from physbench.world.scene import PALETTE
 
 # The distortion of the lens.
@@ -112,6 +113,9 @@ MOST_ASPECT = 6.0  # of the sides of the warped picture
 LEAST_AREA = 0.02  # of the box round all points, that any three of four points span at least
 BORDER_POINTS = 33  # of a side of the picture, which is bent without the distortion
 MOST_POINT_ERROR = 0.01  # of the picture's diagonal, by which a point may be off the homography
+MOST_FOCAL_ERROR = 0.15  # of the focal length, that READING_ERROR may leave; that is .015 of a radius at 26 degrees
+LEAST_DISTANCE = 2.0  # radii of a ball from the camera to its centre
+RADIUS_ROUNDS = 5  # each leaves a hundredth of the error of the one before it
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +129,7 @@ class Plane:
     scale: float  # px/m
     height: int  # px
     width: int  # px
+    focal: float | None = None  # px of the picture without the distortion; None: not known
     ratio: tuple[float, float] = (1.0, 1.0)  # of the sides of the picture to those of the recording's
 
     def metres(self, px: Array) -> Array:
@@ -140,6 +145,69 @@ class Plane:
         straight = self.distortion.undistort(px / self.ratio)
         inverse = np.asarray(np.linalg.inv(self.homography), np.float64)
         return (mapped(inverse, straight) - (self.left, self.top)) * (self.scale, -self.scale)
+
+    @property
+    def depth(self) -> Array | None:
+        """One over the depth in 1/m of what lies in the plane (3,): in the middle of the picture without the
+        distortion, and more of it for a px to the right and down. None where the focal length is not known."""
+        if self.focal is None:
+            return None
+        moved = np.array([[1.0, 0.0, -self.distortion.middle[0]], [0.0, 1.0, -self.distortion.middle[1]], [0, 0, 1.0]])
+        homography = moved @ self.homography
+        axes = homography[:, :2] / np.array([[self.focal], [self.focal], [1.0]])
+        unit = math.sqrt(float(np.prod(np.linalg.norm(axes, axis=0))))  # of the homography, for a metre
+        return np.asarray(unit * np.linalg.inv(homography)[2, [2, 0, 1]])
+
+    @property
+    def camera(self) -> tuple[float, float] | None:
+        """Distance in m of the camera from the plane, and its field of view in degrees; None where not known."""
+        depth = self.depth
+        if depth is None:
+            return None
+        assert self.focal is not None
+        distance = 1 / float(np.linalg.norm(depth * (1.0, self.focal, self.focal)))
+        return distance, 2 * math.degrees(math.atan(_border(self.distortion) / self.focal))
+
+    def sight(self, radius: float, frames: int) -> MovingSight | None:
+        """Outlines in the window of a ball of `radius` m whose centre stays in the plane, in a number of frames.
+
+        None where the focal length is not known: circles, as from far away.
+        """
+        depth = self.depth
+        if depth is None:
+            return None
+        assert self.focal is not None
+        x, y = self.distortion.middle.tolist()
+        near, right, down = (np.full(frames, one) for one in depth)
+        own = BallSight(self.focal, (x, y), near, down, radius, right)
+        window = BallSight(
+            self.scale, (self.width / 2, self.height / 2), 1.0, 0.0, radius
+        )  # flat bodies: true to scale
+        to_metres = np.array([[1 / self.scale, 0.0, self.left], [0.0, -1 / self.scale, self.top], [0.0, 0.0, 1.0]])
+        framing = np.repeat((self.homography @ to_metres)[None], frames, axis=0)
+        return MovingSight(window, own, framing, np.zeros((frames, 3)))  # matte frames show no light
+
+    def radius(self, area: float, centre: Array) -> float:
+        """Radius in m of a ball whose outline in the window has an area in px and a centre (2,) px.
+
+        Raises UsageError where by field of view or points the camera is as good as in the ball.
+        """
+        radius = math.sqrt(area / math.pi) / self.scale
+        for _ in range(RADIUS_ROUNDS):
+            sight = self.sight(radius, 1)
+            if sight is None or not area:
+                break
+            with np.errstate(invalid="ignore"):
+                place = sight.centre(centre[None])
+                seen = float(sight.area(place)[0])
+                far = 1 / np.sqrt(sight.own.square(mapped(sight.framing, place))[0])  # radii
+            if not (np.isfinite(seen) and far > LEAST_DISTANCE):
+                raise UsageError(
+                    "By points and field_of_view the camera nearly touches the ball. Check them, and that the picture "
+                    "is whole: in one that is cropped they tell another camera."
+                )
+            radius *= math.sqrt(area / seen)
+        return radius
 
     def enlarged(self, factor: float) -> Plane:
         """The same window, in which a pixel stands for `factor` times the metres."""
@@ -183,18 +251,21 @@ def plane_of(recording: Recording, height: int, width: int) -> Plane:
 
     Without points the scale is that of the first ball's box and radius, until its size is measured.
     """
-    distortion = distortion_of(recording.edges, height, width)
+    distortion, focal = distortion_of(recording.edges, height, width), None
     if recording.points:
         straight = [
             point.model_copy(update={"px": tuple(distortion.undistort(np.array(point.px)))})
             for point in recording.points
         ]
         homography = homography_of(straight, math.hypot(height, width))
+        focal = focal_of(straight, homography, distortion.middle)
     else:
         left, top, right, bottom = recording.balls[0].box
         assert recording.balls[0].radius is not None
         scale = (right - left + bottom - top) / 4 / recording.balls[0].radius  # px/m
         homography = np.array([[scale, 0.0, 0.0], [0.0, -scale, height], [0.0, 0.0, 1.0]])
+    if recording.field_of_view is not None:
+        focal = _border(distortion) / math.tan(math.radians(recording.field_of_view) / 2)
     left, top, right, bottom = recording.crop or (0.0, 0.0, float(width), float(height))
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise UsageError(f"crop: expected left, top, right, bottom px in {width}x{height}, got {recording.crop}.")
@@ -214,7 +285,13 @@ def plane_of(recording: Recording, height: int, width: int) -> Plane:
         raise UsageError("points: by them the picture is a narrow strip. Check px and m, and crop.")
     own = math.sqrt((right - left) * (bottom - top) / ((high - low) * (ceiling - floor)))  # px/m of the picture
     scale = min(own, SHORT_SIDE / min(high - low, ceiling - floor))
-    return Plane(distortion, homography, low, ceiling, scale, int((ceiling - floor) * scale), int((high - low) * scale))
+    rows, columns = int((ceiling - floor) * scale), int((high - low) * scale)
+    return Plane(distortion, homography, low, ceiling, scale, rows, columns, focal)
+
+
+def _border(distortion: Distortion) -> float:
+    """Distance in px from the middle of the picture without the distortion to its right border."""
+    return float(distortion.undistort(distortion.middle * (2, 1))[0] - distortion.middle[0])
 
 
 def homography_of(points: Sequence[Point], diagonal: float) -> Array:
@@ -233,12 +310,7 @@ def homography_of(points: Sequence[Point], diagonal: float) -> Array:
         spread = [_least_triangle(place[list(four)]) for four in itertools.combinations(range(len(points)), 4)]
         if not span.all() or max(spread) < LEAST_AREA * span.prod():
             raise UsageError(f"points: in {name} three of them lie on a line or are the same. Spread four of them.")
-    to_m, to_px = _centred(metres), _centred(px)
-    rows = []
-    for (x, z), (u, v) in zip(mapped(to_m, metres), mapped(to_px, px), strict=True):
-        rows += [[x, z, 1, 0, 0, 0, -u * x, -u * z, -u], [0, 0, 0, x, z, 1, -v * x, -v * z, -v]]
-    homography = np.linalg.inv(to_px) @ np.linalg.svd(np.array(rows))[2][-1].reshape(3, 3) @ to_m
-    homography = homography / np.linalg.norm(homography)
+    homography = _direct(points)
     depth = metres @ homography[2, :2] + homography[2, 2]
     if not (depth > 0).all() and not (depth < 0).all():
         raise UsageError("points: no camera sees them so. Check that px and m of each belong together.")
@@ -247,6 +319,42 @@ def homography_of(points: Sequence[Point], diagonal: float) -> Array:
     if off > MOST_POINT_ERROR * diagonal:
         raise UsageError(f"points: one is {off:.1f} px off the plane of the others. Check it.")
     return np.asarray(homography)
+
+
+def _direct(points: Sequence[Point]) -> Array:
+    """The homography (3, 3) of points, of norm 1 and any sign."""
+    metres, px = (np.array([getattr(point, name) for point in points]) for name in ("m", "px"))
+    to_m, to_px = _centred(metres), _centred(px)
+    rows = []
+    for (x, z), (u, v) in zip(mapped(to_m, metres), mapped(to_px, px), strict=True):
+        rows += [[x, z, 1, 0, 0, 0, -u * x, -u * z, -u], [0, 0, 0, x, z, 1, -v * x, -v * z, -v]]
+    homography = np.linalg.inv(to_px) @ np.linalg.svd(np.array(rows))[2][-1].reshape(3, 3) @ to_m
+    return np.asarray(homography / np.linalg.norm(homography))
+
+
+def focal_of(points: Sequence[Point], homography: Array, middle: Array) -> float | None:
+    """Focal length in px that points of a plane and their homography (3, 3) tell; None where they tell none.
+
+    Pixels are square and the camera's axis meets the picture in its middle (2,) px, so that two unit vectors of the
+    plane, at right angles, give two equations for one number (Zhang 2000, doi:10.1109/34.888718). A camera straight
+    before the plane solves them with any, and one that leans little with many: errors of reading decide.
+    """
+    found, slopes = _inverse_focal2(homography, middle), []
+    for number, axis in itertools.product(range(len(points)), range(2)):
+        px = np.array(points[number].px)
+        px[axis] += READING_ERROR
+        moved = [*points[:number], points[number].model_copy(update={"px": tuple(px)}), *points[number + 1 :]]
+        slopes.append(_inverse_focal2(_direct(moved), middle) - found)
+    if found <= 0 or np.linalg.norm(slopes) / 2 > MOST_FOCAL_ERROR * found:
+        return None
+    return float(found**-0.5)
+
+
+def _inverse_focal2(homography: Array, middle: Array) -> float:
+    """One over the squared focal length, 1/px2, by least squares; any number where the homography tells none."""
+    (a, b), (c, d), (e, f) = (homography - np.outer([*middle, 0.0], homography[2]))[:, :2]
+    known = np.array([2 * (a * b + c * d), a * a + c * c - b * b - d * d])  # alike for plane axes that are turned
+    return float(-known @ (2 * e * f, e * e - f * f) / max(float(known @ known), 1e-30))
 
 
 def _least_triangle(four: Array) -> float:
@@ -363,10 +471,13 @@ def like(hues: Hues, frame: Image, ball: int, share: float) -> Mask:
     return np.asarray(near & (size >= share * whole))
 
 
-def measured_radius(hues: Hues, frame: Image, box: Box, ball: int) -> float:
-    """Radius in px of a ball in its box of a frame (H, W, 3), by the area at half of its saturation."""
-    area = float((like(hues, frame, ball, 0.5) & _inside(frame, box, GROWN)).sum())
-    return math.sqrt(area / math.pi)
+def measured_outline(hues: Hues, frame: Image, box: Box, ball: int) -> tuple[float, Array]:
+    """Area and centre (2,) in px of a ball in its box of a frame (H, W, 3), at half of its saturation."""
+    y, x = np.nonzero(like(hues, frame, ball, 0.5) & _inside(frame, box, GROWN))
+    left, top, right, bottom = box
+    if not len(x):
+        return 0.0, np.array([left + right, top + bottom]) / 2
+    return float(len(x)), np.array([x.mean(), y.mean()]) + 0.5
 
 
 def _inside(frame: Image, box: Box, factor: float) -> Mask:

@@ -22,7 +22,7 @@ from physbench.models.video_containers import DEMUXERS, container_suffix
 from physbench.models.videos.decode import decode_frames, probe_video
 from physbench.models.videos.files import VideoEntry, VideoSource
 from physbench.recording.document import Recording, read
-from physbench.recording.picture import Hues, Plane, learn_hues, measured_radius, plane_of
+from physbench.recording.picture import Hues, Plane, learn_hues, measured_outline, plane_of
 from physbench.rollout.store import Rollout
 from physbench.score.observation import Observation
 from physbench.score.score_clip import read_observation, reading_of, scorer_of
@@ -34,7 +34,7 @@ from physbench.support.arrays import Array, Image
 from physbench.support.errors import UsageError
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks
-from physbench.world.camera import plane_from_px
+from physbench.world.camera import plane_from_px, px_from_plane
 from physbench.world.scene import MOST_FPS, Body, Camera, RenderSpec, Scene, whole_rates
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ FLOOR_RANGE = 0.6  # radii by which the floor may lie above or below where it is
 TRIED = 17  # restitutions
 FIT_TOLERANCE = 0.5  # diameters, within which constants are looked for
 FIT_ROUNDS = 160  # sets of constants
+CAMERA = ("distance", "field_of_view")  # m from the plane, degrees
 
 
 @dataclass(eq=False)
@@ -134,6 +135,7 @@ class Recorded:
                 {"name": ball.name, "radius": size, "radius_px": size * self.plane.scale}
                 for ball, size in zip(self.recording.balls, radius, strict=True)
             ],
+            "camera": None if self.plane.camera is None else dict(zip(CAMERA, self.plane.camera, strict=True)),
             "lens": self.plane.distortion.coefficient if self.recording.edges else None,
             "gravity": self.gravity,
             "gravity_given": self.recording.gravity,
@@ -197,17 +199,19 @@ def load(folder: Path) -> Recorded:
     names = [ball.name for ball in recording.balls]
     boxes = [_box_in_window(plane, ball.box) for ball in recording.balls]
     hues = learn_hues(marked, boxes, names)
-    radius_px = [measured_radius(hues, marked, box, k) for k, box in enumerate(boxes)]
-    if not recording.points:
-        assert recording.balls[0].radius is not None
-        plane = plane.enlarged(recording.balls[0].radius * plane.scale / max(radius_px[0], 1e-9))
-    radius = [float(each / plane.scale) for each in radius_px]
-    for ball, px, measured in zip(recording.balls, radius_px, radius, strict=True):
+    outlines = [measured_outline(hues, marked, box, k) for k, box in enumerate(boxes)]
+    for ball, (size_px, _) in zip(recording.balls, outlines, strict=True):
+        px = math.sqrt(size_px / math.pi)
         if px < LEAST_RADIUS_PX:
             raise UsageError(
                 f"{ball.name}: its radius is {px:.1f} px of a picture of {plane.width}x{plane.height}, expected "
                 f"{LEAST_RADIUS_PX:g} at least. Crop, or film from nearer."
             )
+    if not recording.points:
+        assert recording.balls[0].radius is not None
+        plane = plane.enlarged(recording.balls[0].radius / plane.radius(*outlines[0]))
+    radius = [plane.radius(*outline) for outline in outlines]
+    for ball, measured in zip(recording.balls, radius, strict=True):
         if ball.radius is not None and abs(measured / ball.radius - 1) > MOST_SIZE_ERROR:
             raise UsageError(
                 f"{ball.name}: by the points its radius is {measured:.3f} m, said is {ball.radius:g}. Check points, "
@@ -220,10 +224,14 @@ def load(folder: Path) -> Recorded:
     blank = _blank_clip(
         recording, plane, hues, radius, spec, times, hues.matte(frames), floor, (fps * stride / rate) ** 2
     )
-    tracks = track(blank, context, blank.frames)
+    tracks = track_in(plane, blank, context, blank.frames)
     _check_tracked(recording, blank, tracks)
-    seen = _as_seen(blank, tracks)
-    gravity = _gravity(seen, rate / stride / fps)
+    seen = _as_seen(plane, blank, tracks)
+    if plane.focal is not None:  # an outline is as large as its place has it, which is known by now
+        tracks = track_in(plane, seen, context, seen.frames)
+        _check_tracked(recording, seen, tracks)
+        seen = _as_seen(plane, seen, tracks)
+    gravity = _gravity(plane, seen, rate / stride / fps)
     if gravity is not None and abs(gravity / recording.gravity - 1) > MOST_GRAVITY_ERROR:
         raise UsageError(
             f"By points and rate the balls fall with {gravity:.2f} m/s2, said is {recording.gravity:g}. Check "
@@ -327,18 +335,26 @@ def _leaves(clip: Clip, tracks: Tracks, ball: int) -> bool:
     return bool((np.minimum(last, size - last) < reach).any())
 
 
-def _as_seen(clip: Clip, tracks: Tracks) -> Clip:
-    """The clip with the balls where they were tracked, and absent from where they leave the picture."""
-    states, area = clip.states.copy(), clip.visible_area.copy()
+def track_in(plane: Plane, clip: Clip, context: int, frames: Image) -> Tracks:
+    """The tracks of a clip's balls in matte frames (N, H, W, 3) of the window, by their outlines there."""
+    sights = [plane.sight(body.radius, len(frames)) for body in clip.tracked_bodies]
+    return track(clip, context, frames, sights)
+
+
+def _as_seen(plane: Plane, clip: Clip, tracks: Tracks) -> Clip:
+    """The clip with the balls where they were tracked, as large there, and absent from where they leave the picture."""
+    states, full, area = clip.states.copy(), clip.full_area.copy(), clip.full_area.copy()
     at = plane_from_px(clip.scene.camera, clip.spec, tracks.position)
     for k in range(len(clip.tracked)):
         known = np.flatnonzero(np.isfinite(at[:, k, 0]))
         for axis, column in ((0, 0), (2, 1)):
             states[:, k, axis] = np.interp(clip.times, clip.times[known], at[known, k, column])
             states[:, k, 7 + axis] = np.gradient(states[:, k, axis], clip.times)
+        if (sight := plane.sight(clip.scene.bodies[k].radius, len(clip.times))) is not None:
+            full[:, k] = area[:, k] = sight.area(px_from_plane(clip.scene.camera, clip.spec, states[:, k, [0, 2]]))
         if _leaves(clip, tracks, k):
             area[known[-1] + 1 :, k] = 0.0
-    return replace(clip, states=states, visible_area=area)
+    return replace(clip, states=states, full_area=full, visible_area=area)
 
 
 def implied(clip: Clip, tracks: Tracks) -> tuple[float | None, float | None]:
@@ -349,9 +365,9 @@ def implied(clip: Clip, tracks: Tracks) -> tuple[float | None, float | None]:
     return values.get(reading_of("shown-gravity")), values.get(reading_of("shown-restitution"))
 
 
-def _gravity(clip: Clip, ratio: float) -> float | None:
+def _gravity(plane: Plane, clip: Clip, ratio: float) -> float | None:
     """Gravity in m/s2 that all of a clip shows; None without a fall of .3 s. ratio: rate as filmed over the clip's."""
-    value, _ = implied(clip, track(clip, 2, clip.frames[clip.window(2)]))
+    value, _ = implied(clip, track_in(plane, clip, 2, clip.frames[clip.window(2)]))
     return None if value is None else value * ratio**2
 
 

@@ -550,11 +550,17 @@ class _TrueScenery:
 _KNOWN: WeakKeyDictionary[Clip, dict[int, _TrueScenery]] = WeakKeyDictionary()
 
 
-def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Tracks:
+def track(
+    clip: Clip,
+    context: int,
+    frames: NDArray[np.uint8] | Tensor,
+    sights: Sequence[MovingSight | None] | None = None,
+) -> Tracks:
     """Track the objects of `clip` in `frames`.
 
     frames (context + T, H, W, 3) u8: the clip's last `context` true frames, then a prediction. Frames that are missing
-    at the end count as absent. Ground truth itself is `clip.frames[clip.window(context)]`.
+    at the end count as absent. Ground truth itself is `clip.frames[clip.window(context)]`. sights: of the objects in
+    as many frames, where these come from another camera than the clip's and are warped to its picture.
     """
     video, still = _video(clip, context, frames), None
     if clip.scene.camera.path:
@@ -587,7 +593,9 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
         camera.distance,
         axes,
         fps,
-        _sights(clip, times[: len(video)], None if still is None else still.framing),
+        _sights(clip, times[: len(video)], None if still is None else still.framing)
+        if sights is None
+        else tuple(None if sight is None else sight.select(np.arange(len(video))) for sight in sights),
     )
     if not names or not len(small):
         return tracks_from(shown, _nothing(0, len(names)), 1.0)

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from physbench.recording.document import Ball, Point, Recording
-from physbench.recording.picture import distortion_of, homography_of, learn_hues, like, measured_radius, plane_of
+from physbench.recording.picture import (
+    Plane,
+    distortion_of,
+    homography_of,
+    learn_hues,
+    like,
+    measured_outline,
+    plane_of,
+)
 from physbench.support.arrays import Array, Image
 from physbench.support.errors import UsageError
 from physbench.track.colour import opponent
@@ -65,6 +73,96 @@ def test_a_warped_square_is_square() -> None:
     assert warped.sum() / plane.scale**2 == pytest.approx(0.36, rel=0.02)
     rows, columns = (warped > 0.5).any(1).sum(), (warped > 0.5).any(0).sum()
     assert rows == pytest.approx(columns, abs=1)
+
+
+# The camera before the plane.
+
+FOCAL = 570.0  # px; the picture of 848 x 480 is 73.3 degrees wide
+POSES = {"tilted": (0.2, -2.6, 1.4, 0.0), "panned": (1.4, -2.1, 0.8, 0.0), "rolled": (0.5, -2.2, 1.8, 0.12)}
+
+
+def pinhole(eye_x: float, eye_y: float, eye_z: float, roll: float) -> tuple[Array, Array]:
+    """An eye (3,) that looks at (0, 0, 0.6) m, and its axes (3, 3): to the right, down and ahead."""
+    eye = np.array([eye_x, eye_y, eye_z])
+    ahead = (np.array([0.0, 0.0, 0.6]) - eye) / np.linalg.norm(np.array([0.0, 0.0, 0.6]) - eye)
+    right = np.cross(ahead, (0, 0, 1)) / np.linalg.norm(np.cross(ahead, (0, 0, 1)))
+    down = np.cross(ahead, right)
+    cos, sin = np.cos(roll), np.sin(roll)
+    return eye, np.array([cos * right + sin * down, cos * down - sin * right, ahead])
+
+
+def seen_by(eye: Array, axes: Array, metres: Array) -> Array:
+    away = (np.insert(metres, 1, 0.0, axis=-1) - eye) @ axes.T
+    return np.asarray(away[..., :2] * FOCAL / away[..., 2:] + (424, 240))
+
+
+def plane_by(eye: Array, axes: Array, more: dict[str, float] | None = None, reading: float = 0.0) -> Plane:
+    """The plane by its corners, all read to a multiple of `reading` px."""
+    px = seen_by(eye, axes, np.array(CORNERS[:4]))
+    px = np.rint(px / reading) * reading if reading else px
+    said = {"video": "a", "time_zero": 5, "points": points(np.array(CORNERS[:4]), px), "balls": (BALL,), **(more or {})}
+    return plane_of(Recording.model_validate(said), 480, 848)
+
+
+def outline(plane: Plane, eye: Array, axes: Array, centre: Array, radius: float) -> tuple[float, Array]:
+    """Area and centre px of a ball in the window, by rays through 400 x 400 places around it."""
+    middle, step = plane.window_px(seen_by(eye, axes, centre)), 2.5 * radius * plane.scale / 200
+    places = (np.mgrid[-200:200, -200:200].reshape(2, -1).T + 0.5) * step + middle
+    flat = (plane.picture_px(plane.metres(places)) - (424, 240)) / FOCAL
+    rays = np.concatenate([flat, np.ones((len(flat), 1))], axis=1) @ axes
+    towards = np.insert(centre, 1, 0.0) - eye
+    nearest2 = towards @ towards - (rays @ towards) ** 2 / (rays**2).sum(axis=1)
+    inside = places[nearest2 < radius**2]
+    return len(inside) * step**2, inside.mean(axis=0)
+
+
+@pytest.mark.parametrize("pose", POSES.values(), ids=POSES)
+@pytest.mark.parametrize("radius", [0.11, 0.3])
+def test_outlines_are_those_that_rays_draw(pose: tuple[float, ...], radius: float) -> None:
+    eye, axes = pinhole(*pose)
+    plane = plane_by(eye, axes)
+    assert plane.focal == pytest.approx(FOCAL, rel=1e-6)
+    assert plane.camera == pytest.approx((-eye[1], 2 * np.degrees(np.arctan(424 / FOCAL))), rel=1e-6)
+    sight = plane.sight(radius, 2)
+    assert sight is not None
+    places = np.array([(-1.0, 0.7), (1.0, 0.9)])
+    drawn = [outline(plane, eye, axes, place, radius) for place in places]
+    true = plane.window_px(seen_by(eye, axes, places))
+    off = np.array([centre for _, centre in drawn]) - true
+    assert np.linalg.norm(off, axis=1).max() > 0.2  # px, which is what is to be corrected
+    assert sight.centre(true + off) == pytest.approx(true, abs=0.02)
+    assert sight.area(true) == pytest.approx([area for area, _ in drawn], rel=1e-3)
+    for area, centre in drawn:
+        assert plane.radius(area, centre) == pytest.approx(radius, rel=1e-3)
+    assert np.sqrt(drawn[0][0] / np.pi) / plane.scale > 1.04 * radius
+
+
+def test_a_camera_straight_before_the_plane_tells_no_focal_length() -> None:
+    """Its field of view does. Unread, a ball at 25 degrees is 1.05 = cos(25 degrees)^-1/2 times as large, and more."""
+    eye, axes = pinhole(0.0, -2.2, 0.6, 0.0)
+    for reading in (0.0, 1.0):
+        bare = plane_by(eye, axes, reading=reading)
+        assert (bare.focal, bare.depth, bare.camera, bare.sight(0.11, 1)) == (None, None, None, None)
+    width = 2 * np.degrees(np.arctan(424 / FOCAL))
+    plane = plane_by(eye, axes, {"field_of_view": width})
+    area, centre = outline(plane, eye, axes, np.array([2.2 * np.tan(np.radians(25)), 0.6]), 0.11)
+    assert bare.radius(area, centre) == pytest.approx(0.11 * 1.051, rel=2e-3)
+    assert plane.radius(area, centre) == pytest.approx(0.11, rel=1e-3)
+    assert plane.enlarged(3.0).radius(area, centre) == pytest.approx(0.33, rel=1e-3)
+
+
+@pytest.mark.parametrize(("height", "known"), [(1.4, True), (0.9, False)])
+def test_a_focal_length_is_taken_where_whole_pixels_tell_it(height: float, known: bool) -> None:
+    """17 degrees from above, it is known to 15 %; 7 degrees from above it may be anything from half to twice."""
+    plane = plane_by(*pinhole(0.0, -2.6, height, 0.0), reading=1.0)
+    assert plane.focal == (pytest.approx(FOCAL, rel=0.15) if known else None)
+
+
+def test_a_camera_in_the_ball_is_refused() -> None:
+    plane = plane_by(*pinhole(0.0, -2.2, 0.6, 0.0), {"field_of_view": 150.0})
+    assert plane.radius(900.0, np.array([200.0, 100.0])) > 0
+    with pytest.raises(UsageError, match="field_of_view the camera nearly touches the ball"):
+        plane.radius(40_000.0, np.array([200.0, 100.0]))
 
 
 def through_a_lens(px: Array, distortion: float) -> Array:
@@ -169,7 +267,9 @@ def test_hues_become_those_of_the_palette(colours: list[tuple[int, int, int]]) -
             own = matte[row, 20 + 60 * k]
             assert own @ target / np.linalg.norm(own) / np.linalg.norm(target) == pytest.approx(1, abs=0.01)
         assert np.linalg.norm(matte[35, 20 + 60 * k]) > 0.7 * np.linalg.norm(matte[25, 20 + 60 * k])
-        assert measured_radius(hues, balls(*colours), BOXES[k], k) == pytest.approx(10, abs=0.3)
+        area, centre = measured_outline(hues, balls(*colours), BOXES[k], k)
+        assert np.sqrt(area / np.pi) == pytest.approx(10, abs=0.3)
+        assert centre == pytest.approx((20 + 60 * k, 30), abs=0.3)
     assert np.abs(matte[5, 5]).max() < 4
 
 

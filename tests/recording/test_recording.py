@@ -12,12 +12,16 @@ from filmed import FPS, FRAMES, ZERO, drawn, example, film, px
 
 from physbench.api.one_clip import read_file
 from physbench.cli.main import run
+from physbench.clips.clip import Row
+from physbench.clips.generate import make_clip
 from physbench.clips.video import H264, encode
 from physbench.recording.answer import AnswerReadings, read_answer
 from physbench.recording.document import FILE
 from physbench.recording.recorded import Recorded, load
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
+from physbench.world.camera import plane_from_px, px_from_plane
+from physbench.world.scene import RenderSpec
 
 pytestmark = pytest.mark.slow
 
@@ -167,6 +171,37 @@ def test_slow_motion_is_read_in_its_own_seconds(tmp_path: Path) -> None:
     assert recorded.gravity == pytest.approx(9.81, rel=0.03)
     assert recorded.constants.restitution == pytest.approx(THROWN.RESTITUTION, abs=0.03)
     assert recorded.clip.scene.gravity[2] == pytest.approx(-9.81)
+
+
+def test_a_near_camera_tells_how_large_a_ball_is(tmp_path: Path) -> None:
+    """The near view of physbench's own renderer. As a circle this ball reads 4.4 % too large."""
+    clip = make_clip(Row("falling/projectile-v1", "test", 1), RenderSpec(256, 454, 30, view="near"))
+    camera, spec = clip.scene.camera, clip.spec
+    (number,) = clip.tracked
+    ball, floor = clip.scene.bodies[number], next(body for body in clip.scene.bodies if body.shape == "plane")
+    first = int(np.searchsorted(clip.times, (ball.release or 0.0) + 1e-9))
+    path = clip.states[first:, number][:, [0, 2]]
+    encode(tmp_path / "ball.mp4", clip.frames[first:], 30, H264)
+    corners = np.array([(x, floor.position[2] + z) for x, z in ((-2, 0), (2, 0), (2, 3), (-2, 3))], dtype=float)
+    points = [
+        f"[[points]]\npx = {np.rint(px_from_plane(camera, spec, corner)).tolist()}\nm = {corner.tolist()}\n"
+        for corner in corners
+    ]
+    u, v = px_from_plane(camera, spec, path[0])
+    reach = 1.2 * ball.radius * clip.pixels_per_metre
+    touch = px_from_plane(camera, spec, np.array([path[path[:, 1].argmin(), 0], floor.position[2]])).tolist()
+    (tmp_path / FILE).write_text(
+        f'video = "ball.mp4"\ntime_zero = {int(np.abs(clip.times[first:]).argmin())}\nfloor_px = {touch}\n'
+        + "".join(points)
+        + f"[[balls]]\nbox = {[float(side) for side in (u - reach, v - reach, u + reach, v + reach)]}\n"
+    )
+    recorded = load(tmp_path)
+    assert recorded.clip.scene.bodies[0].radius == pytest.approx(ball.radius, rel=0.02)
+    at = plane_from_px(recorded.clip.scene.camera, recorded.clip.spec, recorded.tracks.position)[:, 0]
+    off = (at - path[: len(at)]) / (2 * ball.radius)
+    assert np.abs(off - np.nanmedian(off, axis=0)).max() < 0.02
+    assert recorded.plane.camera is not None
+    assert recorded.plane.camera[0] == pytest.approx(camera.distance * np.cos(camera.tilt), rel=0.15)
 
 
 def test_two_balls_that_meet_are_fitted(tmp_path: Path) -> None:
