@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,7 @@ class ImageTrajectory:
     position: Array  #: (T, 2) px of its centre; NaN where it is not known
     share: Array  #: (T,) of it that is visible; 0 where it is not known
     inside: Mask  #: (T,) where its centre is in the image
+    away: Mask  #: (T,) where it would be, and less than HIDDEN_SHARE of it is seen as the camera looks elsewhere
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,9 @@ def true_trajectory(clip: Clip, context: int, column: int) -> ImageTrajectory:
     """Trajectory of an object in the image, in ground truth."""
     window = clip.window(context)
     inside = inside_view(clip, context)[:, column]
-    return ImageTrajectory(clip.px_positions()[window, column], clip.visible_share()[window, column], inside)
+    position, share = clip.px_positions()[window, column], clip.visible_share()[window, column]
+    at_rest = ((position >= 0) & (position <= (clip.spec.width, clip.spec.height))).all(axis=-1)
+    return ImageTrajectory(position, share, inside, at_rest & ~inside & (share < HIDDEN_SHARE))
 
 
 def lawful_continuations(clip: Clip, shadowing: Shadowing | None) -> dict[int, LawfulContinuation]:
@@ -223,8 +227,9 @@ def _image_trajectories(clip: Clip, shadowing: Shadowing, position: Array) -> li
     sight = shadowing.problem.seen.sight
     assert sight is not None
     px = px_from_plane(clip.scene.camera, clip.spec, sight.apparent_position(position))
-    share, inside = sight.visible_share(position[None])[0], sight.inside(position)
-    return [ImageTrajectory(px[:, body], share[:, body], inside[:, body]) for body in range(position.shape[1])]
+    share, inside, away = sight.visible_share(position[None])[0], sight.inside(position), sight.away(position)
+    bodies = range(position.shape[1])
+    return [ImageTrajectory(px[:, body], share[:, body], inside[:, body], away[:, body]) for body in bodies]
 
 
 def present(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation]) -> Mask:
@@ -320,6 +325,7 @@ class HiddenInterval:
     last: int  #: last hidden frame; a sliver may be seen in between
     returns_at: int | None  #: first frame in which a trace of it is seen again; None if it stays hidden, or leaves
     trajectory: ImageTrajectory  #: by which it is hidden
+    away: bool = False  #: the camera looks elsewhere
     bounds: Bounds = KNOWN_BOUNDS  #: of the return
 
     def overlaps(self, other: HiddenInterval) -> bool:
@@ -357,12 +363,20 @@ class Return:
         )
 
 
-def hidden_intervals(trajectory: ImageTrajectory, column: int, context: int) -> tuple[HiddenInterval, ...]:
-    """The hidden intervals of an object after the hand-over on a trajectory, in the order of time."""
+def hidden_intervals(
+    trajectory: ImageTrajectory, column: int, context: int, away: bool = False
+) -> tuple[HiddenInterval, ...]:
+    """The hidden intervals of an object after the hand-over on a trajectory, in the order of time.
+
+    away: those in which the camera looks elsewhere, and to whose end it looks back; not those behind something.
+    """
     hidden, shown = (
-        (trajectory.share < HIDDEN_SHARE) & trajectory.inside,
+        trajectory.away.copy() if away else (trajectory.share < HIDDEN_SHARE) & trajectory.inside,
         (trajectory.share >= VISIBLE_SHARE) & trajectory.inside,
     )
+    trace = trajectory.share >= MIN_DETECTED_SHARE
+    if away:
+        trace |= ~trajectory.inside & ~trajectory.away  # cut by the border
     hidden[:context] = shown[:context] = False
     frames, seen = np.flatnonzero(hidden), np.flatnonzero(shown)
     intervals = []
@@ -370,28 +384,32 @@ def hidden_intervals(trajectory: ImageTrajectory, column: int, context: int) -> 
         if len(part):
             returns_at = None
             if (seen > part[-1]).any():
-                returns_at = int(part[-1] + np.flatnonzero(trajectory.share[part[-1] :] >= MIN_DETECTED_SHARE)[0])
-            intervals.append(HiddenInterval(column, int(part[0]), int(part[-1]), returns_at, trajectory))
+                returns_at = int(part[-1] + np.flatnonzero(trace[part[-1] :])[0])
+            if returns_at is not None or not away:
+                intervals.append(HiddenInterval(column, int(part[0]), int(part[-1]), returns_at, trajectory, away))
     return tuple(intervals)
 
 
 def expected_hidden_intervals(
-    clip: Clip, context: int, column: int, continuation: LawfulContinuation | None
+    clip: Clip, context: int, column: int, continuation: LawfulContinuation | None, away: bool = False
 ) -> tuple[tuple[HiddenInterval, LawfulSegment | None], ...]:
     """The intervals in which a prediction should hide an object, each with the lawful segment in which it begins.
+
+    away: those in which its camera looks elsewhere, as `hidden_intervals` has them: the prediction's own camera, and
+    that of ground truth in the intervals of ground truth.
 
     Where no segment is known (`continuation` is None) they are those of ground truth, without a segment. After a break,
     or where the lawful motion leads to no interval, those of ground truth are added that overlap none of its own. For a
     motion without a break its own intervals alone count: a single frame does not show that a ball rolls towards the
     screen.
     """
-    true = _true_intervals(clip, context, column)
+    true = _true_intervals(clip, context, column, away)
     if continuation is None:
         return tuple((each, None) for each in true)
     mine = [
         (each, segment)
         for segment in continuation.segments
-        for each in _begun_in(segment, continuation, column, context)
+        for each in _begun_in(segment, continuation, column, context, away)
     ]
     if not continuation.broken:
         return tuple(mine)
@@ -403,27 +421,27 @@ def expected_hidden_intervals(
     return (*mine, *left)
 
 
-def _true_intervals(clip: Clip, context: int, column: int) -> list[HiddenInterval]:
+def _true_intervals(clip: Clip, context: int, column: int, away: bool) -> list[HiddenInterval]:
     """Those of ground truth, with wider bounds where too little is shown before them."""
     trajectory, times, intervals = true_trajectory(clip, context, column), clip.times[clip.window(context)], []
-    for each in hidden_intervals(trajectory, column, context):
+    for each in hidden_intervals(trajectory, column, context, away):
         shown = times[: each.first][((trajectory.share >= POSITION_SHARE) & trajectory.inside)[: each.first]]
         intervals.append(each if is_long_enough(shown) else replace(each, bounds=UNKNOWN_BOUNDS))
     return intervals
 
 
 def _begun_in(
-    segment: LawfulSegment, continuation: LawfulContinuation, column: int, context: int
+    segment: LawfulSegment, continuation: LawfulContinuation, column: int, context: int, away: bool
 ) -> list[HiddenInterval]:
     """The hidden intervals that begin in a lawful segment."""
     if not (continuation.trajectory.share[segment.first : segment.first_miss] < VISIBLE_SHARE).any():
         return []
-    intervals = hidden_intervals(continuation.continued(segment.until), column, context)
+    intervals = hidden_intervals(continuation.continued(segment.until), column, context, away)
     return [each for each in intervals if segment.first <= each.first < segment.first_miss]
 
 
 def returns(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation]) -> tuple[Return, ...]:
-    """Reading of each interval in which an object should be hidden, by object and time.
+    """Reading of each interval in which an object should be hidden, by object and time: first those behind something.
 
     continuations: of the same tracks, by their columns.
     """
@@ -434,8 +452,10 @@ def _returns(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulConti
     there = tracks.area >= MIN_DETECTED_SHARE * whole_area(
         clip, tracks.context
     )  # also of an object that is out a little late
-    for column in range(len(tracks.names)):
-        for interval, segment in expected_hidden_intervals(clip, tracks.context, column, continuations.get(column)):
+    kinds = (False, True) if clip.scene.camera.path else (False,)
+    for away, column in product(kinds, range(len(tracks.names))):
+        own = continuations.get(column)
+        for interval, segment in expected_hidden_intervals(clip, tracks.context, column, own, away):
             if segment is None:
                 yield _return(clip, tracks, interval, there[:, column])
             else:
@@ -474,7 +494,7 @@ def _lawful_return(
 
 def _on(trajectory: ImageTrajectory, interval: HiddenInterval, context: int) -> HiddenInterval:
     """The interval on a trajectory that corresponds to a given one; that one where there is none."""
-    intervals = hidden_intervals(trajectory, interval.column, context)
+    intervals = hidden_intervals(trajectory, interval.column, context, interval.away)
     return next((each for each in intervals if each.last >= interval.first), interval)
 
 

@@ -16,6 +16,7 @@ from physbench.support.arrays import Array, Mask
 from physbench.track.scenery import STAR_SDS, shown_directions
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import (
+    HIDDEN_SHARE,
     VISIBLE_SHARE,
     detected,
     has_position,
@@ -73,6 +74,12 @@ class SightModel:
     def inside(self, position: Array, frames: slice = slice(None)) -> Mask:
         """Mask (..., N) of bodies at positions (..., N, 2) m whose centres are in the image; False where NaN."""
         return self._in_image(self.apparent_position(position)[..., None, :], frames)[..., 0]
+
+    def away(self, position: Array) -> Mask:
+        """Mask (T, N) of bodies at positions (T, N, 2) m that a camera shows at rest, but not where it looks now."""
+        points = self.apparent_position(position)[..., None, :] + (self.radius * self.scale)[:, None, None] * _POINTS
+        unseen = self._in_image(points).mean(axis=-1) < HIDDEN_SHARE
+        return np.asarray(unseen & replace(self, framing=None).inside(position))
 
     def _in_image(self, points: Array, frames: slice = slice(None)) -> Mask:
         """Mask (..., F, N, P) of places (..., F, N, P, 2) m in the plane of motion, in the image; False where NaN."""

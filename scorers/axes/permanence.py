@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,7 +126,7 @@ def intact(
     survival = float(np.mean(still[expected_visible])) if expected_visible.any() else 1.0
     stays = scenery_kept(tracks)
     left = max(0.0, survival - _share(hallucinated | doubled)) * stays
-    back = _reemergence(returns)
+    back = _reemergence([each for each in returns if not each.interval.away])
     return {
         "": Reading(left if back is None else left * back),
         "survival": Reading(survival),
@@ -215,7 +215,7 @@ def _share(mask: Mask) -> float:
     return float(np.mean(mask)) if len(mask) else 0.0
 
 
-def _reemergence(returns: tuple[Return, ...]) -> float | None:
+def _reemergence(returns: Sequence[Return]) -> float | None:
     """Mean over the hidden objects of whether all their hidden intervals are right; None where nothing is hidden."""
     objects = {each.interval.column for each in returns}
     wrong = {each.interval.column for each in returns if not each.right}

@@ -98,7 +98,7 @@ def _overlap(distance: Array) -> Array:
 
 @scorer(
     id="permanence/return",
-    version=2,
+    version=3,
     unit="s",
     better="lower",
     noise_floor="ground truth reads 0 to 0.07 s (a frame), place below 0.05, size 0.98 to 1.01 (64 px, 15 frames/s)",
@@ -114,6 +114,9 @@ def reappearance(
     of the object is seen, t0 that in which it should be: by the lawful segment in which the hidden interval begins,
     continued from before it, or by ground truth, as in `permanence/intact`. An object that never returns has no error
     and is counted in `returned`. Outside every mean.
+
+    Hidden is also what a moving camera has turned away from, until it turns back: the prediction's own camera, and that
+    of ground truth where ground truth decides. `permanence/intact` counts hidings behind something alone.
 
     Further readings: late (s, mean of the error with its sign), place (diameters from its trajectory, where half of it
     is first seen), size (area over that which should be seen, both at their largest within 1.5 s) and hue (degrees

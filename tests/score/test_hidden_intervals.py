@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
+from physbench.clips.generate import make_params
 from physbench.rollout.store import Rollout
 from physbench.score.observation import Observation
 from physbench.score.visibility import HiddenInterval, hidden_intervals, true_trajectory
 from physbench.scorers.axes.permanence import intact
+from physbench.scorers.diagnostics.identity import reappearance
+from physbench.tasks.moving_camera import TURN_TIME, LookAway
+from physbench.track.moving_camera import path_framing
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import VISIBLE_SHARE
 
@@ -68,3 +72,39 @@ def test_who_leaves_on_the_other_side_does_not_stay_hidden(clip_of: Clips, ideal
     inside = ((px > 0) & (px < clip.spec.width)).all(axis=-1)
     assert true_interval(clip).returns_at is None
     assert answer(clip, ideal(clip, C, px, (share[:1] >= VISIBLE_SHARE) & inside))["reemergence"] == 0
+
+
+# The camera looks elsewhere.
+
+
+def returned(clip: Clip, tracks: Tracks) -> dict[str, float | None] | None:
+    """Readings of returns, None where nothing is hidden."""
+    found = reappearance.read(Observation(clip, Rollout(clip.id, 0, clip.future()), tracks))
+    return {key: reading.value for key, reading in found.items()} if isinstance(found, dict) else None
+
+
+def test_who_is_out_of_the_picture_while_the_camera_looks_elsewhere_is_due_when_it_looks_back(
+    clip_of: Clips, ideal: Ideal
+) -> None:
+    clip = clip_of(LookAway.id)
+    window, p = clip.window(C), make_params(clip.row)
+    (interval,) = hidden_intervals(true_trajectory(clip, C, 0), 0, C, away=True)
+    away, back = p["away_at"], p["away_at"] + p["away_for"]
+    assert away < clip.times[window][interval.first] < away + TURN_TIME
+    assert interval.returns_at is not None and back < clip.times[window][interval.returns_at] < back + TURN_TIME
+    assert hidden_intervals(true_trajectory(clip, C, 0), 0, C) == ()
+    framing, px = path_framing(clip)[window], clip.px_positions()[window]
+    seen, late = clip.visible_share()[window] >= VISIBLE_SHARE, np.arange(len(px))[:, None] > interval.last
+    true = replace(ideal(clip), framing=framing)
+    found = returned(clip, true)
+    assert found is not None and found["returned"] == 1 and (found["unseen"] or 0) > 0.8
+    assert (found[""] or 0) <= 1 / clip.spec.fps + 1e-9 and (found["place"] or 0) < 0.1
+    assert answer(clip, true)["reemergence"] is None  # that is of what is behind something
+    gone = returned(clip, replace(ideal(clip, C, px, seen & ~late), framing=framing))
+    assert gone is not None and gone["returned"] == 0 and gone[""] is None
+    aside = px + np.where(late, clip.diameters()[window] * clip.pixels_per_metre, 0)[..., None] * (1, 0)
+    elsewhere = returned(clip, replace(ideal(clip, C, aside, seen), framing=framing))
+    assert elsewhere is not None and elsewhere["returned"] == 1 and (elsewhere["place"] or 0) > 0.5
+    # A camera that never turns hides nothing of a lawful motion.
+    at_rest = np.repeat(np.eye(3)[None], len(px), axis=0)
+    assert returned(clip, replace(ideal(clip, C, px, np.ones_like(seen)), framing=at_rest)) is None

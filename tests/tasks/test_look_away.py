@@ -18,7 +18,7 @@ from physbench.world.drawing import render
 
 CONTEXT = 8  # frames
 TIMES = np.arange(-20, 41) / 10  # s
-CONSISTENCY, PERMANENCE = "consistency/shadowing", "permanence/intact"
+CONSISTENCY, PERMANENCE, RETURN = "consistency/shadowing", "permanence/intact", "permanence/return"
 
 
 @pytest.mark.parametrize(("split", "seed"), [("test", 0), ("test", 1), ("ood", 0)])
@@ -55,22 +55,22 @@ def test_violations_know_when_the_camera_shows_the_ball() -> None:
     assert whole[candidates.times >= back + TURN_TIME].all()
 
 
-def readings(clip: Clip, source: str) -> tuple[float, float]:
-    """Consistency and permanence of a source."""
-    scorers = [scorer for scorer in find_scorers() if scorer.id in (CONSISTENCY, PERMANENCE)]
+def readings(clip: Clip, source: str) -> tuple[float, float, float]:
+    """Consistency, permanence and the share of returns of a source."""
+    scorers = [scorer for scorer in find_scorers() if scorer.id in (CONSISTENCY, PERMANENCE, RETURN)]
     part = measure_one(clip, CONTEXT, source, scorers)
     values = {read.reading: read.value for read in part.reads}
-    consistency, permanence = values[CONSISTENCY], values[PERMANENCE]
-    assert part.outcome == "shown" and consistency is not None and permanence is not None
-    return consistency, permanence
+    consistency, permanence, returned = values[CONSISTENCY], values[PERMANENCE], values[f"{RETURN}.returned"]
+    assert part.outcome == "shown" and consistency is not None and permanence is not None and returned is not None
+    return consistency, permanence, returned
 
 
 @pytest.mark.slow
 def test_what_happens_to_an_unseen_ball_is_read_when_it_is_back() -> None:
     clip = kept_clip(LookAway.id, size=128, fps=10)
-    assert readings(clip, "truth") == (1.0, 1.0)
+    assert readings(clip, "truth") == (1.0, 1.0, 1.0)
     vanished, hue = readings(clip, "return-never"), readings(clip, "return-hue")
-    assert vanished[1] < 0.5 and hue[1] < 0.1
+    assert vanished[1] < 0.5 and hue[1] < 0.1 and vanished[2] == hue[2] == 0
     waits, ahead = readings(clip, "return-late:1.0"), readings(clip, "return-early:0.2")
     assert waits[0] < 0.5 and waits[1] > 0.9
-    assert ahead[0] < 0.9 and ahead[1] > 0.9
+    assert ahead[0] < 0.9 and ahead[1] > 0.9 and waits[2] == ahead[2] == 1
