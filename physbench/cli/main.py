@@ -162,8 +162,9 @@ def _explain(error: Exception) -> int:
             typer.echo(error.format_message())
         else:
             also = f" Some options are from {file}." if file else ""
-            message = error.format_message()
-            complain(f"{message.rstrip('.')}.{_of_model(message, context)}\nSee '{path} --help'.{also}")
+            message = error.format_message().rstrip(".")
+            stop = "" if message.endswith("?") else "."
+            complain(f"{message}{stop}{_of_model(message, context)}\nSee '{path} --help'.{also}")
         return 2
     if isinstance(error, OSError) and (sentence := system_sentence(error)):
         complain(sentence)

@@ -133,7 +133,7 @@ def check(
     ) as engine:
         card = engine.card
         if len(rows) == 1:
-            note("A single video cannot be compared with others.")
+            note("Only the files were checked: pictures are compared from two videos on.")
             _say("result", verdict or NOTHING)
             raise typer.Exit(1 if verdict else 0)
         note(f"Making two clips of {card.spec} and rolling them out a few times ...")

@@ -55,7 +55,8 @@ def number(value: float | None, digits: int = 3) -> str:
         return "–"
     if abs(value) < 0.5e-4:
         return "0"
-    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    rounded = float(f"{value:.{digits - 1}e}")  # 0.9996 has the places of 1.00
+    places = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
     return f"{value:.{min(places, 4)}f}".replace("-", "−")
 
 

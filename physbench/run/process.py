@@ -29,6 +29,7 @@ BY_ERRNO = {
     errno.EACCES: "Change its permissions",
     errno.EPERM: "Change its permissions",
 }
+SAME_SIGNAL = 1.0  # s within which two SIGTERMs are one that came on two ways
 
 
 class Interrupted(PhysbenchError):
@@ -62,6 +63,7 @@ def _exit() -> None:
 def interruptible() -> Iterator[None]:
     """Make Ctrl-C and SIGTERM raise KeyboardInterrupt once; a second one ends at once, and the workers with it.
 
+    A second SIGTERM within a second is the first one again: `timeout` sends it to its command and to the group.
     What the program around has put in the place of the system's own answer stays: a trainer that notes down SIGTERM, to
     save its state after this step, does so.
     """
@@ -70,8 +72,14 @@ def interruptible() -> Iterator[None]:
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
+        first = time.monotonic()
+
+        def again(second: int, frame: FrameType | None) -> None:
+            if not (number == second == signal.SIGTERM and time.monotonic() - first < SAME_SIGNAL):
+                _end_now(second, frame)
+
         for signum in before:
-            signal.signal(signum, _end_now)
+            signal.signal(signum, again)
         raise KeyboardInterrupt
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

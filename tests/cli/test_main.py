@@ -86,6 +86,7 @@ def test_unknown_command_and_option() -> None:
     done = program("evl")
     assert done.returncode == 2
     assert "evl" in done.stderr and "--help" in done.stderr and "Traceback" not in done.stderr
+    assert "?\nSee" in done.stderr, "a question ends with its mark alone"
     done = program("eval", "--suit", "smoke")
     assert done.returncode == 2
     assert "--suit" in done.stderr and len(done.stderr.splitlines()) <= 2

@@ -63,6 +63,19 @@ def test_missing_extra_and_wrongly_named(good) -> None:
     assert len(good.play(first)) == 60, "the others are not touched by it"
 
 
+def test_a_name_in_capitals_is_recognised(good) -> None:
+    clip_id = good.ids[1]
+    (good.folder / f"{clip_id}.mkv").rename(good.folder / f"{clip_id.upper()}.MKV")
+    assert f"Did you mean '{clip_id.upper()}.MKV'?" in found(good)["missing"][0]
+
+
+def test_rates_are_in_order(good) -> None:
+    first, second = good.ids
+    encode(good.folder / f"{first}.mkv", good.truth(first), 12)
+    encode(good.folder / f"{second}.mkv", good.truth(second), 8)
+    assert found(good)["note"][0].startswith("Videos of 64x64 px at 8, 12 frames/s")
+
+
 @pytest.mark.parametrize("suffix", [".webp", ".png", ".npy"])
 def test_a_format_that_is_not_read(answered, suffix) -> None:
     """A file of the right name, such as an animated WebP or PNG, is not to be renamed but saved as something else."""

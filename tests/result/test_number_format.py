@@ -21,6 +21,8 @@ from physbench.result.formats import ahead, bracket, counted, fixed, joined, num
         (-9.81, "−9.81"),
         (-1e-9, "0"),
         (0, "0"),
+        (0.9996, "1.00"),  # as 1.0004
+        (-9.996, "−10.0"),
     ],
 )
 def test_number(value: float, text: str) -> None:

@@ -180,6 +180,27 @@ def test_who_presses_ctrl_c_twice_is_told_and_nothing_is_left(tmp_path: Path) ->
     assert not list(tmp_path.iterdir())
 
 
+SENT_TWICE = """
+import signal
+from physbench.run.process import interruptible
+
+try:
+    with interruptible():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+except KeyboardInterrupt:
+    print("once")
+"""
+
+
+def test_a_sigterm_that_comes_on_two_ways_is_one() -> None:
+    """`timeout 2h physbench ...` sends it to the command, and at once to the group."""
+    done = subprocess.run([sys.executable, "-c", SENT_TWICE], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "once\n", "")
+
+
 def test_peak_memory_is_seen() -> None:
     with PeakMemory() as peak:
         pass

@@ -345,11 +345,12 @@ def _sample_key(stem: str, known: set[str]) -> SampleKey | None:
 
 
 def _find_similar_names(listing: VideoListing, missing: Sequence[str]) -> None:
-    """Pair clips without a video with extra files of similar names."""
-    left = {(name[: -len(container_suffix(name))] if container_suffix(name) else name): name for name in listing.extra}
+    """Pair clips without a video with extra files of similar names, in small letters or capitals."""
+    stems = {name: name[: -len(container_suffix(name))] if container_suffix(name) else name for name in listing.extra}
+    left = {stem.lower(): name for name, stem in stems.items()}
     if len(left) > 1000:  # thousands of loose images: a hint is not worth minutes
         return
     for id_ in missing[:500]:
-        match = difflib.get_close_matches(id_, left, n=1, cutoff=0.85)
+        match = difflib.get_close_matches(id_.lower(), left, n=1, cutoff=0.85)
         if match:
             listing.similar_names[id_] = left.pop(match[0])

@@ -267,11 +267,11 @@ class RecordedVideos:
 
     def _collect_notes(self, notes: Sequence[str]) -> None:
         sizes = {f"{one.width}x{one.height}" for one in self.infos.values()}
-        rates = {f"{self.rate(key):.4g}" for key in self.infos}
+        rates = dict.fromkeys(f"{rate:.4g}" for rate in sorted(self.rate(key) for key in self.infos))
         if sizes:
             shown = ", ".join(sorted(sizes)[:4])
             self.notes.append(
-                f"Videos of {shown} px at {', '.join(sorted(rates)[:4])} frames/s are scored as {self.card.spec}."
+                f"Videos of {shown} px at {', '.join(list(rates)[:4])} frames/s are scored as {self.card.spec}."
             )
         self.notes += notes
         unfollowed: dict[str, list[SampleKey]] = {}

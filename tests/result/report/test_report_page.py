@@ -227,6 +227,10 @@ def test_every_clip_is_explained(page: Page) -> None:
     assert "appearance/lpips unavailable: weights" in text.replace("lpipsun", "lpips un")
 
 
+def test_no_space_stands_for_a_unit(written: str) -> None:
+    assert "<b>" in written and " </b>" not in written
+
+
 def test_the_page_is_small_and_the_same_again(written: str, small_run: RunFolder) -> None:
     assert len(written) < 1_000_000
     assert write_report(small_run).read_text(encoding="utf-8") == written
