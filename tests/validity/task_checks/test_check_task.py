@@ -92,6 +92,17 @@ def test_all_that_is_wrong_is_listed(written: Write) -> None:
     assert [finding.check for finding in overlapping] == ["overlap", "view", "history"]
 
 
+def test_what_cannot_be_simulated_is_not_scored(written: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lawful paths of bodies that start inside each other are sought for minutes."""
+    asked: list[object] = []
+    monkeypatch.setattr(
+        "physbench.validity.task_checks.check_task._check_readings", lambda work, clips: asked.append(clips)
+    )
+    last = check_task(str(written("overlapping", broken.OVERLAPPING)), clips=1).findings[-1]
+    assert not asked
+    assert (last.check, last.state, last.remedy) == ("readings", "note", "Mend first what failed.")
+
+
 def test_a_group_that_breaks_on_what_is_refused_is_noted(written: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     def breaks(work: object, clips: object) -> None:
         raise ZeroDivisionError("no frame is left")
