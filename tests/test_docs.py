@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -94,6 +95,13 @@ def test_the_first_page_says_what_the_findings_do() -> None:
     assert "is physical for {} s of {} s".format(*seconds) in findings
     ahead = re.findall(r"`[a-z-]+`", findings.partition("Ahead of constant velocity for sure:")[2].partition(".")[0])
     assert "seven of nine are not ahead" in first and "9 small world models" in findings and len(ahead) <= 2
+
+
+def test_the_first_page_says_how_large_the_models_of_the_board_are() -> None:
+    entries = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "board/entries").glob("*/about.json")]
+    sizes = {each["submission"]["parameters"] for each in entries} - {None}
+    words = f"at most {max(sizes) / 1e6:.1f} million numbers (`objects`: {min(sizes):,})"
+    assert words in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
 
 
 def test_the_page_about_scorers_lists_every_need() -> None:
