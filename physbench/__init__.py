@@ -9,10 +9,10 @@ What one needs for an evaluation, a model, a task or a scorer of one's own is im
   `BODY_COLUMNS`, `STATIC_COLUMNS`;
 - tasks: `Task`, `Parameter`, `Params`, `declare`, `draw`; for parameters and conditions `RELEASE`, `hues`, `hue_name`,
   `inside`, `event_in`; for scenes `Scene`, `Camera`, `Body`, `Impulse`, `Outcome`, `Waypoint`, the forces
-  `CentralGravity`, `RadialField`, `Drag`, `Spring`, `Rod`, `Drive`, `Command`, `Thrust`, `Burn`, the bodies `ball`,
-  `floor`, `table`, `wall`, `ramp`, `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`, `box_mass`,
-  `cylinder_mass`, and the greys `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`; for forces of one's own `ForceField`,
-  `SceneLaw`, `LawConstant`;
+  `CentralGravity`, `RadialField`, `Drag`, `Spring`, `Rod`, `Hinge`, `Slider`, `Drive`, `Command`, `Thrust`, `Burn`, the
+  bodies `ball`, `floor`, `table`, `wall`, `ramp`, `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`,
+  `box_mass`, `cylinder_mass`, and the greys `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`; for forces of one's own
+  `ForceField`, `SceneLaw`, `LawConstant`;
 - actions: `ActionSpace`, `Words`, `pushes`, `velocities`, `forces`, `CAMERA_POSE`, `camera_matrices`; every task as an
   environment of Gymnasium is in `physbench.envs`;
 - scorers: `scorer`, `Reading`, `Clip`, `Rollout`, `Tracks`.
@@ -91,11 +91,13 @@ if TYPE_CHECKING:
     from physbench.world.scene import Drag as Drag
     from physbench.world.scene import Drive as Drive
     from physbench.world.scene import ForceField as ForceField
+    from physbench.world.scene import Hinge as Hinge
     from physbench.world.scene import Impulse as Impulse
     from physbench.world.scene import Outcome as Outcome
     from physbench.world.scene import RadialField as RadialField
     from physbench.world.scene import Rod as Rod
     from physbench.world.scene import Scene as Scene
+    from physbench.world.scene import Slider as Slider
     from physbench.world.scene import Spring as Spring
     from physbench.world.scene import Thrust as Thrust
     from physbench.world.scene import Waypoint as Waypoint
@@ -155,12 +157,14 @@ _NAMES = {
         "Drive",
         "FLOOR_GREY",
         "ForceField",
+        "Hinge",
         "Impulse",
         "Outcome",
         "RadialField",
         "Rod",
         "SCREEN_GREY",
         "Scene",
+        "Slider",
         "Spring",
         "Thrust",
         "Waypoint",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -33,9 +33,11 @@ from physbench.world.scene import (
     HORIZON,
     Body,
     Camera,
+    Hinge,
     Outcome,
     Scene,
     Shape,
+    Vector,
     box_mass,
     cylinder_mass,
     hue_name,
@@ -686,6 +688,136 @@ class Overhang(Task):
 def overhang_margin(p: Params) -> float:
     """How far inside the pedestal's face the block has its centre of mass, m (< 0: outside)."""
     return p["pedestal_width"] - abs(p["offset"])
+
+
+# A seesaw.
+
+PLANK_HALF, PLANK_GREY = 0.1, 0.2  # m, half of its thickness
+TORQUE_MARGIN = 0.2  # by which the smaller torque is smaller than the larger one, at least
+PLANK_END = 0.05  # m from a block to the end of the plank and to its middle, at least
+SIDES = ("left", "right")
+
+
+class Seesaw(Task):
+    """Two blocks lie on a seesaw that is let go: which side goes down?
+
+    What happens: a plank lies level on a post in its middle, about which it can turn, and on two props under its ends.
+    Two blocks of different size lie on it, one on each side. At the hand-over the props vanish, and one side goes down
+    to the floor.
+
+    Law: the lever (Archimedes, On the Equilibrium of Planes, propositions 6 and 7): the side goes down on which mass
+    times distance from the axis is larger; the smaller product is .8 of it at most. Until it reaches the floor, the
+    plank turns with the blocks as one body does. What the blocks do after that has no closed form: it is simulated.
+
+    {parameters}
+
+    width and height are half of those of a block, distance is that of its middle from the axis. Mass is density x
+    volume.
+
+    Camera: from the front, 5.12 m wide, the floor in its lower part. Actions: none.
+    Hand-over: at rest on the props until 0, when these vanish; horizon 4 s.
+    Left or right, the larger or the smaller block goes down, each in a quarter of the clips. Everything stays in view.
+    Outcomes: is each block lower at the end, or higher; from when on is the one elsewhere that goes down.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    core = False
+
+    id = "falling/seesaw-v1"
+    static_history = True
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": lambda p: -torque_margin(p)}
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        restitution=Parameter.fixed(0.0, "", "of plank, blocks and floor"),
+        friction=Parameter.fixed(0.8, "", "of plank, blocks and floor"),
+        **hues("hue_left", "hue_right"),
+        length=Parameter("m", "visible", (1.8, 2.0), "half length of the plank", ood=(2.05, 2.2)),
+        axis=Parameter("m", "visible", (0.85, 1.0), "height of the axis above the floor"),
+        middle=Parameter("m", "visible", (-0.25, 0.25), "of the plank, to the right"),
+        **{
+            f"{what}_{side}": Parameter("m", "visible", span, f"of the {side} block")
+            for side in SIDES
+            for what, span in (("width", (0.46, 0.64)), ("height", (0.28, 0.38)), ("distance", (0.75, 1.45)))
+        },
+    )
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        sinks, larger = rng.integers(2, size=2).tolist()  # first: all four ends are as frequent
+
+        def wanted(p: Params) -> bool:
+            masses = [each.mass for each in _blocks(p)]
+            return _sinking(p) == sinks and (masses[sinks] > masses[1 - sinks]) == larger and self.accepts(p)
+
+        return draw(self.parameters, rng, split, wanted)
+
+    def accepts(self, p: Params) -> bool:
+        """Different hues, blocks on their sides of the plank, torques that differ."""
+        sides = [(p[f"width_{side}"], p[f"distance_{side}"]) for side in SIDES]
+        return (
+            p["hue_left"] != p["hue_right"]
+            and all(width + PLANK_END <= away <= p["length"] - PLANK_END - width for width, away in sides)
+            and torque_margin(p) >= TORQUE_MARGIN
+        )
+
+    def scene(self, params: Params) -> Scene:
+        p, x, axis, friction = params, params["middle"], params["axis"], math.sqrt(params["friction"])
+        half, out = (axis - PLANK_HALF) / 2, p["length"] - 0.08
+        size = (p["length"], STACK.depth, PLANK_HALF)
+        plank = replace(_on_seesaw(p, "plank", x, axis, size), grey=PLANK_GREY)
+        post = wall("post", (0.1, 0.05, axis / 2), (x, 0.3, axis / 2), grey=0.3)
+        props = [
+            holder(f"{side} prop", (0.08, 0.2, half), (x + away, 0.0, half), 0.0, grey=STACK.wall_grey)
+            for side, away in zip(SIDES, (-out, out), strict=True)
+        ]
+        left, right = (hue_name(p[f"hue_{side}"]) for side in SIDES)
+        return Scene(
+            bodies=(*_blocks(p), plank, floor(friction=friction), replace(post, collides=False), *props),
+            camera=Camera("front", (0.0, 0.0, 1.8)),
+            gravity=(0.0, 0.0, -p["gravity"]),
+            fields=(Hinge("plank", (x, 0.0, axis)),),
+            prompt=f"A {left} block on the left and a {right} block on the right lie on a seesaw, a dark plank on a "
+            "post, with two props under its ends. The props vanish, and one side goes down to the floor. "
+            "Static camera, seen from the side.",
+            outcomes=(
+                Outcome("sinks", "left block"),
+                Outcome("sinks", "right block"),
+                Outcome("falls when", f"{SIDES[_sinking(p)]} block"),
+            ),
+        )
+
+
+def _on_seesaw(p: Params, name: str, x: float, z: float, size: Vector) -> Body:
+    friction = math.sqrt(p["friction"])
+    return Body(
+        name, "box", size, "moving", (x, 0.0, z),
+        restitution=p["restitution"], friction=friction, flat=True, release=0.0,
+    )  # fmt: skip
+
+
+def _blocks(p: Params) -> list[Body]:
+    blocks = []
+    for side, sign in zip(SIDES, (-1, 1), strict=True):
+        size = (p[f"width_{side}"], STACK.depth, p[f"height_{side}"])
+        x, z = p["middle"] + sign * p[f"distance_{side}"], p["axis"] + PLANK_HALF + size[2]
+        blocks.append(replace(_on_seesaw(p, f"{side} block", x, z, size), hue=int(p[f"hue_{side}"])))
+    return blocks
+
+
+def torques(p: Params) -> list[float]:
+    """Mass times distance from the axis of the left and of the right block, kg m."""
+    return [block.mass * p[f"distance_{side}"] for block, side in zip(_blocks(p), SIDES, strict=True)]
+
+
+def torque_margin(p: Params) -> float:
+    """By how much the smaller torque is smaller than the larger one, over the larger."""
+    return 1 - min(torques(p)) / max(torques(p))
+
+
+def _sinking(p: Params) -> int:
+    """Index in SIDES of the side that goes down."""
+    return int(np.argmax(torques(p)))
 
 
 # A ball that is thrown at a container.

@@ -29,6 +29,7 @@ from physbench.world.ballistic import accelerations, flies, fly, glide, touchabl
 from physbench.world.bullet import initial_states, simulate, simulate_batch
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.geometry import rotate
+from physbench.world.joints import product
 from physbench.world.scene import (
     PHYSICS_HZ,
     Body,
@@ -112,6 +113,8 @@ class BulletLaw(PlanarLaw):
             if np.abs(np.delete(body.spin, across)).max() > ALIGNMENT:
                 raise Unsupported(f"{body.name} spins about an axis that lies in the picture")
         check_depths(moving, across)
+        if scene.guides and not self._has_positions:
+            raise Unsupported("where on its joint a body is, no declared place says")
         self.world  # noqa: B018 - it is made once
         position, velocity = self._probes
         acceleration = accelerations(scene, scene.fields, _states(position, velocity), self.since)[:, list(self.index)]
@@ -241,7 +244,7 @@ class BulletLaw(PlanarLaw):
                 planar[..., n, 5] = 0.0
             else:  # the turn q of q q0, about one axis
                 x, y, z, w = self.scene.bodies[i].orientation
-                turn = _product(part[..., n, 3:7], np.array([-x, -y, -z, w]))
+                turn = product(part[..., n, 3:7], np.array([-x, -y, -z, w]))
                 angle = 2 * np.arctan2(sign * turn[..., axis], turn[..., 3])
                 planar[..., n, 5] = size[n] * np.mod(angle + np.pi, 2 * np.pi) - size[n] * np.pi
         return planar
@@ -258,7 +261,7 @@ class BulletLaw(PlanarLaw):
             if self.scene.bodies[i].shape != "sphere":
                 turn, half = np.zeros((len(states), 4)), states[:, n, 5] / size / 2
                 turn[:, axis], turn[:, 3] = sign * np.sin(half), np.cos(half)
-                full[:, i, 3:7] = _product(turn, np.asarray(self.scene.bodies[i].orientation))
+                full[:, i, 3:7] = product(turn, np.asarray(self.scene.bodies[i].orientation))
         return full
 
     @cached_property
@@ -536,12 +539,6 @@ def _states(position: Array, velocity: Array) -> Array:
     states = np.zeros((*position.shape[:-1], 13))
     states[..., :3], states[..., 6], states[..., 7:10] = position, 1.0, velocity
     return states
-
-
-def _product(a: Array, b: Array) -> Array:
-    """Product of quaternions x, y, z, w (..., 4)."""
-    u, s, v, t = a[..., :3], a[..., 3:], b[..., :3], b[..., 3:]
-    return np.concatenate([s * v + t * u + np.cross(u, v), s * t - (u * v).sum(axis=-1, keepdims=True)], axis=-1)
 
 
 def _size(body: Body, gravity: Vector) -> float:

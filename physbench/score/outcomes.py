@@ -163,6 +163,8 @@ def _answer_of(clip: Clip, outcome: Outcome, ends: dict[str, _End | None]) -> bo
         return falls
     if outcome.question == "falls left":
         return bool(moved[0] < 0) if falls else None
+    if outcome.question == "sinks":
+        return bool(moved @ down > 0) if falls else None
     return end.rests and not _carried(clip, end, ends, down)
 
 

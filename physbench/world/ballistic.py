@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError
 from physbench.world.geometry import gap
-from physbench.world.scene import PHYSICS_STEP, CentralGravity, ForceField, Rod, Scene
+from physbench.world.scene import PHYSICS_STEP, CentralGravity, ForceField, Joint, Rod, Scene
 
 # Rods without mass: the tensions that keep bodies at their distances, solved anew at every physics step.
 #
@@ -115,7 +115,7 @@ def flies(scene: Scene, start: float) -> bool:
     times += [action.time for action in scene.impulses]
     paths = any(body.path for body in scene.bodies)
     balls = all(body.shape == "sphere" and body.until is None for body in scene.bodies if body.role == "moving")
-    return balls and not paths and all(time <= start for time in times)
+    return balls and not paths and not scene.guides and all(time <= start for time in times)
 
 
 def touchable(scene: Scene) -> list[tuple[int, int]]:
@@ -139,7 +139,7 @@ def accelerations(
     """
     total = np.zeros((*states.shape[:-1], 3))
     rods = [field for field in fields if isinstance(field, Rod)]
-    for field in (field for field in fields if not isinstance(field, Rod)):
+    for field in (field for field in fields if not isinstance(field, Joint)):
         term = field.accelerations(scene, states[..., :3], states[..., 7:10], time)
         if np.shape(term) != total.shape:
             raise PhysbenchError(

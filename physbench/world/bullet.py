@@ -20,7 +20,8 @@ from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError
 from physbench.world.ballistic import accelerations, flies, fly, glide, touchable
 from physbench.world.camera import depth_axis
-from physbench.world.geometry import rotate
+from physbench.world.geometry import rotate, unrotate
+from physbench.world.joints import Guide, guides, moments
 from physbench.world.scene import (
     HISTORY,
     PHYSICS_HZ,
@@ -28,8 +29,10 @@ from physbench.world.scene import (
     Actuator,
     Body,
     Contact,
+    Hinge,
     Impulse,
     Scene,
+    Slider,
     Vector,
 )
 
@@ -114,8 +117,8 @@ class Client:
         self.close()
 
 
-def collision_shape(client: Client, body: Body) -> int:
-    """Create the collision shape of a body and return its number."""
+def collision_shape(client: Client, body: Body, place: Sequence[float] = (0.0, 0.0, 0.0)) -> int:
+    """Create the collision shape of a body, its middle at `place` m in its link's frame, and return its number."""
     api = client.api
     if body.shape == "sphere":
         options = {"shapeType": api.GEOM_SPHERE, "radius": body.size[0]}
@@ -125,7 +128,7 @@ def collision_shape(client: Client, body: Body) -> int:
         options = {"shapeType": api.GEOM_CYLINDER, "radius": body.size[0], "height": body.size[1]}
     else:
         options = {"shapeType": api.GEOM_PLANE, "planeNormal": (0, 0, 1)}
-    return int(api.createCollisionShape(**options, physicsClientId=client.id))
+    return int(api.createCollisionShape(**options, collisionFramePosition=place, physicsClientId=client.id))
 
 
 # A scene in PyBullet at 1200 Hz with the settings that make it ground truth.
@@ -221,7 +224,8 @@ class World:
         restarts: bool = False,
     ) -> None:
         self.scene = scene
-        self._own_fields = tuple(each for each in scene.own_fields if not isinstance(each, Actuator))
+        self._own_fields = tuple(each for each in scene.own_fields if not isinstance(each, Actuator | Hinge | Slider))
+        self._guides, self._guided = guides(scene), set[int]()  # bodies with a joint, and those that it guides by now
         self._drives, self._commands = scene.actuators, dict[str, Vector]()
         self._refine = refine
         self.step = step_of(start)
@@ -290,10 +294,22 @@ class World:
             for index, body in enumerate(self.scene.bodies):
                 if body.role == "moving" and ids[index] >= 0:
                     state = self._states[copy, index]
-                    place = (state[:3] + self._offset[copy]).tolist()
-                    api.resetBasePositionAndOrientation(ids[index], place, state[3:7].tolist(), physicsClientId=client)
-                    velocity, spin = state[7:10].tolist(), state[10:].tolist()
-                    api.resetBaseVelocity(ids[index], velocity, spin, physicsClientId=client)
+                    self._set(copy, index, state)
+
+    def _set(self, copy: int, index: int, state: Array) -> None:
+        """Put a body that is free to move into a state (13,); a guided one into the nearest that its joint allows."""
+        api, client, number = self._client.api, self._client.id, self._ids[copy][index]
+        if self._link(index) == 0:
+            coordinate, rate = (float(each) for each in self._guides[index].coordinates(state))
+            api.resetJointState(number, 0, coordinate, rate, physicsClientId=client)
+            return
+        place = (state[:3] + self._offset[copy]).tolist()
+        api.resetBasePositionAndOrientation(number, place, state[3:7].tolist(), physicsClientId=client)
+        api.resetBaseVelocity(number, state[7:10].tolist(), state[10:].tolist(), physicsClientId=client)
+
+    def _link(self, index: int) -> int:
+        """Number of the link of its multibody that a body is: 0 where a joint guides it, else -1, the base."""
+        return 0 if index in self._guided else -1
 
     # Building
 
@@ -327,21 +343,25 @@ class World:
 
     def _place(self, copy: int, index: int) -> None:
         api, client, body = self._client.api, self._client.id, self.scene.bodies[index]
-        state = self._states[copy, index]
-        key = (body.shape, body.size)
-        if key not in self._shared:
-            self._shared[key] = collision_shape(self._client, body)
-        moves = body.role == "moving" and not self._held(body)
-        number = api.createMultiBody(
-            baseMass=body.mass if moves else 0,
-            baseCollisionShapeIndex=self._shared[key],
-            basePosition=(state[:3] + self._offset[copy]).tolist(),
-            baseOrientation=state[3:7].tolist(),
-            physicsClientId=client,
-        )
+        state, moves = self._states[copy, index], body.role == "moving" and not self._held(body)
+        if moves and index in self._guides:
+            self._guided.add(index)
+        if (link := self._link(index)) == 0:
+            number = self._on_joint(copy, self._guides[index])
+        else:
+            key = (body.shape, body.size)
+            if key not in self._shared:
+                self._shared[key] = collision_shape(self._client, body)
+            number = api.createMultiBody(
+                baseMass=body.mass if moves else 0,
+                baseCollisionShapeIndex=self._shared[key],
+                basePosition=(state[:3] + self._offset[copy]).tolist(),
+                baseOrientation=state[3:7].tolist(),
+                physicsClientId=client,
+            )
         api.changeDynamics(
             number,
-            -1,
+            link,
             restitution=body.restitution,
             lateralFriction=body.friction,
             contactProcessingThreshold=0,
@@ -350,18 +370,45 @@ class World:
             physicsClientId=client,
         )
         if body.bore:
-            axial, across = body.mass * body.size[0] ** 2 * body.inertia, body.mass * body.size[1] ** 2 / 12
-            moments = (axial / 2 + across,) * 2 + (axial,)
-            api.changeDynamics(number, -1, localInertiaDiagonal=moments, physicsClientId=client)
+            inertia = moments(body).tolist()
+            api.changeDynamics(number, link, localInertiaDiagonal=inertia, physicsClientId=client)
         if not body.turns:
             # kg m2: it is not to turn
-            api.changeDynamics(number, -1, localInertiaDiagonal=(1e9,) * 3, physicsClientId=client)
+            api.changeDynamics(number, link, localInertiaDiagonal=(1e9,) * 3, physicsClientId=client)
         if not body.collides:
-            api.setCollisionFilterGroupMask(number, -1, 0, 0, physicsClientId=client)
-        if moves:
-            api.resetBaseVelocity(number, state[7:10].tolist(), state[10:].tolist(), physicsClientId=client)
+            api.setCollisionFilterGroupMask(number, link, 0, 0, physicsClientId=client)
         self._ids[copy][index] = number
         self._names[number] = index
+        if link == 0:
+            self._set(copy, index, state)
+        elif moves:
+            api.resetBaseVelocity(number, state[7:10].tolist(), state[10:].tolist(), physicsClientId=client)
+
+    def _on_joint(self, copy: int, guide: Guide) -> int:
+        """A multibody whose one link is a guided body; its joint is 0 where the body is as declared."""
+        api, client, body = self._client.api, self._client.id, guide.body
+        arm, axis = (unrotate(body.orientation, each).tolist() for each in (guide.arm, guide.axis))
+        number = api.createMultiBody(
+            baseMass=0,
+            basePosition=(guide.point + self._offset[copy]).tolist(),
+            linkMasses=[body.mass],
+            linkCollisionShapeIndices=[collision_shape(self._client, body, arm)],
+            linkVisualShapeIndices=[-1],
+            linkPositions=[(0, 0, 0)],
+            linkOrientations=[body.orientation],
+            linkInertialFramePositions=[arm],
+            linkInertialFrameOrientations=[(0, 0, 0, 1)],
+            linkParentIndices=[0],
+            linkJointTypes=[api.JOINT_REVOLUTE if guide.turns else api.JOINT_PRISMATIC],
+            linkJointAxis=[axis],
+            physicsClientId=client,
+        )
+        api.changeDynamics(
+            number, 0, localInertiaDiagonal=moments(body).tolist(), jointDamping=0, physicsClientId=client
+        )
+        api.changeDynamics(number, -1, linearDamping=0, angularDamping=0, physicsClientId=client)
+        api.setJointMotorControl2(number, 0, api.VELOCITY_CONTROL, force=0, physicsClientId=client)  # it brakes
+        return int(number)
 
     def _remove(self, index: int) -> None:
         self._read(index)
@@ -378,7 +425,7 @@ class World:
         last = step_of(time)
         while self.step < last:
             self._push()
-            if self._log or self.scene.fields or self._paths:
+            if self._log or self._paths or len(self.scene.fields) > len(self._guides):
                 self._single()
             else:
                 self._several(min([last, *(step for step in self._changes if step > self.step)]) - self.step)
@@ -415,11 +462,20 @@ class World:
                 self.push(action.body, action.impulse)
 
     def push(self, name: str, impulse: Sequence[float]) -> None:
-        """Give an impulse (3,) in N s to the centre of a body that is free to move: its velocity changes by J / m."""
+        """Give an impulse (3,) in N s to the centre of a body that is free to move: its velocity changes by J / m.
+
+        That of a guided body changes by as much as its joint lets it.
+        """
         api, client, body = self._client.api, self._client.id, self.scene.bodies[index := self.scene.index(name)]
         if body.role != "moving" or self._held(body) or self._gone(body):
             raise PhysbenchError(f"Expected a push on a body that is free to move, got {name!r} at {self.time:g} s.")
         for ids in self._ids:
+            if self._link(index) == 0:
+                guide, number = self._guides[index], ids[index]
+                coordinate, rate, *_ = api.getJointState(number, 0, physicsClientId=client)
+                rate += float(guide.effect(coordinate) @ np.asarray(impulse)) / guide.inertia
+                api.resetJointState(number, 0, coordinate, rate, physicsClientId=client)
+                continue
             velocity, spin = api.getBaseVelocity(ids[index], physicsClientId=client)
             pushed = [v + j / body.mass for v, j in zip(velocity, impulse, strict=True)]
             api.resetBaseVelocity(ids[index], pushed, spin, physicsClientId=client)
@@ -439,7 +495,9 @@ class World:
         for copy, ids in enumerate(self._ids):
             positions: dict[int, tuple[float, float, float]] = {}
             for index in {index for centre, drawn in self._pulls for index in (centre, *(i for i, _ in drawn))}:
-                if ids[index] >= 0:
+                if ids[index] >= 0 and self._link(index) == 0:
+                    positions[index] = tuple((self._guided_state(ids[index], index)[:3] + self._offset[copy]).tolist())
+                elif ids[index] >= 0:
                     positions[index] = api.getBasePositionAndOrientation(ids[index], physicsClientId=client)[0]
                 else:
                     positions[index] = tuple((self._states[copy, index, :3] + self._offset[copy]).tolist())
@@ -451,7 +509,8 @@ class World:
                     square = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
                     scale = strength / (square * square**0.5)
                     force = (scale * d[0], scale * d[1], scale * d[2])
-                    api.applyExternalForce(ids[index], -1, force, position, api.WORLD_FRAME, physicsClientId=client)
+                    link = self._link(index)
+                    api.applyExternalForce(ids[index], link, force, position, api.WORLD_FRAME, physicsClientId=client)
 
     def _exert(self, time: float) -> None:
         """Apply the forces of the task's own fields at `time` s."""
@@ -460,10 +519,10 @@ class World:
         for index, body in enumerate(scene.bodies):
             if body.role == "moving" and not self._held(body):
                 forces = (body.mass * acceleration[:, index]).tolist()
-                places = (states[:, index, :3] + self._offset).tolist()
+                places, link = (states[:, index, :3] + self._offset).tolist(), self._link(index)
                 for ids, force, place in zip(self._ids, forces, places, strict=True):
                     if ids[index] >= 0:
-                        api.applyExternalForce(ids[index], -1, force, place, api.WORLD_FRAME, physicsClientId=client)
+                        api.applyExternalForce(ids[index], link, force, place, api.WORLD_FRAME, physicsClientId=client)
 
     def command(self, name: str, command: Vector) -> None:
         """Tell a motor another velocity (3,) m/s, or a thruster a force N, in place of what the scene commands."""
@@ -477,11 +536,17 @@ class World:
             if body.role != "moving" or self._held(body) or self._gone(body):
                 continue
             command = self._commands.get(drive.body) or drive.command(self.time)
-            for ids in (each for each in self._ids if each[index] >= 0):
-                position, _ = api.getBasePositionAndOrientation(ids[index], physicsClientId=client)
-                velocity, _ = api.getBaseVelocity(ids[index], physicsClientId=client)
+            for copy, ids in enumerate(self._ids):
+                if ids[index] < 0:
+                    continue
+                if (link := self._link(index)) == 0:
+                    state = self._guided_state(ids[index], index)
+                    position, velocity = (state[:3] + self._offset[copy]).tolist(), state[7:10].tolist()
+                else:
+                    position, _ = api.getBasePositionAndOrientation(ids[index], physicsClientId=client)
+                    velocity, _ = api.getBaseVelocity(ids[index], physicsClientId=client)
                 force = drive.force_at(body.mass, velocity, command)
-                api.applyExternalForce(ids[index], -1, force, position, api.WORLD_FRAME, physicsClientId=client)
+                api.applyExternalForce(ids[index], link, force, position, api.WORLD_FRAME, physicsClientId=client)
 
     def _move(self, index: int, part: float) -> None:
         """Put a kinematic body where its path is `part` of a step after now, with the velocity that it has there.
@@ -533,12 +598,19 @@ class World:
         if body.role != "moving" or self._held(body):
             return
         numbers = [ids[index] for ids in self._ids if ids[index] >= 0]
-        if len(numbers) == len(self._ids):  # it is in all copies or in none
+        if len(numbers) == len(self._ids) and self._link(index) == 0:
+            self._states[:, index] = [self._guided_state(number, index) for number in numbers]
+        elif len(numbers) == len(self._ids):  # it is in all copies or in none
             pose, motion = api.getBasePositionAndOrientation, api.getBaseVelocity
             poses = [pose(number, physicsClientId=client) for number in numbers]
             motions = [motion(number, physicsClientId=client) for number in numbers]
             self._states[:, index] = [(*p, *q, *v, *w) for (p, q), (v, w) in zip(poses, motions, strict=True)]
             self._states[:, index, :3] -= self._offset
+
+    def _guided_state(self, number: int, index: int) -> Array:
+        """State (13,) of a guided body without the offset of its copy."""
+        coordinate, rate, *_ = self._client.api.getJointState(number, 0, physicsClientId=self._client.id)
+        return self._guides[index].states(coordinate, rate)
 
     def states(self) -> Array:
         """States of every copy now (copies, N, 13). A body that is gone keeps its last pose at rest."""

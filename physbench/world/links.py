@@ -1,8 +1,9 @@
-"""Pictures of springs, rods and thrusters: thin grey boxes between the middles of two bodies, drawn as bodies are.
+"""Pictures of springs, joints and thrusters: thin grey boxes and discs, drawn as bodies are.
 
-A rod is one box. A spring is a zigzag of rigid pieces, flatter the longer it is, so that its stretch is seen. They lie
-just behind the middles of the bodies, so that a ball hides what is within its outline. They are in no state of a clip
-and nobody tracks them.
+A rod is a box from middle to middle, a slider one from end to end of its line, a hinge a disc. A spring is a zigzag of
+rigid pieces, flatter the longer it is, so that its stretch is seen. They lie just behind the middles of the bodies, so
+that a ball hides what is within its outline; of a disc the rim is seen. They are in no state of a clip and nobody
+tracks them.
 
 A thruster is a bar that sticks out of its body on the side away from which it pushes, 0.015 m long for each N; in
 the body while it is off.
@@ -10,6 +11,8 @@ the body while it is off.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,7 +21,8 @@ import numpy as np
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.world.camera import PLANE_AXES, depth_axis, looking
-from physbench.world.scene import Body, Camera, Rod, Scene, Spring
+from physbench.world.geometry import unrotate
+from physbench.world.scene import ROUND, Body, Camera, Hinge, Quaternion, Rod, Scene, Slider, Spring
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class LinkLook:
     half_width: float = 0.025  # m
     half_depth: float = 0.004  # m
     behind: float = 0.006  # m from the middles of the bodies to that of a link: its front is behind their outlines
+    hinge_rim: float = 0.08  # m by which the disc of a hinge sticks out behind its body
     spring_pieces: int = 12
     most_stretched: float = 4.0  # times its length at rest, at which a zigzag is straight; beyond that it has gaps
     shortest_spring: float = 0.5  # m, for which a zigzag is made where the length at rest is less
@@ -46,9 +51,21 @@ def with_links(scene: Scene, states: Array, times: Array) -> tuple[Scene, Array]
         ends = [scene.index(name) for name in link.sources]
         if not all(scene.bodies[end].drawn for end in ends):
             continue
-        places = states[:, ends, :3] + LINK.behind * looking(scene.camera)  # (T, 2, 3)
-        pieces = [(link.length, places)] if isinstance(link, Rod) else _zigzag(places, link, scene.camera)
         untils = [time for end in ends if (time := scene.bodies[end].until) is not None]
+        if isinstance(link, Hinge):
+            disc, pose = _disc(f"link {number}", link, scene)
+            bodies.append(disc)
+            added.append(np.repeat(pose[None, None], len(states), axis=0))
+            continue
+        if isinstance(link, Slider):
+            places = np.repeat([[link.begin, link.end]], len(states), axis=0)  # (T, 2, 3)
+        else:
+            places = states[:, ends, :3]
+        places = places + LINK.behind * looking(scene.camera)
+        if isinstance(link, Spring):
+            pieces = _zigzag(places, link, scene.camera)
+        else:
+            pieces = [(link.length if isinstance(link, Rod) else math.dist(link.begin, link.end), places)]
         for part, (length, piece) in enumerate(pieces):
             bodies.append(_box(f"link {number} {part}", length, scene.camera, min(untils) if untils else None))
             added.append(_posed(piece, scene.camera)[:, None])
@@ -76,6 +93,27 @@ def with_links(scene: Scene, states: Array, times: Array) -> tuple[Scene, Array]
     if len(bodies) == len(scene.bodies):
         return scene, states
     return Scene(tuple(bodies), scene.camera, decor=scene.decor), np.concatenate(added, axis=1)
+
+
+def depth_in(body: Body, point: Sequence[float], camera: Camera) -> float:
+    """How far within the outline of a body, as it is declared, a point (x, y, z) m lies, in m; below 0 outside."""
+    away = np.subtract(point, body.position)
+    axes = list(PLANE_AXES[camera.view])
+    if body.shape in ROUND:
+        return float(body.size[0] - np.linalg.norm(away[axes]))
+    local = np.abs(unrotate(body.orientation, np.array([away, np.eye(3)[depth_axis(camera)]])))
+    return float(min(half - x for half, x, across in zip(body.size, *local, strict=True) if across < 0.5))
+
+
+def _disc(name: str, hinge: Hinge, scene: Scene) -> tuple[Body, Array]:
+    """The disc of a hinge and its pose as a state (13,): so large that its rim is seen behind the body."""
+    body, camera = scene.bodies[scene.index(hinge.body)], scene.camera
+    radius = max(depth_in(body, hinge.point, camera), 0.0) + LINK.hinge_rim
+    facing: Quaternion = (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)) if camera.view == "front" else (0.0, 0.0, 0.0, 1.0)
+    x, y, z = (np.asarray(hinge.point) + LINK.behind * looking(camera)).tolist()
+    size = (radius, 2 * LINK.half_depth)
+    disc = Body(name, "cylinder", size, "fixed", (x, y, z), facing, grey=LINK.grey, collides=False, until=body.until)
+    return disc, np.array([x, y, z, *facing, *[0.0] * 6])
 
 
 def _zigzag(places: Array, spring: Spring, camera: Camera) -> list[tuple[float, Array]]:

@@ -49,7 +49,7 @@ ROUND: tuple[Shape, ...] = ("sphere", "cylinder")  # shapes that roll
 ROLES: tuple[Role, ...] = ("moving", "fixed", "kinematic")
 FORCES = (
     "What acts in a scene: gravity=(x, y, z), fields=(CentralGravity(source, mu), RadialField(...), Drag(...), "
-    "Spring(anchor, body, ...), Rod(...), ...) or of a ForceField of your own, "
+    "Spring(anchor, body, ...), Rod(...), Hinge(body, point), Slider(...), ...) or of a ForceField of your own, "
     "impulses=(Impulse(...), ...), contacts with restitution and friction, and the paths of kinematic bodies."
 )
 BACKGROUND_GREY = 0.50
@@ -318,8 +318,15 @@ class Spring(ForceField):
         return 0.5 * self.stiffness * (distance - self.length) ** 2
 
 
+class Joint(ForceField):
+    """What bodies are held by without friction. Its force follows from all others; it stores no energy."""
+
+    def energy(self, scene: Scene, position: Array) -> Array:
+        return 0.0 * position[..., 0, 0]
+
+
 @dataclass(frozen=True)
-class Rod(ForceField):
+class Rod(Joint):
     """A rod without mass keeps the middles of two bodies at its length; it turns about both without friction.
 
     A string that is never slack is one, too. It does not turn the bodies. It is drawn as a line. Its force follows from
@@ -339,8 +346,47 @@ class Rod(ForceField):
     def sources(self) -> tuple[str, ...]:
         return self.anchor, self.body
 
-    def energy(self, scene: Scene, position: Array) -> Array:
-        return 0.0 * position[..., 0, 0]  # it stores none
+
+@dataclass(frozen=True)
+class Hinge(Joint):
+    """A body turns about a fixed axis through `point` of it, perpendicular to the plane of motion, and about no other.
+
+    It is drawn as a disc behind the body, whose rim is seen.
+    """
+
+    body: str  # one that moves
+    point: Vector  # m
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where it is none."""
+        if len(self.point) != 3 or not all(map(math.isfinite, self.point)):
+            raise ValueError(f"{self} is no hinge: expected a point (x, y, z) in m.")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.body,)
+
+
+@dataclass(frozen=True)
+class Slider(Joint):
+    """The middle of a body moves on the straight line through two points, and the body does not turn.
+
+    It is drawn as a rail from point to point, behind the body. Nothing stops the body at its ends.
+    """
+
+    body: str  # one that moves
+    begin: Vector  # m
+    end: Vector  # m
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where it is none."""
+        numbers = (*self.begin, *self.end)
+        if len(self.begin) != 3 or len(self.end) != 3 or not all(map(math.isfinite, numbers)) or self.begin == self.end:
+            raise ValueError(f"{self} is no slider: expected two points (x, y, z) in m, of the line on which it moves.")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.body,)
 
 
 @dataclass(frozen=True)
@@ -547,10 +593,11 @@ class Outcome:
     falls: body `body` ends more than 0.3 of its apparent diameter away from where it started.
     falls left: it falls and ends further left than it started; read only where it falls in ground truth.
     falls when: it has fallen by the same time, to 0.15 s or a frame; read only where it falls in ground truth.
+    sinks: it falls and ends lower than it started; read only where it falls in ground truth.
     hangs: something ends at rest with nothing near enough below to carry it; of all moving bodies (`body` None) or one.
     """
 
-    question: Literal["falls", "falls left", "falls when", "hangs"]
+    question: Literal["falls", "falls left", "falls when", "sinks", "hangs"]
     body: str | None
 
 
@@ -591,10 +638,11 @@ class Scene:
             moving = sum(body.role == "moving" and body.hue is not None for body in self.bodies)
             if moving != 1 or not all(map(math.isfinite, self.bins)) or list(self.bins) != sorted(set(self.bins)):
                 raise ValueError(f"bins {self.bins}: expected finite numbers, ascending, and one body that moves.")
-        driven = [each.body for each in self.actuators]
-        for name in driven:
-            if driven.count(name) > 1 or self.bodies[self.index(name)].role != "moving":
-                raise ValueError(f"Drive, Thrust: expected one on {name!r}, a body that moves.")
+        for kinds, held in (("Drive, Thrust", self.actuators), ("Hinge, Slider", self.guides)):
+            on = [each.body for each in held]
+            for name in on:
+                if on.count(name) > 1 or self.bodies[self.index(name)].role != "moving":
+                    raise ValueError(f"{kinds}: expected one on {name!r}, a body that moves.")
 
     def index(self, name: str) -> int:
         """Position of a body in `bodies`."""
@@ -606,9 +654,14 @@ class Scene:
         return tuple(each for each in self.fields if isinstance(each, CentralGravity))
 
     @property
-    def links(self) -> tuple[Spring | Rod, ...]:
-        """Its springs and rods, which are drawn."""
-        return tuple(each for each in self.fields if isinstance(each, Spring | Rod))
+    def links(self) -> tuple[Spring | Rod | Hinge | Slider, ...]:
+        """Its springs and joints, which are drawn."""
+        return tuple(each for each in self.fields if isinstance(each, Spring | Rod | Hinge | Slider))
+
+    @property
+    def guides(self) -> tuple[Hinge | Slider, ...]:
+        """Its joints that leave a body one way to move."""
+        return tuple(each for each in self.fields if isinstance(each, Hinge | Slider))
 
     @property
     def drives(self) -> tuple[Drive, ...]:

@@ -182,11 +182,13 @@ def outcome(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     apparent diameter away from where it started. falls left: it falls, and is there further left than it started;
     a question only where it falls in ground truth, and wrong where it does not in a prediction. falls when: from then
     on it stays so far away, within 0.15 s, or a frame, of when it does in ground truth; a question where it falls
-    there. hangs: it is at rest (moves less than a tenth of a diameter) and nothing is so near below it that it could
-    carry it, however both are turned. The same code answers for ground truth and tracks. A body that is not seen in at
-    least half of these frames disagrees in all questions about it.
+    there. sinks: it falls, and is there lower than it started; a question where it falls in ground truth. hangs: it is
+    at rest (moves less than a tenth of a diameter) and nothing is so near below it that it could carry it, however both
+    are turned. The same code answers for ground truth and tracks. A body that is not seen in at least half of these
+    frames disagrees in all questions about it.
 
-    Further readings: falls, falls-left, falls-when (where a scene asks it) and hangs (shares of each kind that agree),
+    Further readings: falls, falls-left, falls-when and sinks (where a scene asks them) and hangs (shares of each kind
+    that agree),
     questions (number).
     """
     answers = answer_questions(clip, tracks)
@@ -194,8 +196,9 @@ def outcome(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
         return {"": Reading(None, "not applicable", "the scene declares no outcomes")}
     counted = [one for one in answers if one.outcome.question != "hangs" or not one.agrees] or answers
     readings = {"": Reading(float(np.mean([one.agrees for one in counted])))}
-    timed = ["falls when"] if any(one.question == "falls when" for one in clip.scene.outcomes) else []
-    for question in ("falls", "falls left", *timed, "hangs"):
+    asked = {one.question for one in clip.scene.outcomes}
+    further = [question for question in ("falls when", "sinks") if question in asked]
+    for question in ("falls", "falls left", *further, "hangs"):
         agree = [one.agrees for one in answers if one.outcome.question == question]
         key = question.replace(" ", "-")
         readings[key] = (

@@ -25,7 +25,7 @@ from physbench.validity.task_checks import physics
 from physbench.validity.task_checks.check_task import check_task
 from physbench.validity.violations.hooks import ChangeLaws, ShiftState, simulate_hooked
 from physbench.world.bullet import initial_states, simulate_ensemble
-from physbench.world.scene import PHYSICS_HZ, Body, Camera, ForceField, Outcome, Scene, Waypoint
+from physbench.world.scene import PHYSICS_HZ, Body, Camera, ForceField, Hinge, Outcome, Scene, Waypoint
 
 Array = NDArray[np.float64]
 
@@ -60,6 +60,13 @@ def pushed() -> Scene:
     return Scene((a, b, block), Camera("front", (0.0, 0.0, 0.0)), fields=(Pull(1.5),))
 
 
+def swinging() -> Scene:
+    """A plank that hangs on a hinge, and a ball that is thrown against it."""
+    plank = Body("plank", "box", (0.16, 0.5, 0.9), "moving", (0.0, 0.0, 1.4), hue=0, restitution=0.8)
+    thrown = Body("ball", "sphere", (0.4,), "moving", (-1.2, 0.0, 0.4), hue=1, velocity=(2.5, 0.0, 2.0))
+    return Scene((plank, thrown), FRONT, gravity=DOWN, fields=(Hinge("plank", (0.0, 0.0, 2.2)),))
+
+
 def law_of(scene: Scene) -> BulletLaw:
     law = scene_law(scene, 0.0)
     assert isinstance(law, BulletLaw)
@@ -72,7 +79,7 @@ def begin(law: BulletLaw, copies: int = 1) -> list[Intervention]:
     return [Intervention(0, n, "state", np.repeat(state[None], copies, axis=0)) for n, state in enumerate(states)]
 
 
-@pytest.mark.parametrize("make", [tumbling, pushed])
+@pytest.mark.parametrize("make", [tumbling, pushed, swinging])
 def test_it_is_the_simulator(make: Callable[[], Scene]) -> None:
     """From the beginning, and from the state of a frame on; a client that has been used begins again as a new one."""
     scene = make()

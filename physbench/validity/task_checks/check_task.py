@@ -30,7 +30,21 @@ from physbench.support.plugins import describe_error_in_file
 from physbench.support.progress import Progress
 from physbench.validity.task_checks.finding import AxisReading, Finding, Report, Shot, failed, fine, remark
 from physbench.world.drawing import apparent_radius
-from physbench.world.scene import DENSITY, PALETTE, PLAIN, WINDOW, Body, RenderSpec, Rod, Scene, mass_of_size
+from physbench.world.joints import guides
+from physbench.world.links import depth_in
+from physbench.world.scene import (
+    DENSITY,
+    PALETTE,
+    PLAIN,
+    WINDOW,
+    Body,
+    Hinge,
+    RenderSpec,
+    Rod,
+    Scene,
+    Slider,
+    mass_of_size,
+)
 
 if TYPE_CHECKING:
     from physbench.validity.task_checks.task_readings import Measured
@@ -43,6 +57,7 @@ MAX_HORIZON = 12.0  # s, horizon
 
 
 UNPHYSICAL = ("overlap", "explosion", "energy")  # checks behind which readings take minutes and say nothing
+LOOSE = 0.005  # m by which a rod may be longer or shorter than its bodies are apart, and a body beside its slider
 
 
 def check_declaration(task: Task) -> Iterator[Finding]:
@@ -147,6 +162,8 @@ def check_scene(scene: Scene) -> Iterator[Finding]:
                 f"the rod from {rod.anchor} to {rod.body} is {rod.length:.3f} m long, not {apart:.3f} m",
                 "Place the body at the length of its rod: it would be pulled there at once.",
             )
+    for joint in scene.guides:
+        yield from _guided(joint, scene)
     if len(set(hues)) < len(hues) or not all(0 <= hue < len(PALETTE) for hue in hues):
         yield failed(
             "scene",
@@ -171,8 +188,16 @@ def is_finite(body: Body) -> bool:
 
 
 def _moving(body: Body, scene: Scene) -> Iterator[Finding]:
+    guided = body.name in [joint.body for joint in scene.guides]
     if body.hue is None:
-        yield failed("scene", f"{body.name} moves and has no hue", "Give it one: trackers follow hues.")
+        if not (guided and scene.outcomes):
+            yield failed(
+                "scene",
+                f"{body.name} moves and has no hue",
+                "Give it one: trackers follow hues. What a hinge or slider holds needs none where `outcomes` of others "
+                "are asked.",
+            )
+        return
     if body.shape == "plane":
         yield failed("scene", f"{body.name} is a plane and moves", "Use a box.")
         return
@@ -192,9 +217,37 @@ def _moving(body: Body, scene: Scene) -> Iterator[Finding]:
             f"A viewer knows the mass by the size, {DENSITY:g} kg/m3: leave `mass` out.",
         )
     spin, speed = np.linalg.norm(body.spin), np.linalg.norm(body.velocity)
-    if spin > 1e-9 and abs(spin * body.size[0] - speed) > 0.01 * speed:
+    if not guided and spin > 1e-9 and abs(spin * body.size[0] - speed) > 0.01 * speed:
         yield failed(
             "scene", f"{body.name} spins unseen", "Let it start without spin, or rolling: spin = speed / radius."
+        )
+
+
+def _guided(joint: Hinge | Slider, scene: Scene) -> Iterator[Finding]:
+    """A body begins on its joint, and moves as that lets it."""
+    index = scene.index(joint.body)
+    body, guide = scene.bodies[index], guides(scene)[index]
+    declared = np.array([*body.position, *body.orientation, *body.velocity, *body.spin])
+    if isinstance(joint, Hinge) and (depth := depth_in(body, joint.point, scene.camera)) <= 0:
+        yield failed(
+            "scene",
+            f"the hinge of {body.name} is {-depth:.2f} m beside it",
+            "Place its point in the outline of the body: no picture shows what would hold it otherwise.",
+        )
+    if isinstance(joint, Slider):
+        away = body.position - np.asarray(joint.begin)
+        beside = float(np.linalg.norm(away - away @ guide.axis * guide.axis))
+        if beside > LOOSE:
+            yield failed(
+                "scene", f"{body.name} begins {beside:.3f} m beside its slider", "Place its middle on the line."
+            )
+    apart = float(np.abs(guide.states(*guide.coordinates(declared)) - declared)[7:].max())
+    if apart > LOOSE:
+        yield failed(
+            "scene",
+            f"{body.name} begins with a motion that its {type(joint).__name__} does not let it have",
+            "On a slider give it a velocity along the line and no spin; on a hinge a spin about it, and the velocity "
+            "that its middle has then, the cross product of the spin and the way from the hinge to it.",
         )
 
 

@@ -263,18 +263,18 @@ def check_causes(clip: Clip) -> Iterator[Finding]:
 
 
 def check_links(clip: Clip) -> Iterator[Finding]:
-    """Every spring and rod is seen before the hand-over."""
+    """Every spring and joint is seen before the hand-over."""
     scene, alone = clip.scene, replace(clip.scene, fields=())
     for link in scene.links:
         shown = replace(alone, fields=(link,))
         levels = max(_link_contrast(clip, shown, alone, frame) for frame in (0, clip.handover))
         if levels < LEAST_CONTRAST:
-            kind, (anchor, body) = type(link).__name__, link.sources
+            ends = "from {} to {}" if len(link.sources) > 1 else "of {}"
             yield failed(
                 "visible",
-                f"the {kind} from {anchor} to {body} cannot be seen before 0: it differs from what is behind it by "
-                f"{levels:.0f} of 255 grey levels, and {LEAST_CONTRAST:g} are needed",
-                "Let it reach out from behind the bodies that it joins, in the window, before something that is not as "
+                f"the {type(link).__name__} {ends.format(*link.sources)} cannot be seen before 0: it differs from what "
+                f"is behind it by {levels:.0f} of 255 grey levels, and {LEAST_CONTRAST:g} are needed",
+                "Let it reach out from behind its bodies, in the window, before something that is not as "
                 f"grey as it is ({LINK.grey:g}), and behind no screen: a model that was not shown it cannot know it.",
                 clip,
                 Shot(clip, (float(clip.times[0]), 0.0, scene.horizon / 2)),

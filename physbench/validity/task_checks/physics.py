@@ -20,6 +20,7 @@ from physbench.validity.task_checks.finding import Finding, Shot, failed, fine, 
 from physbench.world.ballistic import accelerations
 from physbench.world.bullet import initial_states, simulate
 from physbench.world.geometry import gap, unrotate
+from physbench.world.joints import moments
 from physbench.world.scene import PHYSICS_HZ, Body, Scene, Vector
 
 # Where the law of a scene leaves ground truth, and what happens there.
@@ -286,17 +287,8 @@ def energy_of(scene: Scene, states: Array, times: Array) -> Array:
 
 
 def _spin_energy(body: Body, states: Array) -> Array:
-    size = body.size
-    if body.shape == "sphere":
-        inertia = np.full(3, 0.4 * size[0] ** 2)
-    elif body.shape == "cylinder":
-        axial = body.inertia * size[0] ** 2
-        inertia = np.array([axial / 2 + size[1] ** 2 / 12] * 2 + [axial])
-    else:
-        squares = np.array(size) ** 2
-        inertia = (squares.sum() - squares) / 3
     turned = Rotation.from_quat(states[:, 3:7]).inv().apply(states[:, 10:])
-    return np.asarray(body.mass * (inertia * turned**2).sum(-1) / 2)
+    return np.asarray((moments(body) * turned**2).sum(-1) / 2)
 
 
 def check_step(clip: Clip, known: Predictability) -> Iterator[Finding]:

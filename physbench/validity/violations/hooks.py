@@ -13,7 +13,7 @@ from physbench.laws.changes import AlteredField, WorldChange, changed_gravity
 from physbench.support.arrays import Array
 from physbench.validity.violations.violation_plan import StepHook
 from physbench.world.bullet import World, step_of
-from physbench.world.scene import PHYSICS_HZ, Contact, Drag, ForceField, RadialField, Rod, Scene, Spring
+from physbench.world.scene import PHYSICS_HZ, Contact, Drag, ForceField, Joint, RadialField, Scene, Spring
 
 UNIFORM = {"gravity", "gravity_angle", "wind"}  # parts of a change that PyBullet has as its one gravity
 FORCES = UNIFORM | {"central_mass", "exponent"}
@@ -55,23 +55,25 @@ class HookedWorld(World):
         return state
 
     def put(self, index: int, state: Array) -> None:
-        """Put a moving body into a state (13,)."""
+        """Put a moving body into a state (13,), a guided one into the nearest that its joint allows."""
         number, api, client = self._ids[0][index], self._client.api, self._client.id
-        values = state.tolist()
-        before = self.state(index)
-        if not np.array_equal(before[:7], state[:7]):
-            api.resetBasePositionAndOrientation(number, values[:3], values[3:7], physicsClientId=client)
-        api.resetBaseVelocity(number, values[7:10], values[10:], physicsClientId=client)
+        if self._link(index) < 0 and np.array_equal(self.state(index)[:7], state[:7]):  # its pose is left as it is
+            api.resetBaseVelocity(number, state[7:10].tolist(), state[10:].tolist(), physicsClientId=client)
+        else:
+            self._set(0, index, state)
 
     def tune(self, index: int, **dynamics: float) -> None:
         """Change mass (kg), restitution or lateralFriction of a body."""
         if self._ids[0][index] >= 0:
-            self._client.api.changeDynamics(self._ids[0][index], -1, **dynamics, physicsClientId=self._client.id)
+            self._client.api.changeDynamics(
+                self._ids[0][index], self._link(index), **dynamics, physicsClientId=self._client.id
+            )
 
     def ignore(self, a: int, b: int) -> None:
         """Two bodies do not collide with each other any more."""
         ids = self._ids[0]
-        self._client.api.setCollisionFilterPair(ids[a], ids[b], -1, -1, 0, physicsClientId=self._client.id)
+        links = self._link(a), self._link(b)
+        self._client.api.setCollisionFilterPair(ids[a], ids[b], *links, 0, physicsClientId=self._client.id)
 
     def alter(self, change: WorldChange) -> None:
         """The forces of a changed world from now on. Raises ValueError for changes of anything else."""
@@ -165,8 +167,8 @@ class HookedWorld(World):
 
 
 def altered(field: ForceField) -> ForceField:
-    """A field that can be altered, and altered again; a rod, whose force follows from all others, as it is."""
-    return field if isinstance(field, AlteredField | Rod) else AlteredField(field)
+    """A field that can be altered, and altered again; a joint, whose force follows from all others, as it is."""
+    return field if isinstance(field, AlteredField | Joint) else AlteredField(field)
 
 
 def simulate_hooked(scene: Scene, hooks: Sequence[StepHook], steps: NDArray[np.int64]) -> Array:

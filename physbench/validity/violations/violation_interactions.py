@@ -10,7 +10,7 @@ from physbench.laws.changes import WorldChange
 from physbench.validity.violations.candidate_events import CandidateEvents
 from physbench.validity.violations.hooks import ChangeLaws, ExtraImpulse, IgnoreContact, SetMaterial
 from physbench.validity.violations.violation_plan import Inapplicable, ViolationEvent, ViolationPlan, violation
-from physbench.world.scene import PHYSICS_HZ, CentralGravity, Contact, Drag, RadialField, Rod, Spring
+from physbench.world.scene import PHYSICS_HZ, CentralGravity, Contact, Drag, Joint, RadialField, Spring
 
 LEAD = 0.05  # s before a contact at which two bodies stop being solid for each other
 LEAST_APPROACH = 0.2  # m/s along the line of centres; less is a graze
@@ -221,7 +221,7 @@ def gravity_tilt(candidates: CandidateEvents, severity: float, rng: np.random.Ge
 )
 def central_mass(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """The strength of all fields times a factor. It sets in at 0."""
-    if all(isinstance(field, Drag | Spring | Rod) for field in candidates.scene.fields):
+    if all(isinstance(field, Drag | Spring | Joint) for field in candidates.scene.fields):
         raise Inapplicable("there is no central field")
     return _from_the_handover_on(WorldChange(central_mass=severity))
 

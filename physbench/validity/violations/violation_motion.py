@@ -8,7 +8,7 @@ from physbench.support.arrays import Array
 from physbench.validity.violations.candidate_events import WANDERING_HZ, CandidateEvents, frame_noise, shifted
 from physbench.validity.violations.hooks import GrowVelocity, HoldStill, ShiftState
 from physbench.validity.violations.violation_plan import Inapplicable, ViolationEvent, ViolationPlan, violation
-from physbench.world.scene import PHYSICS_HZ, Body, Rod
+from physbench.world.scene import PHYSICS_HZ, Body, Joint
 
 AIRBORNE = 0.2  # m/s; slower is as good as at rest
 AT_REST = 0.01  # m/s
@@ -45,8 +45,8 @@ def _rolling_spin(body: Body, up: Array | None, velocity: Array) -> Array:
 def teleport(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """A jump in place; the velocity stays."""
     index, at, way = _free_direction(candidates, rng, severity)
-    if any(isinstance(each, Rod) and _name(candidates, index) in each.sources for each in candidates.scene.fields):
-        raise Inapplicable("a rod would draw it back at once")
+    if any(isinstance(each, Joint) and _name(candidates, index) in each.sources for each in candidates.scene.fields):
+        raise Inapplicable("a joint would draw it back at once")
     jump = severity * candidates.diameter(index) * way
     return ViolationPlan(
         (ViolationEvent(float(candidates.times[at]), _name(candidates, index)),),
