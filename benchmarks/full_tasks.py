@@ -86,6 +86,16 @@ def other_balance(clip: Clip) -> np.ndarray:
     return altered(wider)(clip)
 
 
+def other_side(clip: Clip) -> np.ndarray:
+    """The block goes down that should rise: it has four times its mass, and looks the same."""
+    sinks = clip.scene.outcomes[-1].body
+
+    def heavier(body: Body) -> Body:
+        return replace(body, mass=4 * body.mass) if body.hue is not None and body.name != sinks else body
+
+    return altered(heavier)(clip)
+
+
 def other_cover(clip: Clip) -> np.ndarray:
     """The ball lies behind the cover that it did not stop behind."""
     p, states = make_params(clip.row), clip.states.copy()
@@ -106,6 +116,7 @@ LAWS: dict[str, tuple[tuple[str, str, str | Broken], ...]] = {
     ),
     "falling/conveyor-v1": (("consistency", "belt speed x 0.7", altered(slower_belt)),),
     "falling/overhang-v1": (("consistency", "tips or stays, the other way", other_balance),),
+    "falling/seesaw-v1": (("consistency", "the other side goes down", other_side),),
     "falling/container-v1": (("consistency", "gravity x 0.8", "gravity:0.8"),),
     "falling/pendulum-v1": (("consistency", "gravity x 0.9", "gravity:0.9"),),
     "falling/spring-v1": (("consistency", "stiffness x 0.8", "stiffness:0.8"),),
