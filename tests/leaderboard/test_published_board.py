@@ -14,7 +14,7 @@ from physbench.leaderboard.entries import PACKED_FILES, present
 from physbench.leaderboard.site import build
 
 ROOT = Path(__file__).parents[2]
-BOARD = ROOT / "board"
+BOARD, STATES = ROOT / "board", ROOT / "board-states"  # of models of pictures, and of exact states
 FEW = 100  # resamples, where intervals are not looked at
 MOST_BYTES, MOST_OF_A_PAGE = 15e6, 300e3
 
@@ -29,10 +29,11 @@ def test_readme_shows_the_board(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_the_board_is_built_from_its_entries(tmp_path: Path) -> None:
+@pytest.mark.parametrize("published", [BOARD, STATES], ids=lambda path: path.name)
+def test_the_board_is_built_from_its_entries(published: Path, tmp_path: Path) -> None:
     """Each is checked on the way: files against their hashes, figures against the clips."""
     board = tmp_path / "board"
-    shutil.copytree(BOARD, board, ignore=shutil.ignore_patterns("*.html", "result.json"))
+    shutil.copytree(published, board, ignore=shutil.ignore_patterns("*.html", "result.json"))
     kept = sum(path.stat().st_size for path in board.rglob("*") if path.is_file())
     page = build(board, resamples=FEW)
     assert kept < MOST_BYTES and page.stat().st_size < MOST_OF_A_PAGE
@@ -45,9 +46,10 @@ def test_the_board_is_built_from_its_entries(tmp_path: Path) -> None:
         assert entry.report.read_text(encoding="utf-8").count("data:image/webp") > 20, "clips beside the truth"
 
 
-def test_each_model_is_ahead_of_its_untrained_copy() -> None:
+@pytest.mark.parametrize("board", [BOARD, STATES], ids=lambda path: path.name)
+def test_each_model_is_ahead_of_its_untrained_copy(board: Path) -> None:
     """What the board is to show, of those whose copies are on it."""
-    by_target = {entry.result.model.target: entry.result.overall for entry in present(BOARD)}
+    by_target = {entry.result.model.target: entry.result.overall for entry in present(board)}
     copies = [target for target in by_target if target.startswith("untrained:")]
     assert copies
     for target in copies:
