@@ -102,7 +102,7 @@ def main() -> None:
         "--wide", type=float, default=counterfactual.CHANGE.most, help="diameters up to which C is read"
     )
     arguments = parser.parse_args()
-    counterfactual.CHANGE.most = arguments.wide
+    counterfactual.CHANGE = replace(counterfactual.CHANGE, most=arguments.wide)
     spec, store = render_spec(arguments.size, arguments.fps), ClipStore()
     found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     for row in find_suite("counterfactuals").rows:

@@ -78,12 +78,13 @@ def full_cylinder(body: Body) -> Body:
 def other_balance(clip: Clip) -> np.ndarray:
     """The block tips where it should stay and stays where it should tip: a pedestal that is not seen ends elsewhere."""
     params = make_params(clip.row)
-    width = params["pedestal_width"] - 2 * overhang_margin(params)
+    aside = -2 * overhang_margin(params) * np.sign(params["offset"])
 
-    def wider(body: Body) -> Body:
-        return replace(body, size=(width, *body.size[1:])) if body.name == "pedestal" else body
+    def moved(body: Body) -> Body:
+        x, *others = body.position
+        return replace(body, position=(x + aside, *others)) if body.name == "pedestal" else body
 
-    return altered(wider)(clip)
+    return altered(moved)(clip)
 
 
 def other_side(clip: Clip) -> np.ndarray:
@@ -183,6 +184,9 @@ def measure(task: str, clips: int, px: int, progress: Progress) -> dict[str, Any
         "laws": [],
     }
     for axis, law, _ in LAWS[task]:
+        if len(refused[law]) == clips:
+            row["laws"].append({"law": law, "axis": axis, "clips": 0, "refused": sorted(set(refused[law]))})
+            continue
         wrong, right = (1 - table.loc[source, axis].dropna() for source in (law, "truth"))
         apart = separation(wrong.to_numpy(), wrong.index.to_numpy(), right.to_numpy(), right.index.to_numpy())
         low, high = apart.interval()
@@ -208,4 +212,4 @@ if __name__ == "__main__":
         for task in left:
             rows[task, options.px] = measure(task, options.clips, options.px, shown)
             ordered = [rows[key] for key in ((name, px) for name in LAWS for px in RATES) if key in rows]
-            options.out.write_text(json.dumps(ordered, indent=1, default=float) + "\n")
+            options.out.write_text(json.dumps(ordered, indent=1, default=float, allow_nan=False) + "\n")

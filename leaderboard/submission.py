@@ -132,7 +132,7 @@ def write_archive(path: Path, files: Mapping[str, Path]) -> None:
         for name in sorted(files):
             if not SENT_NAMES.fullmatch(name):
                 raise ValueError(f"{name} is no part of a submission.")
-            # no other: an archive depends on nothing but its content
+            # the date of every file: an archive depends on nothing but their content
             info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             info.external_attr, info.create_system = 0o644 << 16, 3
             with files[name].open("rb") as source, archive.open(info, "w", force_zip64=False) as target:
@@ -181,7 +181,6 @@ def _refuse(path: Path, items: list[zipfile.ZipInfo]) -> None:
     for item in items:
         if not SENT_NAMES.fullmatch(item.filename):
             raise UsageError(f"{path}: holds {item.filename[:120]!r}, which is no part of a submission.")
-        # no other: an archive depends on nothing but its content
         if item.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or item.flag_bits & 1:
             raise UsageError(f"{path}: {item.filename} is encrypted, or packed in a way that is not read.")
 

@@ -122,7 +122,7 @@ class HeadOnPush(Task):
         if not all(inside(at(c, v, p["release"]), r) for c, v, r in zip(centres, before, radii, strict=True)):
             return False
         wait = wait_for_hit(p)
-        # s between a push and the first hit, at least
+        # s between a push and the first hit: at least .15, and in time for what follows
         if not max(0.15, BILLIARDS.first_hit - p["push"]) <= wait <= 2.2 - p["push"]:
             return False
         meet, after = contact_after_push(p)

@@ -406,7 +406,7 @@ class DominoRow:
     leans_by: float = 0.06  # rad by which the first block leans further than it could stand, at least
     swings_by: float = 0.1  # m between the upper edge of the leaning block and the next one, at least
     prop: float = 0.3  # m from the edge on which the first block stands to the prop on which it leans
-    last: int = 4
+    last: int = 4  # blocks in a row, at most
     centre: float = 1.6  # m, height of the middle of the window above the floor
 
 

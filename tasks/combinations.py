@@ -67,9 +67,9 @@ class Elements:
     highest: float = 2.9  # the same
     bar_depth: float = 0.2  # m, half of the extent of the standing bar, which is lighter than a ball
     bar: float = 0.28  # m, half thickness of a bar
-    board: float = 0.07  # of a ramp
-    jar: float = 0.05  # of the wall of a jar
-    wall: float = 0.08  # of a wall
+    board: float = 0.07  # m, half thickness of a ramp
+    jar: float = 0.05  # m, half thickness of the wall of a jar
+    wall: float = 0.08  # m, half thickness of a wall
 
 
 ELEMENT = Elements()

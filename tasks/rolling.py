@@ -196,11 +196,10 @@ class RollOff(Task):
         )
         size = (TABLE_LENGTH / 2, TABLE_DEPTH, p["height"] / 2)
         middle = (side * (edge_of(p) - TABLE_LENGTH / 2), 0.0, p["height"] / 2)
-        # a slower ball would turn about the edge before it falls
         table = wall("table", size, middle, grey=0.75, restitution=0.0, friction=1.0)
         return Scene(
             bodies=(rolling, floor(), table, backing(side, p["start"], radius, p["release"], p["height"])),
-            camera=Camera("front", (0.0, 0.0, 1.9)),  # a slower ball would turn about the edge before it falls
+            camera=Camera("front", (0.0, 0.0, 1.9)),
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue'])} ball rolls off the edge of a light grey table, falls to the floor and "
             "bounces on. Static camera, seen from the side.",
@@ -301,7 +300,7 @@ class RampUp(Task):
         slope = wall("ramp", size, middle, turned_from_front(side * p["angle"]), grey=WEDGE.grey, friction=1.0)
         return Scene(
             bodies=(rolling, floor(), slope, backing(side, p["start"], radius, p["release"])),
-            camera=Camera("front", (0.0, 0.0, 1.9)),  # a slower ball would turn about the edge before it falls
+            camera=Camera("front", (0.0, 0.0, 1.9)),
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue'])} ball rolls over a flat floor, up a dark grey ramp, turns and rolls back. "
             "Static camera, seen from the side.",
@@ -467,7 +466,7 @@ class RollingRace(Task):
         where = ("below", "above")[int(p["above"])]
         return Scene(
             bodies=tuple(bodies),
-            camera=Camera("front", (0.0, 0.0, 0.0)),  # a slower ball would turn about the edge before it falls
+            camera=Camera("front", (0.0, 0.0, 0.0)),
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue_full'])} disc and, {where} it, a {hue_name(p['hue_hollow'])} ring roll down "
             "two ramps of the same slope, which have stops at their feet. Static camera, seen from the side.",

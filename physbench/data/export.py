@@ -461,7 +461,7 @@ def _info(plan: DatasetPlan) -> dict[str, Any]:
     bodies = range(settings.bodies)
     whole = {"shape": [1], "names": None}
     return {
-        "codebase_version": "v3.0",  # statistics of images are of values in [0, 1]
+        "codebase_version": "v3.0",
         "robot_type": None,
         "total_episodes": plan.clips,
         "total_frames": plan.frames,

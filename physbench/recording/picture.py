@@ -265,7 +265,14 @@ def plane_of(recording: Recording, height: int, width: int) -> Plane:
         scale = (right - left + bottom - top) / 4 / recording.balls[0].radius  # px/m
         homography = np.array([[scale, 0.0, 0.0], [0.0, -scale, height], [0.0, 0.0, 1.0]])
     if recording.field_of_view is not None:
-        focal = _border(distortion) / math.tan(math.radians(recording.field_of_view) / 2)
+        said = _border(distortion) / math.tan(math.radians(recording.field_of_view) / 2)
+        if focal is not None and abs(said / focal - 1) > MOST_FOCAL_ERROR:
+            told = math.degrees(2 * math.atan(_border(distortion) / focal))
+            raise UsageError(
+                f"field_of_view: the points tell {told:.0f} degrees, not {recording.field_of_view:g}. Leave it out, or "
+                "read the points again."
+            )
+        focal = said
     left, top, right, bottom = recording.crop or (0.0, 0.0, float(width), float(height))
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise UsageError(f"crop: expected left, top, right, bottom px in {width}x{height}, got {recording.crop}.")

@@ -376,7 +376,7 @@ def hidden_intervals(
     )
     trace = trajectory.share >= MIN_DETECTED_SHARE
     if away:
-        trace |= ~trajectory.inside & ~trajectory.away  # cut by the border
+        trace |= (trajectory.share > 0) & ~trajectory.inside & ~trajectory.away  # cut by the border
     hidden[:context] = shown[:context] = False
     frames, seen = np.flatnonzero(hidden), np.flatnonzero(shown)
     intervals = []

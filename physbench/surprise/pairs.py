@@ -324,8 +324,7 @@ def chosen(kind: ImpossibleKind, tasks: tuple[str, ...]) -> Iterator[list[FilmPa
     start = sum(map(ord, kind.name)) % len(tasks)  # so that not all kinds take the clips of the same tasks
     for split, seed in TURNS:
         for task in (*tasks[start:], *tasks[:start]):
-            # clips of a task on which a kind finds nothing
-            if kept == 12 or refused[task] >= 3:  # clips of a task on which a kind finds nothing
+            if kept == 12 or refused[task] >= 3:  # clips a kind; clips of a task on which it finds nothing
                 continue
             pairs = []
             for size in reversed(kind.sizes):  # where the largest does not apply, none need be tried

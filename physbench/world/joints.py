@@ -86,7 +86,9 @@ def guides(scene: Scene) -> dict[int, Guide]:
     for joint in scene.guides:
         body = scene.bodies[index := scene.index(joint.body)]
         if isinstance(joint, Hinge):
-            found[index] = Guide(body, True, normal(scene.camera), np.asarray(joint.point, dtype=np.float64))
+            axis, point = normal(scene.camera), np.asarray(joint.point, dtype=np.float64)
+            point = point + (body.position - point) @ axis * axis  # at the depth of the body: where on it is the same
+            found[index] = Guide(body, True, axis, point)
         else:
             found[index] = Guide(body, False, _along(joint), np.asarray(body.position, dtype=np.float64))
     return found

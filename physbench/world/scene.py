@@ -380,9 +380,13 @@ class Slider(Joint):
 
     def __post_init__(self) -> None:
         """Raises ValueError where it is none."""
-        numbers = (*self.begin, *self.end)
-        if len(self.begin) != 3 or len(self.end) != 3 or not all(map(math.isfinite, numbers)) or self.begin == self.end:
-            raise ValueError(f"{self} is no slider: expected two points (x, y, z) in m, of the line on which it moves.")
+        ends = (self.begin, self.end)
+        known = all(len(each) == 3 and all(map(math.isfinite, each)) for each in ends)
+        if not known or math.dist(*ends) < 0.01:
+            raise ValueError(
+                f"{self} is no slider: expected two points (x, y, z) in m, 0.01 m apart or more, of the line on which "
+                "it moves."
+            )
 
     @property
     def sources(self) -> tuple[str, ...]:

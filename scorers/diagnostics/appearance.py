@@ -191,7 +191,7 @@ def camera(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, 
         return Reading(None, "not applicable", "nothing that stands still is seen")
     part = slice(tracks.context - 1, min(tracks.context + len(rollout.frames), len(tracks.times)))
     times, moved = tracks.times[part], tracks.camera[part]
-    if len(times) < 3:  # an object that is absent has the worst
+    if len(times) < 3:  # that tell a speed
         return Reading(None, "not applicable", "too few frames were predicted")
     side = min(clip.spec.height, clip.spec.width) / 100
     speed = np.array([slope(times, column) for column in moved.T])
@@ -245,7 +245,7 @@ def sharpness(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     if not len(frames):
         return {"": Reading(None, "not applicable", "no frame was predicted")}
     true = image_stats.mean_squared_gradient(clip.future(), frames)
-    if (true < 1e-6).any():  # an object that is absent has the worst
+    if (true < 1e-6).any():  # levels squared
         return {"": Reading(None, "not applicable", "a frame of ground truth shows nothing")}
     return _late(clip, frames, np.sqrt(image_stats.mean_squared_gradient(rollout.frames, frames) / true), "1/s")
 
@@ -276,7 +276,7 @@ def persistence_skill(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
     truth, frozen, predicted = clip.future()[:count], clip.context(1)[0], rollout.frames
     still = _error([frozen] * count, truth)
     own = _error([predicted[i] if i < len(predicted) else frozen for i in range(count)], truth)
-    if still < 1e-3:  # an object that is absent has the worst
+    if still < 1e-3:  # levels, rms
         return Reading(None, "not applicable", "ground truth stands still")
     return Reading((still - own) / (still + own))
 

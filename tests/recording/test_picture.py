@@ -291,3 +291,11 @@ def test_grey_is_not_like_a_ball() -> None:
     frame = balls((40, 160, 130))
     hues = learn_hues(frame, BOXES[:1], ["a"])
     assert not like(hues, np.full_like(frame, 90), 0, 0.25).any()
+
+
+def test_a_field_of_view_that_the_points_contradict_is_refused() -> None:
+    told = 2 * np.degrees(np.arctan(424 / FOCAL))
+    pose = pinhole(0.0, -2.6, 1.4, 0.0)
+    assert plane_by(*pose, {"field_of_view": told}).focal == pytest.approx(FOCAL, rel=1e-6)
+    with pytest.raises(UsageError, match=rf"field_of_view: the points tell {told:.0f} degrees, not 20"):
+        plane_by(*pose, {"field_of_view": 20.0})

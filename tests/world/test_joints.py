@@ -147,6 +147,18 @@ def test_a_body_that_its_joint_does_not_hold_is_refused() -> None:
     assert not refused(velocity=(-ARM, 0.0, 0.0), spin=(0.0, 1.0, 0.0))
     sliding = replace(scene, fields=(Slider("plank", (0.0, 0.0, 2.0), (1.0, 0.0, 2.0)),))
     assert "plank begins 0.700 m beside its slider" in [each.text for each in check_scene(sliding)]
+    assert "plank hangs on a hinge and does not turn" in refused(turns=False)
+    outwards = replace(scene, fields=(Slider("plank", (0.3, -1.0, 2.3), (0.3, 1.0, 0.3)),))
+    assert "the slider of plank leads out of the plane of motion" in [each.text for each in check_scene(outwards)]
+
+
+def test_the_depth_at_which_a_hinge_is_named_changes_nothing() -> None:
+    scenes = [replace(hanging(1.0), fields=(Hinge("plank", (AXIS[0], y, AXIS[2])),)) for y in (0.0, 0.3)]
+    (near,), (far,) = (guides(scene).values() for scene in scenes)
+    assert near.inertia == pytest.approx(far.inertia) and near.point == pytest.approx(far.point)
+    one, other = (simulate(scene, TIMES[:300]).states for scene in scenes)
+    assert one == pytest.approx(other, abs=1e-12)
+    assert far.coordinates(other[:, 0])[0] == pytest.approx(near.coordinates(one[:, 0])[0])
 
 
 def test_what_is_no_joint_is_refused() -> None:
@@ -154,6 +166,8 @@ def test_what_is_no_joint_is_refused() -> None:
         Hinge("plank", (0.0, float("nan"), 0.0))
     with pytest.raises(ValueError, match="is no slider: expected two points"):
         Slider("plank", AXIS, AXIS)
+    with pytest.raises(ValueError, match=r"0\.01 m apart or more"):
+        Slider("plank", (0.0, 0.0, 1.0), (1e-200, 0.0, 1.0))
     with pytest.raises(ValueError, match="expected one on 'plank', a body that moves"):
         replace(hanging(0.0), fields=(Hinge("plank", AXIS), Slider("plank", AXIS, (0.0, 0.0, 0.0))))
     with pytest.raises(ValueError, match="no body named 'gate'"):

@@ -203,10 +203,10 @@ LEAD = LeadLimits()
 
 @dataclass(frozen=True)
 class ShiftLimits:
-    """Shift and stretch that all videos share: how badly a known fit may be undone."""
+    """Shift and stretch that all videos share, and first frames that are not those of a clip."""
 
     px: float = 0.5  # of the scored frames
-    stretch: float = 0.004  # along either axis
+    stretch: float = 0.004  # of the length of either axis
     passes: int = 8  # shift and error of leads depend on each other; the first error is that without a shift
     step_signal: float = 4.0  # standard deviations that a step must have for an object to tell
     least_sideways: int = 3  # numbers from which a deviation is estimated

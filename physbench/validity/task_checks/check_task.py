@@ -29,6 +29,7 @@ from physbench.support.errors import PhysbenchError, nearest
 from physbench.support.plugins import describe_error_in_file
 from physbench.support.progress import Progress
 from physbench.validity.task_checks.finding import AxisReading, Finding, Report, Shot, failed, fine, remark
+from physbench.world.camera import normal
 from physbench.world.drawing import apparent_radius
 from physbench.world.joints import guides
 from physbench.world.links import depth_in
@@ -156,7 +157,7 @@ def check_scene(scene: Scene) -> Iterator[Finding]:
         yield from _moving(body, scene)
     for rod in (each for each in scene.fields if isinstance(each, Rod)):
         apart = math.dist(*(scene.bodies[scene.index(name)].position for name in rod.sources))
-        if not abs(apart - rod.length) <= 0.005:  # m
+        if not abs(apart - rod.length) <= LOOSE:
             yield failed(
                 "scene",
                 f"the rod from {rod.anchor} to {rod.body} is {rod.length:.3f} m long, not {apart:.3f} m",
@@ -228,6 +229,14 @@ def _guided(joint: Hinge | Slider, scene: Scene) -> Iterator[Finding]:
     index = scene.index(joint.body)
     body, guide = scene.bodies[index], guides(scene)[index]
     declared = np.array([*body.position, *body.orientation, *body.velocity, *body.spin])
+    if isinstance(joint, Hinge) and not body.turns:
+        yield failed("scene", f"{body.name} hangs on a hinge and does not turn", "Leave out turns=False.")
+    if isinstance(joint, Slider) and abs(guide.axis @ normal(scene.camera)) > 1e-6:
+        yield failed(
+            "scene",
+            f"the slider of {body.name} leads out of the plane of motion",
+            "Place both of its ends in that plane: the camera looks across it.",
+        )
     if isinstance(joint, Hinge) and (depth := depth_in(body, joint.point, scene.camera)) <= 0:
         yield failed(
             "scene",
@@ -237,12 +246,12 @@ def _guided(joint: Hinge | Slider, scene: Scene) -> Iterator[Finding]:
     if isinstance(joint, Slider):
         away = body.position - np.asarray(joint.begin)
         beside = float(np.linalg.norm(away - away @ guide.axis * guide.axis))
-        if beside > LOOSE:
+        if not beside <= LOOSE:
             yield failed(
                 "scene", f"{body.name} begins {beside:.3f} m beside its slider", "Place its middle on the line."
             )
     apart = float(np.abs(guide.states(*guide.coordinates(declared)) - declared)[7:].max())
-    if apart > LOOSE:
+    if not apart <= 0.005:  # m/s, rad/s
         yield failed(
             "scene",
             f"{body.name} begins with a motion that its {type(joint).__name__} does not let it have",

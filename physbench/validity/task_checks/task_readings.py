@@ -158,7 +158,7 @@ def check_axes(measured: Sequence[Measured], axes: dict[str, AxisReading]) -> It
             clip,
             _overview(clip),
         )
-    # constant velocity solves a task
+    # share of ground truth's quality from which constant velocity solves a task
     elif all((r.constant_velocity or 0.0) >= 0.95 * (r.truth or 0.0) for r in axes.values() if r.kind == "informative"):
         yield remark("easy", "constant velocity solves this task", "A turning point or a contact would tell more.")
 
