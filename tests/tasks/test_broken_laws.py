@@ -86,7 +86,7 @@ def test_a_broken_law_is_found(task: str, broken: str | Callable[[Clip], np.ndar
     clip = kept_clip(task)
     assert consistency(clip, clip.future()) >= 0.95
     frames = show(clip, CONTEXT, broken).frames if isinstance(broken, str) else broken(clip)
-    assert consistency(clip, frames) <= 0.75
+    assert consistency(clip, frames) <= 0.8
 
 
 @pytest.mark.slow
