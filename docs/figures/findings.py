@@ -754,45 +754,28 @@ def curves_text(curves: Sequence[Trained]) -> list[str]:
     return made
 
 
-@dataclass(frozen=True)
-class StateRow:
-    """A model that is given exact states, and what it reaches."""
-
-    name: str
-    parameters: int | None
-    overall: Value
-    consistency: Value
-    drift: Value
-    lawful: float | None  # s before the first break, of any lawful future
-    laws: Mapping[str, str]  # by family: those that it follows instead
-
-
-def state_rows(board: Board) -> list[StateRow]:
-    """The models of states on their board, baselines among them, best first."""
+def state_cells(board: Board) -> list[list[str]]:
+    """The rows of the table of models of states, baselines among them, best first."""
     made = []
     for model in board.shown:
-        result = model.result
-        consistency, drift = (value_of_skill(result.axes[axis]) for axis in ("consistency", "drift"))
+        result, numbers = model.result, None if model in board.beside else parameters(model)
         lawful = None if result.lawful is None else result.lawful.seconds
-        laws = {family: laws_cell(model, family) for family in result.by_family}
         made.append(
-            StateRow(
+            [
                 model.name,
-                None if model in board.beside else parameters(model),
-                value_of_skill(result.overall),
-                consistency,
-                drift,
-                lawful,
-                laws,
-            )
+                "–" if numbers is None else f"{numbers:,}",
+                *(skill_text(each) for each in (result.overall, result.axes["consistency"], result.axes["drift"])),
+                "–" if lawful is None else f"{lawful:.1f} s",
+                *(laws_cell(model, family) for family in result.by_family),
+            ]
         )
     return made
 
 
-def value_of_skill(skill: SkillValue) -> Value:
-    """The skill of an axis that an entry has, with its interval."""
+def skill_text(skill: SkillValue) -> str:
+    """A skill that an entry has, with its interval."""
     assert skill.skill is not None
-    return Value(skill.skill, skill.interval)
+    return str(Value(skill.skill, skill.interval))
 
 
 def parameters(model: Model) -> int | None:
@@ -901,7 +884,7 @@ def page(found: Findings) -> str:
         curves_part=found.curves[0].suite.partition(", ")[2] if found.curves else "",
         curves_clips=[f"{n:,}" for n in sorted({each.clips for each in found.curves if each.size})],
         curves_text=curves_text(found.curves),
-        states=None if found.states is None else state_rows(found.states),
+        states=[] if found.states is None else state_cells(found.states),
         states_text=[] if found.states is None else [*comparisons(found.states), margins(found.states)],
         listed=listed,
     )

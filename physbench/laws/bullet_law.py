@@ -28,8 +28,7 @@ from physbench.support.recently_used import RecentlyUsed
 from physbench.world.ballistic import accelerations, flies, fly, glide, touchable
 from physbench.world.bullet import initial_states, simulate, simulate_batch
 from physbench.world.camera import PLANE_AXES, depth_axis
-from physbench.world.geometry import rotate
-from physbench.world.joints import product
+from physbench.world.geometry import product, rotate
 from physbench.world.scene import (
     PHYSICS_HZ,
     Body,

@@ -147,9 +147,9 @@ class Plane:
         return (mapped(inverse, straight) - (self.left, self.top)) * (self.scale, -self.scale)
 
     @property
-    def depth(self) -> Array | None:
-        """One over the depth in 1/m of what lies in the plane (3,): in the middle of the picture without the
-        distortion, and more of it for a px to the right and down. None where the focal length is not known."""
+    def inverse_depth(self) -> Array | None:
+        """Inverse depth of the plane in the middle of the picture without the distortion, in 1/m, and what a px to the
+        right and a px down add to it (3,). None where the focal length is not known."""
         if self.focal is None:
             return None
         moved = np.array([[1.0, 0.0, -self.distortion.middle[0]], [0.0, 1.0, -self.distortion.middle[1]], [0, 0, 1.0]])
@@ -161,11 +161,11 @@ class Plane:
     @property
     def camera(self) -> tuple[float, float] | None:
         """Distance in m of the camera from the plane, and its field of view in degrees; None where not known."""
-        depth = self.depth
-        if depth is None:
+        inverse = self.inverse_depth
+        if inverse is None:
             return None
         assert self.focal is not None
-        distance = 1 / float(np.linalg.norm(depth * (1.0, self.focal, self.focal)))
+        distance = 1 / float(np.linalg.norm(inverse * (1.0, self.focal, self.focal)))
         return distance, 2 * math.degrees(math.atan(_border(self.distortion) / self.focal))
 
     def sight(self, radius: float, frames: int) -> MovingSight | None:
@@ -173,16 +173,15 @@ class Plane:
 
         None where the focal length is not known: circles, as from far away.
         """
-        depth = self.depth
-        if depth is None:
+        inverse = self.inverse_depth
+        if inverse is None:
             return None
         assert self.focal is not None
         x, y = self.distortion.middle.tolist()
-        near, right, down = (np.full(frames, one) for one in depth)
+        near, right, down = (np.full(frames, one) for one in inverse)
         own = BallSight(self.focal, (x, y), near, down, radius, right)
-        window = BallSight(
-            self.scale, (self.width / 2, self.height / 2), 1.0, 0.0, radius
-        )  # flat bodies: true to scale
+        # Flat bodies: true to scale.
+        window = BallSight(self.scale, (self.width / 2, self.height / 2), 1.0, 0.0, radius)
         to_metres = np.array([[1 / self.scale, 0.0, self.left], [0.0, -1 / self.scale, self.top], [0.0, 0.0, 1.0]])
         framing = np.repeat((self.homography @ to_metres)[None], frames, axis=0)
         return MovingSight(window, own, framing, np.zeros((frames, 3)))  # matte frames show no light

@@ -208,7 +208,7 @@ def _rolls(scene: Scene, states: Array, index: int, up: Array) -> bool:
     slip = state[7:10] - np.cross(state[10:], body.size[0] * up)
     speed = float(np.linalg.norm(state[7:10]))
     rough = any(other.friction * body.friction > 0 for other in scene.bodies if other.role != "moving")
-    # of its speed: more, and it does not roll
+    # with more slip, as a share of its speed, it does not roll
     return rough and (bool(np.any(state[10:])) or float(np.linalg.norm(slip)) <= 0.05 * speed + SAME)
 
 

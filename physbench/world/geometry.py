@@ -26,6 +26,12 @@ def unrotate(quaternion: ArrayLike, vectors: ArrayLike) -> Array:
     return rotate(q * np.array([-1.0, -1.0, -1.0, 1.0]), vectors)
 
 
+def product(a: Array, b: Array) -> Array:
+    """Product of quaternions x, y, z, w (..., 4)."""
+    u, s, v, t = a[..., :3], a[..., 3:], b[..., :3], b[..., 3:]
+    return np.concatenate([s * v + t * u + np.cross(u, v), s * t - (u * v).sum(axis=-1, keepdims=True)], axis=-1)
+
+
 def gap(a: Body, pa: ArrayLike, b: Body, pb: ArrayLike) -> Array:
     """Distance in m between the surfaces of two bodies with centres at pa, pb (..., 3); negative: depth of overlap.
 

@@ -1,4 +1,4 @@
-"""Hinges and sliders: the one coordinate that they leave to a body, and its state from that.
+"""Hinges and sliders: the one generalized coordinate that they leave to a body, and its state from that.
 
 In PyBullet a guided body is the one link of a multibody with a fixed base, which has no other coordinate: it cannot
 leave its axis or its line, whatever hits it. Of a plank as a pendulum the period is right to (w h)^2 / 24 of a step h,
@@ -13,7 +13,7 @@ import numpy as np
 
 from physbench.support.arrays import Array
 from physbench.world.camera import normal
-from physbench.world.geometry import rotate
+from physbench.world.geometry import product, rotate, unrotate
 from physbench.world.scene import Body, Hinge, Scene, Slider
 
 ARM = 0.05  # m from the axis to the middle of a body, from which on its place says how it has turned
@@ -46,10 +46,8 @@ class Guide:
         if square >= ARM**2:
             angle = np.arctan2(np.cross(self.arm, away) @ self.axis, away @ self.arm)
             return angle, np.cross(away, velocity) @ self.axis / np.maximum((away**2).sum(axis=-1), ARM**2)
-        x, y, z, w = self.body.orientation
-        turned, before = states[..., 3:7], np.array([x, y, z, w])
-        along = turned[..., 3:] * -before[:3] + before[3] * turned[..., :3] + np.cross(before[:3], turned[..., :3])
-        return 2 * np.arctan2(along @ self.axis, turned @ before), states[..., 10:] @ self.axis
+        turn = product(states[..., 3:7], np.asarray(self.body.orientation) * [-1, -1, -1, 1])  # since it was declared
+        return 2 * np.arctan2(turn[..., :3] @ self.axis, turn[..., 3]), states[..., 10:] @ self.axis
 
     def states(self, coordinate: Array | float, rate: Array | float) -> Array:
         """States (..., 13) of the body from its coordinate and its rate (...)."""
@@ -68,15 +66,15 @@ class Guide:
         return states
 
     def effect(self, coordinate: float) -> Array:
-        """Velocity (3,) of the body's middle for a rate of 1, at a coordinate."""
+        """Jacobian (3,) of the body's middle at a coordinate: its velocity for a rate of 1."""
         return np.asarray(self.states(coordinate, 1.0)[7:10])
 
     @property
     def inertia(self) -> float:
-        """What its rate has as a mass: kg m2 about the axis, or kg."""
+        """Generalized inertia of its coordinate: kg m2 about the axis, or kg."""
         if not self.turns:
             return self.body.mass
-        own = moments(self.body) @ rotate(np.asarray(self.body.orientation) * [-1, -1, -1, 1], self.axis) ** 2
+        own = moments(self.body) @ unrotate(self.body.orientation, self.axis) ** 2
         return float(own + self.body.mass * self.arm @ self.arm)
 
 
@@ -108,9 +106,3 @@ def moments(body: Body) -> Array:
         return np.array([axial / 2 + body.mass * body.size[1] ** 2 / 12] * 2 + [axial])
     squares = np.square(body.size)
     return np.asarray(body.mass * (squares.sum() - squares) / 3)
-
-
-def product(a: Array, b: Array) -> Array:
-    """Product of quaternions x, y, z, w (..., 4)."""
-    u, s, v, t = a[..., :3], a[..., 3:], b[..., :3], b[..., 3:]
-    return np.concatenate([s * v + t * u + np.cross(u, v), s * t - (u * v).sum(axis=-1, keepdims=True)], axis=-1)

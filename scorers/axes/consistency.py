@@ -188,8 +188,7 @@ def outcome(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     frames disagrees in all questions about it.
 
     Further readings: falls, falls-left, falls-when and sinks (where a scene asks them) and hangs (shares of each kind
-    that agree),
-    questions (number).
+    that agree), questions (number).
     """
     answers = answer_questions(clip, tracks)
     if not answers:

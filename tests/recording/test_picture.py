@@ -142,7 +142,7 @@ def test_a_camera_straight_before_the_plane_tells_no_focal_length() -> None:
     eye, axes = pinhole(0.0, -2.2, 0.6, 0.0)
     for reading in (0.0, 1.0):
         bare = plane_by(eye, axes, reading=reading)
-        assert (bare.focal, bare.depth, bare.camera, bare.sight(0.11, 1)) == (None, None, None, None)
+        assert (bare.focal, bare.inverse_depth, bare.camera, bare.sight(0.11, 1)) == (None, None, None, None)
     width = 2 * np.degrees(np.arctan(424 / FOCAL))
     plane = plane_by(eye, axes, {"field_of_view": width})
     area, centre = outline(plane, eye, axes, np.array([2.2 * np.tan(np.radians(25)), 0.6]), 0.11)

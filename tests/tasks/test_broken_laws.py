@@ -17,7 +17,7 @@ from physbench.score.score_clip import find_scorers, score_clip
 from physbench.validity.sources import show
 from physbench.world.bullet import simulate
 from physbench.world.drawing import render
-from physbench.world.scene import Scene
+from physbench.world.scene import Body, Scene
 
 CONTEXT = 8  # frames
 CARD = ModelCard("check", (64, 64), 15.0, CONTEXT)
@@ -30,33 +30,28 @@ def consistency(clip: Clip, frames: np.ndarray) -> float:
     return float(np.mean(qualities))
 
 
+def altered(clip: Clip, change: Callable[[Body], Body]) -> np.ndarray:
+    """Frames after the hand-over in which changed bodies move, and look as they did."""
+    scene: Scene = replace(clip.scene, bodies=tuple(change(body) for body in clip.scene.bodies))
+    frames: np.ndarray = render(clip.scene, clip.times, simulate(scene, clip.times).states, clip.spec).frames
+    return frames[clip.handover + 1 :]
+
+
 def deader_wall(clip: Clip) -> np.ndarray:
     """The same with 0.7 of the speed after the bounce instead of 0.9: no violation acts where nothing is seen."""
-    bodies = (replace(each, restitution=0.7) if each.name == "wall" else each for each in clip.scene.bodies)
-    scene: Scene = replace(clip.scene, bodies=tuple(bodies))
-    frames: np.ndarray = render(scene, clip.times, simulate(scene, clip.times).states, clip.spec).frames
-    return frames[clip.handover + 1 :]
+    return altered(clip, lambda body: replace(body, restitution=0.7) if body.name == "wall" else body)
 
 
 def stopped_belt(clip: Clip) -> np.ndarray:
     """The same on a belt that carries nothing along: its marks move as before."""
-    bodies = (replace(each, surface=(0.0, 0.0, 0.0)) for each in clip.scene.bodies)
-    scene: Scene = replace(clip.scene, bodies=tuple(bodies))
-    frames: np.ndarray = render(scene, clip.times, simulate(scene, clip.times).states, clip.spec).frames
-    return frames[clip.handover + 1 :]
+    return altered(clip, lambda body: replace(body, surface=(0.0, 0.0, 0.0)))
 
 
 def other_side(clip: Clip) -> np.ndarray:
     """The same with the mass of the block that should rise times four: it goes down, and looks the same."""
-    sinks = clip.scene.outcomes[-1].body
-    bodies = [
-        replace(each, mass=4 * each.mass) if each.hue is not None and each.name != sinks else each
-        for each in clip.scene.bodies
-    ]
-    frames: np.ndarray = render(
-        clip.scene, clip.times, simulate(replace(clip.scene, bodies=tuple(bodies)), clip.times).states, clip.spec
-    ).frames
-    return frames[clip.handover + 1 :]
+    rises = [body.name for body in clip.scene.bodies if body.hue is not None]
+    rises.remove(clip.scene.outcomes[-1].body)
+    return altered(clip, lambda body: replace(body, mass=4 * body.mass) if body.name in rises else body)
 
 
 @pytest.mark.parametrize(
@@ -86,13 +81,12 @@ def test_a_broken_law_is_found(task: str, broken: str | Callable[[Clip], np.ndar
     clip = kept_clip(task)
     assert consistency(clip, clip.future()) >= 0.95
     frames = show(clip, CONTEXT, broken).frames if isinstance(broken, str) else broken(clip)
-    assert consistency(clip, frames) <= 0.8
+    assert consistency(clip, frames) <= (0.8 if task == "falling/rolling-race-v1" else 0.75)  # gentle ramps: 0.754
 
 
 @pytest.mark.slow
 def test_a_ring_that_rolls_as_a_full_cylinder_is_found() -> None:
     """It gains 14 % too much speed, beside a cylinder that rolls as it should."""
     clip = kept_clip("falling/rolling-race-v1")
-    full: Scene = replace(clip.scene, bodies=tuple(replace(each, bore=0.0) for each in clip.scene.bodies))
-    frames = render(clip.scene, clip.times, simulate(full, clip.times).states, clip.spec).frames
-    assert consistency(clip, frames[clip.handover + 1 :]) <= 0.9
+    frames = altered(clip, lambda body: replace(body, bore=0.0))
+    assert consistency(clip, frames) <= 0.9

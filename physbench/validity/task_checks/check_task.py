@@ -229,21 +229,22 @@ def _guided(joint: Hinge | Slider, scene: Scene) -> Iterator[Finding]:
     index = scene.index(joint.body)
     body, guide = scene.bodies[index], guides(scene)[index]
     declared = np.array([*body.position, *body.orientation, *body.velocity, *body.spin])
-    if isinstance(joint, Hinge) and not body.turns:
-        yield failed("scene", f"{body.name} hangs on a hinge and does not turn", "Leave out turns=False.")
-    if isinstance(joint, Slider) and abs(guide.axis @ normal(scene.camera)) > 1e-6:
-        yield failed(
-            "scene",
-            f"the slider of {body.name} leads out of the plane of motion",
-            "Place both of its ends in that plane: the camera looks across it.",
-        )
-    if isinstance(joint, Hinge) and (depth := depth_in(body, joint.point, scene.camera)) <= 0:
-        yield failed(
-            "scene",
-            f"the hinge of {body.name} is {-depth:.2f} m beside it",
-            "Place its point in the outline of the body: no picture shows what would hold it otherwise.",
-        )
-    if isinstance(joint, Slider):
+    if isinstance(joint, Hinge):
+        if not body.turns:
+            yield failed("scene", f"{body.name} hangs on a hinge and does not turn", "Leave out turns=False.")
+        if (depth := depth_in(body, joint.point, scene.camera)) <= 0:
+            yield failed(
+                "scene",
+                f"the hinge of {body.name} is {-depth:.2f} m beside it",
+                "Place its point in the outline of the body: no picture shows what would hold it otherwise.",
+            )
+    else:
+        if abs(guide.axis @ normal(scene.camera)) > 1e-6:
+            yield failed(
+                "scene",
+                f"the slider of {body.name} leads out of the plane of motion",
+                "Place both of its ends in that plane: the camera looks across it.",
+            )
         away = body.position - np.asarray(joint.begin)
         beside = float(np.linalg.norm(away - away @ guide.axis * guide.axis))
         if not beside <= LOOSE:
