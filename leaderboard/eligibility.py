@@ -63,7 +63,8 @@ def why_not_ranked(truth: pd.DataFrame) -> str | None:
 
 
 SUITE = "core"
-COMPARISON = ("baseline:", "saboteur:", "untrained:")  # targets that take no rank
+UNTRAINED = "untrained:"
+COMPARISON = ("baseline:", "saboteur:", UNTRAINED)  # targets that take no rank
 VIDEOS = "videos:"
 A_MODEL = "a model of its own"
 

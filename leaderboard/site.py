@@ -15,7 +15,7 @@ from urllib.parse import quote
 import numpy as np
 
 from physbench.leaderboard.check_tables import BADGES
-from physbench.leaderboard.eligibility import COMPARISON, VIDEOS, of_result
+from physbench.leaderboard.eligibility import COMPARISON, UNTRAINED, VIDEOS, of_result
 from physbench.leaderboard.entries import Entry, check_entries, describe, entries, present, unpack, unpublished
 from physbench.leaderboard.ranking import (
     LookDifference,
@@ -181,10 +181,12 @@ TRACK_TITLES = {
     "trained": ("Trained", "Models that were trained on its train split."),
     "comparison": (
         "For comparison",
-        "Baselines, untrained copies, models that see hidden states, and small videos. They have no rank.",
+        "Baselines, models that see hidden states, and small videos. They have no rank.",
     ),
+    "untrained": ("Untrained copies", "Networks with their weights drawn anew. They have no rank."),
     PREVIEW: ("Your run", "It is not on the board."),
 }
+UNRANKED = ("comparison", "untrained")
 LEAST_VIDEO_SIDE = 128  # px, from which videos are ranked (docs/design/tracking.md)
 
 
@@ -321,7 +323,7 @@ def _ranked(
     for table in (RankedTable(*each) for each in product(PICTURES, tracks, (False, True))):
         members = [entry for entry in entries if _table_of(entry.result) == table]
         skills = [by(entry) for entry in members]
-        ranks = [None] * len(members) if table.track == "comparison" else rank(skills)
+        ranks = [None] * len(members) if table.track in UNRANKED else rank(skills)
         rows = [
             (skill.skill, BoardRow(entry, place, report(entry), entry is mine))
             for entry, skill, place in zip(members, skills, ranks, strict=True)
@@ -332,6 +334,8 @@ def _ranked(
 
 
 def _table_of(result: ResultDocument) -> RankedTable:
+    if result.model.target.startswith(UNTRAINED):
+        return RankedTable(result.look, "untrained")
     if compares(result):
         return RankedTable(result.look, "comparison")
     image = result.context == 1 and result.model.card.sees_pictures
