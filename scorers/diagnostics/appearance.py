@@ -190,16 +190,17 @@ def camera(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, 
     if not fixed and not marked and (tracks.scenery is None or not len(tracks.scenery)):
         return Reading(None, "not applicable", "nothing that stands still is seen")
     part = slice(tracks.context - 1, min(tracks.context + len(rollout.frames), len(tracks.times)))
-    times, moved = tracks.times[part], tracks.camera[part]
+    known = np.isfinite(tracks.camera[part]).all(axis=1)  # not of one that has turned right away from its path
+    times, moved = tracks.times[part][known], tracks.camera[part][known]
     if len(times) < 3:  # that tell a speed
-        return Reading(None, "not applicable", "too few frames were predicted")
+        return Reading(None, "not applicable", "too few frames were predicted, or show where the camera is")
     side = min(clip.spec.height, clip.spec.width) / 100
     speed = np.array([slope(times, column) for column in moved.T])
     middle = times - times.mean()
     rest = moved[:, :2] - moved[:, :2].mean(axis=0) - middle[:, None] * speed[:2]
     return {
         "": Reading(float(np.hypot(*speed[:2])) / side),
-        **_followed(clip, tracks.context, moved[1:]),
+        **_followed(clip, tracks.context, tracks.camera[part][1:]),
         "zoom": Reading(abs(float(speed[2])) * 100),
         "turn": Reading(abs(float(np.degrees(speed[3]))), unit="deg/s"),
         "shake": Reading(float(np.sqrt((rest**2).sum(axis=1).mean())) / side, unit="%"),
@@ -207,14 +208,18 @@ def camera(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, 
 
 
 def _followed(clip: Clip, context: int, off: Array) -> dict[str, Reading]:
-    """Share of the turns of its path that a camera does, which is off (T, 4) from it; {} where the path has none.
+    """Share of the turns of its path that a camera does, which is off (T, 4) from it, NaN where that is not known.
+
+    {} where the path has none.
 
     One that walks does not turn alone, and what is off is fitted by turns alone.
     """
     if eye_moves(clip.scene.camera):
         return {}
     commanded = clip.camera_poses(context)[context:][: len(off), :2].astype(np.float64)  # degrees
-    if np.sqrt((commanded**2).sum(axis=1).mean()) < LEAST_TURN:
+    known = np.isfinite(off).all(axis=1)
+    commanded, off = commanded[known], off[known]
+    if not known.any() or np.sqrt((commanded**2).sum(axis=1).mean()) < LEAST_TURN:
         return {}
     focal = lens(clip.scene.camera, clip.spec)[0, 0]
     besides = -np.degrees(np.arctan(off[:, :2] / focal))  # what a camera turns to moves to the middle

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from kept_clips import kept_clip
@@ -9,8 +11,11 @@ from kept_clips import kept_clip
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_params, make_scene, render_spec
 from physbench.clips.task import HALF_WINDOW
+from physbench.rollout.store import Rollout
 from physbench.score.score_clip import find_scorers
+from physbench.scorers.diagnostics.appearance import camera
 from physbench.tasks.moving_camera import TURN_TIME, LookAway, away_meeting
+from physbench.track.tracker import track
 from physbench.validity.measure import measure_one
 from physbench.validity.violations import candidate_events
 from physbench.world.bullet import simulate
@@ -74,3 +79,15 @@ def test_what_happens_to_an_unseen_ball_is_read_when_it_is_back() -> None:
     waits, ahead = readings(clip, "return-late:1.0"), readings(clip, "return-early:0.2")
     assert waits[0] < 0.5 and waits[1] > 0.9
     assert ahead[0] < 0.9 and ahead[1] > 0.9 and waits[2] == ahead[2] == 1
+
+
+def test_the_camera_is_read_where_it_has_not_turned_right_away() -> None:
+    clip = kept_clip(LookAway.id, size=64, fps=10)
+    rollout = Rollout(clip.id, 0, frames=clip.frames[clip.handover + 1 :])
+    tracks = track(clip, CONTEXT, clip.frames[clip.window(CONTEXT)])
+    away = tracks.camera.copy()
+    away[CONTEXT + 10 : CONTEXT + 20] = np.nan  # as of a pan by more than a right angle
+    seen = camera.function(clip, rollout, replace(tracks, camera=away))
+    assert seen[""].value < 0.05 and seen["followed"].value == pytest.approx(1, abs=0.01)
+    away[CONTEXT + 1 :] = np.nan
+    assert camera.function(clip, rollout, replace(tracks, camera=away)).status == "not applicable"
