@@ -14,8 +14,8 @@ DRIFT_IS_BETTER_HIGH = "Of long-horizon drift, too, more is better: 1 drifts no 
 STRENGTH_MEANING = "the smallest distance in diameters within which the whole motion is lawful"
 DASH_MEANING = "A dash: no motion is compared with the laws there."
 SATURATED_MEANING = (
-    "Where a frozen frame does nearly as well as ground truth, a model can only lose: kept says that it does not, lost "
-    "which share of it a task loses, or what a family's losses take from the axis (after what it gains)."
+    "On a guard a frozen frame does nearly as well as ground truth, so that a model can only lose: kept says that it "
+    "does not, lost which share of it a task loses, or what a family's losses take from the axis (after what it gains)."
 )
 AXIS_QUESTIONS = {
     "consistency": "Could this have happened under the laws of the scene?",

@@ -83,16 +83,16 @@ class Progress:
             wait = NEXT_LINES
 
     def line(self) -> str:
-        """Progress, for a log: "clips 64x64@15: 12 of 1,260 after 5 s, about 9 min left"."""
+        """Progress, for a log: "clips 64x64@15: 12 of 1,260 after 5 s, about 9 min left", and the note."""
         passed = time.monotonic() - self._started
         of = "" if self.total is None else f" of {self.total:,}"
         left = "time left not known yet"
         if self.done and self.total is not None:
             left = f"about {duration(passed / self.done * max(0, self.total - self.done))} left"
-        return f"{self.label}: {self.done:,}{of} after {duration(passed)}, {left}"
+        return f"{self.label}: {self.done:,}{of} after {duration(passed)}, {left}" + (self.note and f"; {self.note}")
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Count `count` more as done; `note` is shown after the bar."""
+        """Count `count` more as done; `note` says what is done now, after the bar or line."""
         self.done += count
         self.note = note or self.note
         if self._bar is None:

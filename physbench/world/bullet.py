@@ -493,14 +493,8 @@ class World:
     def _attract(self) -> None:
         api, client = self._client.api, self._client.id
         for copy, ids in enumerate(self._ids):
-            positions: dict[int, tuple[float, float, float]] = {}
-            for index in {index for centre, drawn in self._pulls for index in (centre, *(i for i, _ in drawn))}:
-                if ids[index] >= 0 and self._link(index) == 0:
-                    positions[index] = tuple((self._guided_state(ids[index], index)[:3] + self._offset[copy]).tolist())
-                elif ids[index] >= 0:
-                    positions[index] = api.getBasePositionAndOrientation(ids[index], physicsClientId=client)[0]
-                else:
-                    positions[index] = tuple((self._states[copy, index, :3] + self._offset[copy]).tolist())
+            taking_part = {index for centre, drawn in self._pulls for index in (centre, *(i for i, _ in drawn))}
+            positions = {index: self._position(copy, index) for index in taking_part}
             for centre, drawn in self._pulls:
                 a, b, c = positions[centre]
                 for index, strength in drawn:
@@ -539,14 +533,9 @@ class World:
             for copy, ids in enumerate(self._ids):
                 if ids[index] < 0:
                     continue
-                if (link := self._link(index)) == 0:
-                    state = self._guided_state(ids[index], index)
-                    position, velocity = (state[:3] + self._offset[copy]).tolist(), state[7:10].tolist()
-                else:
-                    position, _ = api.getBasePositionAndOrientation(ids[index], physicsClientId=client)
-                    velocity, _ = api.getBaseVelocity(ids[index], physicsClientId=client)
-                force = drive.force_at(body.mass, velocity, command)
-                api.applyExternalForce(ids[index], link, force, position, api.WORLD_FRAME, physicsClientId=client)
+                force = drive.force_at(body.mass, self._velocity(copy, index), command)
+                place, link = self._position(copy, index), self._link(index)
+                api.applyExternalForce(ids[index], link, force, place, api.WORLD_FRAME, physicsClientId=client)
 
     def _move(self, index: int, part: float) -> None:
         """Put a kinematic body where its path is `part` of a step after now, with the velocity that it has there.
@@ -606,6 +595,23 @@ class World:
             motions = [motion(number, physicsClientId=client) for number in numbers]
             self._states[:, index] = [(*p, *q, *v, *w) for (p, q), (v, w) in zip(poses, motions, strict=True)]
             self._states[:, index, :3] -= self._offset
+
+    def _position(self, copy: int, index: int) -> Sequence[float]:
+        """Position (3,) m of a body now, with the offset of its copy."""
+        number = self._ids[copy][index]
+        if number >= 0 and self._link(index) < 0:
+            position: Vector = self._client.api.getBasePositionAndOrientation(number, physicsClientId=self._client.id)[0]
+            return position
+        state = self._states[copy, index] if number < 0 else self._guided_state(number, index)
+        return (state[:3] + self._offset[copy]).tolist()
+
+    def _velocity(self, copy: int, index: int) -> Sequence[float]:
+        """Velocity (3,) m/s now of a body that is in the client."""
+        number = self._ids[copy][index]
+        if self._link(index) == 0:
+            return self._guided_state(number, index)[7:10].tolist()
+        velocity: Vector = self._client.api.getBaseVelocity(number, physicsClientId=self._client.id)[0]
+        return velocity
 
     def _guided_state(self, number: int, index: int) -> Array:
         """State (13,) of a guided body without the offset of its copy."""

@@ -65,6 +65,8 @@ def test_a_line_says_how_long_the_rest_will_take(monkeypatch: pytest.MonkeyPatch
     shown.advance(4)
     monkeypatch.setattr(progress.time, "monotonic", lambda: shown._started + 60.0)
     assert shown.line() == "clips: 4 of 12 after 60 s, about 2 min left"
+    shown.advance(0, "scenes")
+    assert shown.line() == "clips: 4 of 12 after 60 s, about 2 min left; scenes"
     assert Progress("files").line().startswith("files: 0 after ")
     assert (duration(0.2), duration(150), duration(9000)) == ("1 s", "2 min", "2.5 h")
 

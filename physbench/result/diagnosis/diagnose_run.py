@@ -43,15 +43,18 @@ def diagnose_run(folder: RunFolder, workers: int = 2) -> dict[str, ImpliedWorldR
     families: dict[str, list[Row]] = {}
     for row in manifest.rows:
         families.setdefault(row.family, []).append(row)
-    chosen = {family: chosen_rows(own, folder) for family, own in families.items()}
+    chosen = {family: some for family, own in families.items() if (some := chosen_rows(own, folder))}
     clips_of(folder, manifest).ensure([row for own in chosen.values() for row in own], manifest.spec, workers)
     worlds: dict[str, ImpliedWorldResult] = {}
-    jobs = [(family, own) for family, own in chosen.items() if own]
-    diagnose = partial(diagnose_part, os.fspath(folder.path))
     with scheduled(
-        diagnose, jobs, workers=workers, preload=("physbench.result.diagnosis.ranking",), label="diagnosis", long=True
+        partial(diagnose_part, os.fspath(folder.path)),
+        list(chosen.values()),
+        workers=workers,
+        preload=("physbench.result.diagnosis.ranking",),
+        label="diagnosis",
+        long=True,
     ) as records:
-        for (family, _), record in zip(jobs, records, strict=True):
+        for family, record in zip(chosen, records, strict=True):
             if record is not None:
                 worlds[family] = ImpliedWorldResult.model_validate(record)
     write_diagnosis(folder, worlds, run_timing(folder, _in_turn(chosen)))
@@ -75,9 +78,9 @@ def chosen_rows(rows: Sequence[Row], folder: RunFolder) -> list[Row]:
     return [row for _, _, row in sorted(order, key=lambda each: each[:2])[: EFFORT.max_clips]]
 
 
-def diagnose_part(path: str, job: tuple[str, Sequence[Row]]) -> dict[str, Any] | None:
+def diagnose_part(path: str, rows: Sequence[Row]) -> dict[str, Any] | None:
     """The diagnosis of one family of a run, as it is written; None where no motion can be judged."""
-    folder, (_, rows) = RunFolder(Path(path)), job
+    folder = RunFolder(Path(path))
     manifest = read_manifest(folder)
     spec, store = manifest.spec, clips_of(folder, manifest)
     evidence: list[Evidence] = []

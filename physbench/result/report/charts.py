@@ -16,7 +16,6 @@ from physbench.result.bootstrap import BAND_RESAMPLES, FEWEST
 from physbench.result.document import ResultDocument
 from physbench.result.formats import AXIS_NAMES, short
 from physbench.result.readings import BINS, MOST_TIMES, GroupShares
-from physbench.result.report.tables import KIND_WORDS
 from physbench.support.arrays import Array
 
 if TYPE_CHECKING:
@@ -374,7 +373,7 @@ def axis_chart(result: ResultDocument, axis: str) -> str:
         truth, freeze, constant = (references[name] for name in ("truth", "freeze", "constant-velocity"))
         panel.text(0, y + 0.24, short(task))
         if skill.kind != "informative":
-            panel.text(1, y + 0.24, KIND_WORDS[skill.kind], size=7, anchor="end", italic=True)
+            panel.text(1, y + 0.24, skill.kind, size=7, anchor="end", italic=True)
         panel.line([0, 1], [y, y], LINE, 0.8)
         if truth is not None and freeze is not None:
             panel.line([freeze, truth], [y, y], BAND, 5, cap="butt")

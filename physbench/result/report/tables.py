@@ -126,7 +126,6 @@ def event_counts(result: ResultDocument) -> Iterator[tuple[str, str, EventFreque
 # Tables as they are shown: cells that are already worded and formatted, without a word of HTML.
 
 BASES = {"truth": "truth", "freeze": "freeze", "constant-velocity": "constant velocity"}  # columns beside the model
-KIND_WORDS = {"informative": "informative", "guard": "can only cost", "unscored": "not scored", "absent": "not asked"}
 KEPT_FROM = -0.005  # cost of a guard from which on the cell says "kept"
 LISTED_FAILURES = 40  # that are listed on the page
 
@@ -190,7 +189,7 @@ def qualities(result: ResultDocument) -> Table:
             kept = own.kind == "guard" and own.skill is not None and own.skill > KEPT_FROM
             skill = Cell("kept") if kept else cell(own.skill, own.skill_interval)
             bases = tuple(Cell(fixed(own.references[base])) for base in BASES)
-            kind = Cell(KIND_WORDS[own.kind], title=own.why)
+            kind = Cell(own.kind, title=own.why)
             rows.append(TableRow(task, (skill, cell(own.quality, own.interval), *bases, Cell(str(own.clips)), kind)))
             rows += [TableRow("", (Cell(words),), "note") for words in not_valid(result, task).get(axis, ())]
         whole = (cell(value.skill, value.interval), cell(value.quality, value.quality_interval), *EMPTY_CELLS[:5])
@@ -549,7 +548,7 @@ def _task(value: TaskResult) -> Cell:
         return _skill(value.skill, value.skill_interval, value.why)
     if value.kind == "guard":
         return _saturated(value.skill, value.why)
-    return Cell("–", "not scored" if value.kind == "unscored" else "not asked", value.why)
+    return Cell("–", value.kind, value.why)
 
 
 def _skill(value: float | None, interval: Interval | None, title: str) -> Cell:

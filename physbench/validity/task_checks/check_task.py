@@ -395,7 +395,6 @@ def check_splits(task: Task) -> Iterator[Finding]:
 SPEC = RenderSpec(64, 64, 15.0)
 CHECK_CONTEXT = 8  # frames
 TEST_CLIPS = 6  # of test; a third as many of ood, and one of train
-STAGES = 4  # of progress: declaration, other process, protocol, result
 LOOK_SIDE = 128  # px of pictures in another look
 
 
@@ -443,8 +442,9 @@ def check_task(name: str, clips: int = TEST_CLIPS, pictures: Path | None = None,
     source = inspect.getsourcefile(type(task)) or "?"
     work = _Work(task, Path(source), look)
     rows = rows_of(task.id, clips)
-    with Progress(f"checking {task.id}", len(rows) + STAGES + 2) as progress:
-        _stages(work, rows, progress.advance)
+    groups = 4 + (look != PLAIN)  # beside the simulation: scenes, a fresh process, states, readings, pictures
+    with Progress(f"checking {task.id}", len(rows) + groups) as progress:
+        _stages(work, rows, progress)
     findings = tuple(_drawn(finding, pictures) for finding in work.findings)
     return Report(task.id, source, Counter(row.split for row in rows), findings, work.axes, work.seconds)
 
@@ -456,15 +456,17 @@ def rows_of(task_id: str, clips: int) -> tuple[Row, ...]:
     return tuple(Row(task_id, split, 900 + k) for split, count in counts for k in range(count))
 
 
-def _stages(work: _Work, rows: Sequence[Row], advance: Callable[[], None]) -> None:
+def _stages(work: _Work, rows: Sequence[Row], progress: Progress) -> None:
     """Run every group of checks that can be run, whatever others have found."""
     task, static = work.task, bool(getattr(work.task, "static_history", False))
+    progress.advance(0, "declaration and splits")
     _run_check(work, "declaration", lambda: check_declaration(task))
     if not declares_parameters(task) or not _run_check(work, "splits", lambda: check_splits(task)):
         return
+    progress.advance(0, "scenes")
     if not _run_check(work, "scene", lambda: (f for row in rows for f in check_scene(make_scene(row))), once=True):
         return
-    advance()
+    progress.advance(1, "simulation")
     if not all(is_finite(body) for row in rows for body in make_scene(row).bodies):
         return
     repeated = {"test": rows[0], "ood": next(row for row in rows if row.split == "ood")}
@@ -478,23 +480,24 @@ def _stages(work: _Work, rows: Sequence[Row], advance: Callable[[], None]) -> No
             except Exception as error:
                 work.add([failed("simulation", f"{row.id}: {_words(error, work.file)}", "Mend the scene.")])
                 return
-            advance()
+            progress.advance()
         work.seconds["clip"] = (time.process_time() - started) / len(rows)
+        progress.advance(0, "the same clips in a fresh process")
         work.add(fresh_process.findings([clips_by_row[row] for row in repeated.values()]))
-        advance()
     finally:
         fresh_process.close()
     clips = list(clips_by_row.values())
+    progress.advance(1, "states and frames")
     _run_group(work, "states", lambda: _check_states(work, clips, static))
-    advance()
+    progress.advance(1, "readings")
     shown = [clip for clip in clips if clip.row.split != "train"]
     if any(each.state == "failed" and each.check in UNPHYSICAL for each in work.findings):
         work.add([remark("readings", "not tracked and scored: no law moves bodies so", "Mend first what failed.")])
     else:
         _run_group(work, "readings", lambda: _check_readings(work, shown))
     if work.look != PLAIN:
+        progress.advance(1, f"pictures in the look {work.look}")
         _run_group(work, work.look, lambda: _check_look(work, list(repeated.values())))
-    advance()
 
 
 def _run_group(work: _Work, group: str, run: Callable[[], None]) -> None:
