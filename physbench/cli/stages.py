@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from physbench.cli import completion
-from physbench.cli import eval_options as o
+from physbench.cli import eval as o
 from physbench.cli.console import debugging, note
 from physbench.run.options import Options
 from physbench.support.errors import UsageError

@@ -14,8 +14,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from physbench.clips.clip import Clip, Row
 from physbench.models.protocol import Encoder
-from physbench.probes.force import Pull, pulls_of
-from physbench.probes.quantities import Targets, clip_targets
+from physbench.probes.quantities import Pull, Targets, clip_targets, pulls_of
 from physbench.support.arrays import Array
 from physbench.support.errors import ModelError, PhysbenchError
 from physbench.support.plugins import describe_error

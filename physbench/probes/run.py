@@ -30,8 +30,7 @@ from physbench.probes.document import (
     Score,
 )
 from physbench.probes.encode import Features, Latents, Samples, looks_ahead, moments_of, sampled, two_frames
-from physbench.probes.force import implied_force
-from physbench.probes.quantities import BODY, QUANTITIES, Quantity
+from physbench.probes.quantities import BODY, QUANTITIES, Quantity, implied_force
 from physbench.result.bootstrap import FEWEST, TOO_FEW, Resampled, resample
 from physbench.result.skill import Stratum
 from physbench.rollout.device import find_device, find_dtype

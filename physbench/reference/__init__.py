@@ -4,7 +4,7 @@
   card. `training_loop`: stages, learning rate and resume.
 - `latent_model`, `autoencoders`, `layers`: what world models of latents share. Kinds: `simple`, `vae_mdn_rnn`,
   `rssm`, `token_ar`, `diffusion`, `video_dit`, `jepa_frames`. `jepa` predicts latents and states its surprise.
-- `objects`: an object-centric model, from frames to slots (`objects_slots`), their motion (`objects_dynamics`,
-  `objects_training`) and frames again.
+- `objects`: an object-centric model, from frames to slots (`objects_slots`), their motion (`objects_dynamics`) and
+  frames again.
 - `states_training`, `states_graph`, `states_transformer`: models of exact states.
 """

@@ -1,32 +1,43 @@
 """`objects`: an object-centric interaction model for scenes of saturated objects over a grey background.
 
-Frames become slots (segmentation.py, slots.py), slots move (initial_state.py, learned_dynamics.py), and are drawn
-(drawing.py). It sees pixels only, and nothing in it depends on a task.
+Frames become slots (objects_slots.py), slots move (objects_dynamics.py), and are drawn. It sees pixels only, and
+nothing in it depends on a task.
 After Battaglia et al. 2016 (arXiv 1612.00222) and Greff et al. 2017.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from physbench.models.protocol import ModelCard
 from physbench.reference import objects_slots
 from physbench.reference.architecture import CHUNK_FRAMES, Architecture
 from physbench.reference.objects_dynamics import (
+    SMOOTHING_HALF_WIDTH,
     Dynamics,
+    RolloutWindows,
+    StartStates,
     estimate_initial_state,
+    event_windows,
     exact_share,
+    fitted_windows,
     mlp,
+    rollout_error,
     scene_parameters,
     simulate_frames,
+    smoothed_states,
 )
-from physbench.reference.training_loop import Episodes, TrainingStage
+from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
+from physbench.support.files import atomic_path
+from physbench.support.progress import Progress
 
 # Draws frames from positions: objects in the colours of their slots, behind occluders, over the background.
 
@@ -202,10 +213,232 @@ class Objects(Architecture):
         self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None
     ) -> list[TrainingStage]:
         """Segmentation, then drawing, then motion."""
-        from physbench.reference.objects_training import stages
-
         assert isinstance(net, ObjectsNet)
         return stages(net, config, episodes, folder, steps)
 
 
 architecture = Objects()
+
+
+# The training of `objects` in three stages: segmentation, drawing (both by reconstruction), motion (by rollouts).
+
+APPEARANCE_SHARE, DRAW_SHARE = 0.5, 0.15  # of the steps of the motion stage
+SAMPLED_EPISODES = 160  # for segmentation and drawing
+WINDOW_BATCH = 256
+POOL_SIZE = 768  # windows whose initial states are fitted together
+POOL_LIFETIME = 100  # steps for which a pool is used
+SMOOTH_UNTIL = 0.5  # share of the motion stage in which windows start from smoothed states
+SHORTEST, USUAL, LONGER, LONGEST = 7, 16, 30, 45  # frames of a rollout
+LONG_SHARE, LONG_FROM = 0.2, 0.05  # of the steps; progress
+LONGER_SHARE = 0.35  # of the steps from fitted states; long enough for hidden objects to reappear
+DRAWING_FRAMES = 10  # of an episode, to learn drawing from
+
+
+@dataclass
+class TrainingData:
+    """The data of the stages, made when a stage begins."""
+
+    net: ObjectsNet
+    config: Mapping[str, Any]
+    episodes: Episodes
+    folder: Path
+    pixels: Tensor | None = None  # (P, 3)
+    slots: objects_slots.Slots | None = None
+    start_states: StartStates | None = None
+    events: Tensor = field(default_factory=lambda: torch.empty(0, 2, dtype=torch.long))
+    pool: RolloutWindows | None = None
+    drawing_examples: tuple[Tensor, objects_slots.Slots, Tensor] | None = None  # see gather_drawing_examples
+
+    @property
+    def context(self) -> int:
+        return int(self.config["context"])
+
+    def sample(self) -> list[int]:
+        """Indices of SAMPLED_EPISODES episodes, spread evenly."""
+        count = len(self.episodes)
+        return sorted({round(i * (count - 1) / (SAMPLED_EPISODES - 1)) for i in range(SAMPLED_EPISODES)})
+
+    def gather_pixels(self) -> None:
+        """Collect the coloured pixels of every fifth frame of the sampled episodes."""
+        parts = [
+            objects_slots.coloured_pixels(self.episodes.frames(i)[::5].float() / 255, objects_slots.MIN_CHROMA)
+            for i in self.sample()
+        ]
+        self.pixels = torch.cat(parts).to(parameters_device(self.net))
+
+    def choose_colours(self) -> None:
+        """Set the colours of the slots to the cluster centres of saturated pixels."""
+        assert self.pixels is not None
+        strong = self.pixels[self.pixels.amax(1) - self.pixels.amin(1) > objects_slots.SATURATED_CHROMA]
+        strong = strong[:: max(1, len(strong) // 50_000)]
+        colours = objects_slots.k_means(strong, int(self.config["slots"]))
+        with torch.no_grad():
+            self.net.segmenter.colours.copy_(colours)
+            self.net.painter.colours.copy_(colours)
+
+    def perception(self) -> tuple[nn.Module, nn.Module]:
+        """The networks that the slots depend on."""
+        return self.net.segmenter, self.net.painter
+
+    @torch.no_grad()
+    def read(
+        self, index: int, occluders: objects_slots.OccluderMap | None = None
+    ) -> tuple[objects_slots.Slots, objects_slots.Appearance]:
+        """Read the slots of an episode."""
+        frames = self.episodes.frames(index).to(parameters_device(self.net)).float() / 255
+        actions = self.episodes.actions(index)
+        pushes = None if actions is None else actions[None].to(frames.device)
+        return objects_slots.read_slots(self.net.segmenter, frames[None], self.context, pushes, occluders)
+
+    def gather_slots(self) -> None:
+        """Read the slots of all episodes, or load them from the folder."""
+        path = self.folder / "slots.safetensors"
+        stamp = json.dumps(
+            [
+                len(self.episodes),
+                *(sum(float(p.detach().double().sum()) for p in part.parameters()) for part in self.perception()),
+            ]
+        )
+        self.slots = load_slots(path, stamp)
+        if self.slots is None:
+            parts: list[objects_slots.Slots] = []
+            with Progress("slots", len(self.episodes)) as progress:
+                for index in range(len(self.episodes)):
+                    parts.append(self.read(index, self.net.painter.opacity)[0])
+                    progress.advance()
+            self.slots = objects_slots.concatenate(parts)
+            save_slots(path, self.slots, stamp)
+        sure = self.slots.surely_seen()
+        self.slots = objects_slots.concatenate([sure, sure.mirrored()])
+        self.start_states = smoothed_states(self.slots)
+        self.events = event_windows(self.start_states, self.slots, SHORTEST)
+
+    def fit_starts(self, progress: float, numbers: torch.Generator) -> None:
+        """Choose POOL_SIZE windows, half of them at the hand-over, and fit their states with the current dynamics."""
+        assert self.slots is not None
+        if progress < SMOOTH_UNTIL:
+            return
+        chosen = torch.randint(len(self.slots.frames), (POOL_SIZE,), generator=numbers).to(self.slots.frames.device)
+        late = torch.rand(POOL_SIZE, generator=numbers).to(chosen.device).square()
+        room = (self.slots.frames[chosen] - USUAL).clamp_min(0)
+        first = (late * room).long() * (torch.arange(POOL_SIZE, device=chosen.device) % 2)
+        self.pool = fitted_windows(self.net.dynamics, self.slots.select(chosen), self.context, first)
+
+    def motion_loss(self, progress: float, numbers: torch.Generator) -> Tensor:
+        """Error of rollouts, first from smoothed and later from fitted states; most are short, some long."""
+        assert self.slots is not None and self.start_states is not None
+        draw_number = float(torch.rand(1, generator=numbers))
+        long = progress > LONG_FROM and draw_number < LONG_SHARE
+        grown = SHORTEST + round(min(1.0, progress / SMOOTH_UNTIL) * 5)
+        if self.pool is not None:
+            grown = LONGER if draw_number < LONG_SHARE + LONGER_SHARE else USUAL
+        horizon, batch = (LONGEST, WINDOW_BATCH // 2) if long else (grown, WINDOW_BATCH)
+        device = self.slots.frames.device
+        if self.pool is not None:
+            chosen = torch.randint(len(self.pool.first), (batch,), generator=numbers).to(device)
+            return rollout_error(self.net.dynamics, self.pool.select(chosen), self.context, horizon)
+        chosen = torch.randint(len(self.slots.frames), (batch,), generator=numbers).to(device)
+        late = torch.rand(batch, generator=numbers).to(device)
+        room = (self.slots.frames[chosen] - min(horizon, USUAL) - SMOOTHING_HALF_WIDTH).clamp_min(1)
+        first = SMOOTHING_HALF_WIDTH + ((late.square() if long else late) * room).long()
+        if len(self.events) and not long:
+            half = self.events[torch.randint(len(self.events), (batch // 2,), generator=numbers).to(device)]
+            chosen = torch.cat([chosen[len(half) :], half[:, 0]])
+            first = torch.cat([first[len(half) :], half[:, 1]])
+        at = (chosen, first)
+        states = (self.start_states.position[at], self.start_states.velocity[at], self.start_states.trust[at])
+        windows = RolloutWindows(self.slots.select(chosen), first, *states)
+        # until then partial gravity costs nothing
+        return rollout_error(self.net.dynamics, windows, self.context, horizon, progress > 0.5)
+
+    def gather_drawing_examples(self) -> None:
+        """Collect frames (E, D, 3, H, W) to learn drawing from, their slots, and positions of objects (E, D, N, 2).
+
+        Positions of hidden objects are interpolated. Episodes with a moving screen or with objects that are not round
+        are left out, as those are drawn from images.
+        """
+        frames, positions, kept = [], [], []
+        for index in self.sample():
+            slots, appearance = self.read(index)
+            if bool(((slots.round < 0.5) & (slots.present > 0)).any()) or bool(appearance.screen.cover.any()):
+                continue
+            count = int(slots.frames[0])
+            when = torch.linspace(0, count - 1, DRAWING_FRAMES).round().long()
+            frames.append(self.episodes.frames(index)[when].float() / 255)
+            most = slots.centre.shape[2]
+            path = interpolate_hidden(slots.centre[0], slots.weight[0])[when]
+            positions.append(functional.pad(path, (0, 0, 0, int(self.config["slots"]) - most)))
+            kept.append(slots)
+        slots = objects_slots.concatenate(kept)
+        most = slots.centre.shape[2]
+        self.drawing_examples = (torch.stack(frames), slots, torch.stack(positions)[:, :, :most])
+
+    def drawing_loss(self, progress: float, numbers: torch.Generator) -> Tensor:
+        """Error of frames that are drawn with the objects at their observed positions."""
+        assert self.drawing_examples is not None
+        frames, slots, positions = self.drawing_examples
+        chosen = torch.randint(len(frames), (24,), generator=numbers)
+        part, painter = slots.select(chosen), self.net.painter
+        drawn = painter(positions[chosen], part, painter.opacity(part.background))
+        error: Tensor = (drawn - frames[chosen].to(drawn.device)).abs().mean() * 100
+        return error
+
+
+def stages(
+    net: ObjectsNet, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None
+) -> list[TrainingStage]:
+    """The three stages; `steps` is the number of the motion stage."""
+    steps = steps or architecture.steps
+    data = TrainingData(net, config, episodes, folder)
+
+    def appearance_loss(progress: float, numbers: torch.Generator) -> Tensor:
+        assert data.pixels is not None
+        return net.segmenter.loss(data.pixels[torch.randint(len(data.pixels), (4096,), generator=numbers)])
+
+    look, draw = max(1, round(steps * APPEARANCE_SHARE)), max(1, round(steps * DRAW_SHARE))
+    seen, drawn, moved = (list(part.parameters()) for part in (net.segmenter, net.painter, net.dynamics))
+    return [
+        TrainingStage("look", look, 1e-2, seen, appearance_loss, data.gather_pixels, data.choose_colours, every=200),
+        TrainingStage("draw", draw, 1e-2, drawn, data.drawing_loss, data.gather_drawing_examples, every=100),
+        TrainingStage(
+            "motion", steps, 1e-2, moved, data.motion_loss, data.gather_slots, refresh=data.fit_starts,
+            every=POOL_LIFETIME,
+        ),
+    ]  # fmt: skip
+
+
+def interpolate_hidden(centre: Tensor, weight: Tensor) -> Tensor:
+    """Positions (T, N, 2), interpolated or extrapolated from those of weight above 0.9 where the weight is lower."""
+    positions = centre.clone()
+    for n in range(centre.shape[1]):
+        good = torch.nonzero(weight[:, n] > 0.9)[:, 0]
+        if len(good) < 2:
+            continue
+        t = torch.arange(len(centre), dtype=centre.dtype)
+        right = torch.searchsorted(good, torch.arange(len(centre))).clamp(1, len(good) - 1)
+        a, b = good[right - 1], good[right]
+        share = (t - a) / (b - a)
+        positions[:, n] = torch.lerp(centre[a, n], centre[b, n], share[:, None])
+    return positions
+
+
+def save_slots(path: Path, slots: objects_slots.Slots, stamp: str) -> None:
+    """Write slots to a file, which is complete or does not exist."""
+    from safetensors.torch import save_file
+
+    whole = {one.name: getattr(slots, one.name).cpu().contiguous().clone() for one in fields(slots)}
+    with atomic_path(path) as draft:
+        save_file(whole, str(draft), metadata={"stamp": stamp})
+
+
+def load_slots(path: Path, stamp: str) -> objects_slots.Slots | None:
+    """Load slots; None if the file does not exist or has another stamp."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), "pt") as file:
+            if file.metadata().get("stamp") != stamp:
+                return None
+            return objects_slots.Slots(**{name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (OSError, SafetensorError, TypeError, AttributeError):
+        return None

@@ -133,7 +133,7 @@ def _diagnose(run: Run) -> None:
 
 def prune(run: Run) -> None:
     """Keep the rollouts that --keep-rollouts names."""
-    from physbench.result.report.clips import shown_clips
+    from physbench.result.report.data import shown_clips
 
     keep = run.options.keep_rollouts
     if keep == "all":

@@ -600,7 +600,8 @@ class World:
         """Position (3,) m of a body now, with the offset of its copy."""
         number = self._ids[copy][index]
         if number >= 0 and self._link(index) < 0:
-            position: Vector = self._client.api.getBasePositionAndOrientation(number, physicsClientId=self._client.id)[0]
+            api, client = self._client.api, self._client.id
+            position: Vector = api.getBasePositionAndOrientation(number, physicsClientId=client)[0]
             return position
         state = self._states[copy, index] if number < 0 else self._guided_state(number, index)
         return (state[:3] + self._offset[copy]).tolist()

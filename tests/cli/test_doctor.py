@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from physbench.cli import main
+from physbench.cli import doctor, main
+from physbench.cli.doctor import CHECKS, HostFinding
 from physbench.laws import kernels
-from physbench.run import host
-from physbench.run.host import CHECKS, HostFinding
 from physbench.support.errors import PhysbenchError, UsageError
 
 
@@ -28,7 +27,7 @@ def test_extras_that_are_missing_are_optional(monkeypatch: pytest.MonkeyPatch) -
         raise UsageError("pip install 'physbench[natural]'")
 
     monkeypatch.setattr("physbench.world.styles.catalogue.check_look", missing)
-    monkeypatch.setattr(host, "library_version", lambda name: None)
+    monkeypatch.setattr(doctor, "library_version", lambda name: None)
     found = [CHECKS[name]() for name in ("natural look", "ray", "object stores")]
     assert [each.state for each in found] == ["optional"] * 3
     assert "physbench[remote]" in found[2].remedy and found[2].text == "fsspec and s3fs not installed"
@@ -47,11 +46,11 @@ def test_what_is_missing_has_a_remedy_and_an_exit_code(
         "broken": lambda: raising(OSError("cannot open")),
         "told": lambda: raising(PhysbenchError("Make one with train.")),
     }
-    monkeypatch.setattr(host, "CHECKS", checks)
+    monkeypatch.setattr(doctor, "CHECKS", checks)
     assert main.run(["doctor"]) == 1
     said = capsys.readouterr().out
     assert "OSError: cannot open" in said and "Make one with train." in said and "fetch them" in said
-    monkeypatch.setattr(host, "CHECKS", {name: checks[name] for name in ("fine", "weights")})
+    monkeypatch.setattr(doctor, "CHECKS", {name: checks[name] for name in ("fine", "weights")})
     assert main.run(["doctor"]) == 0
 
 
@@ -69,7 +68,7 @@ def test_a_machine_on_which_nothing_is_compiled_is_told_and_made_warm(
             return not before
 
     monkeypatch.setattr(kernels, "KERNELS", (Cold(), Cold()))
-    monkeypatch.setattr(host, "CHECKS", {"compiled functions": CHECKS["compiled functions"]})
+    monkeypatch.setattr(doctor, "CHECKS", {"compiled functions": CHECKS["compiled functions"]})
     assert main.run(["doctor"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("optional compiled functions 0 of 2") and "doctor --warm" in said

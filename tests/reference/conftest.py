@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from physbench.reference import objects_training
+from physbench.reference import objects
 from physbench.reference.objects import ObjectsNet, architecture
 from physbench.reference.train import learn
 
@@ -89,7 +89,7 @@ def net(toys, tmp_path_factory: pytest.TempPathFactory) -> ObjectsNet:  # type: 
     """A net after a short training on toys."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in SMALL.items():
-            patch.setattr(objects_training, name, value)
+            patch.setattr(objects, name, value)
         folder = tmp_path_factory.mktemp("objects")
         trained, _ = learn(
             architecture, architecture.config(), toys, folder, {}, seed=0, steps=15, minutes=None, device="cpu",
@@ -103,4 +103,4 @@ def net(toys, tmp_path_factory: pytest.TempPathFactory) -> ObjectsNet:  # type: 
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings of `objects` take little at a time."""
     for name, value in SMALL.items():
-        monkeypatch.setattr(objects_training, name, value)
+        monkeypatch.setattr(objects, name, value)

@@ -18,7 +18,7 @@ from physbench.data.clip_dataset import training_rows
 from physbench.models.load_model import load_model
 from physbench.models.protocol import ModelCard
 from physbench.models.safetensors_files import read_checkpoint, save_checkpoint, shipped_checkpoints
-from physbench.reference import objects, objects_training, training_loop
+from physbench.reference import objects, training_loop
 from physbench.reference.train import ValidationCurve, learn, pick_device, prepare_folder, train
 from physbench.reference.training_loop import generator
 from physbench.support import plugins
@@ -39,7 +39,7 @@ SMALL = {
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SMALL.items():
-        monkeypatch.setattr(objects_training, name, value)
+        monkeypatch.setattr(objects, name, value)
 
 
 def run(toys, folder: Path, *, resume: bool = False, seed: int = 0, steps: int = 12) -> dict[str, Tensor]:  # type: ignore[no-untyped-def]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pytest
+from ideal_tracks import ideal
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
@@ -14,6 +15,7 @@ from physbench.score.observation import Observation
 from physbench.score.protocol import ScoreRow
 from physbench.score.score_clip import find_scorers, observed, read_observation
 
+__all__ = ["ideal"]
 CONTEXT = 8
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from physbench.baselines.memory.memory_table import MemoryTable, memory_rows
+from physbench.baselines.memory.memory_model import MemoryTable, memory_rows
 from physbench.support.processes import cores
 
 

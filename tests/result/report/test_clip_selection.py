@@ -7,7 +7,7 @@ import pytest
 
 from physbench.result.build import build_result
 from physbench.result.read import read_run
-from physbench.result.report.clips import select, shown_clips
+from physbench.result.report.data import select, shown_clips
 from physbench.result.skill import clip_qualities, clip_skills, kinds, overall_weights
 from physbench.score.protocol import AXES
 

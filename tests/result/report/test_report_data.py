@@ -7,8 +7,7 @@ import pandas as pd
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
 from physbench.result.read import read_run
-from physbench.result.report.clips import SelectedClip
-from physbench.result.report.data import figure, predictability, readings_of
+from physbench.result.report.data import SelectedClip, figure, predictability, readings_of
 
 
 def test_a_figure_names_the_readings_that_are_not_those_of_truth(small_run, kit) -> None:

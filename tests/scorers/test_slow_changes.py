@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
-from physbench.score.identity import HUE, OWN, SIZE, kept
+from physbench.scorers.axes.permanence import HUE, OWN, SIZE, kept
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import whole_area

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.score.stability import Stability, quarter_shares, stability
+from physbench.scorers.axes.drift import Stability, quarter_shares, stability_of
 from physbench.shadowing import Break, shadow
 from physbench.track.tracks import Tracks
 
@@ -117,8 +117,8 @@ def test_truth_is_stable_and_a_frozen_picture_is_not(
     px[6:] = px[5]
     frozen = shadow(clip, ideal(clip, 6, px))
     assert truth is not None and frozen is not None
-    assert stability(truth).quality == pytest.approx(1.0, abs=1e-6)
-    quality = stability(frozen).quality
+    assert stability_of(truth).quality == pytest.approx(1.0, abs=1e-6)
+    quality = stability_of(frozen).quality
     assert quality is not None and quality < 0.05
 
 
@@ -133,4 +133,4 @@ def test_another_lawful_future_is_stable(
     px[6:] = px[5] + 0.6 * np.cumsum(step[5:], axis=0)
     slower = shadow(clip, ideal(clip, 6, px, np.ones((len(px), 1), dtype=bool)))
     assert slower is not None and slower.levels[0].breaks
-    assert stability(slower).quality == pytest.approx(1.0, abs=0.02)
+    assert stability_of(slower).quality == pytest.approx(1.0, abs=0.02)

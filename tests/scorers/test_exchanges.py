@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
-from physbench.score.identity import _miss, exchanged
+from physbench.scorers.axes.permanence import _miss, exchanged
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks
 from physbench.world.drawing import render
