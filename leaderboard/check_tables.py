@@ -190,7 +190,6 @@ MOST = TableBounds()
 
 PICTURES_CHECK = "pictures"
 MODEL_SOURCE = "model"
-FURTHER = "Further reading"  # begins the list of them in the documentation of a scorer
 WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 THAT_APPLY: tuple[Status, ...] = ("ok", "failed")  # of a headline reading that applies
 TEXTS = ("clip", "task", "split", "reading", "unit", "status", "reason")
@@ -332,7 +331,7 @@ def _never_unavailable(table: pd.DataFrame) -> NDArray[np.bool_]:
 def further_names(scorer: str) -> frozenset[str]:
     """Names that further readings of a scorer may have: those that its documentation lists."""
     own = own_scorers()[scorer]
-    _, _, listed = own.doc.partition(FURTHER)
+    _, _, listed = own.doc.partition("Further reading")  # begins the list of them in the documentation of a scorer
     keys = {*WORD.findall(listed), *(key for key, _ in (*own.phrases, *own.roles))}
     if ("", "event-balance") in own.roles:  # "by kind"
         keys |= {f"{kind}{end}" for kind in EVENT_KINDS for end in ("", "-chance")}
@@ -429,7 +428,6 @@ def _quality(scorer: Scorer, row: Any) -> float | None:
 
 # Checks of documents: every aggregate of result.json from the rows.
 
-RESULT_ROUNDING = 2e-6  # results are rounded to 1e-6
 # Words, which the board makes itself from checked figures, and the search for other laws, which it makes again.
 OWN_WORDS = {"physbench_version", "sentences", "findings", "implied_worlds"}
 
@@ -492,7 +490,7 @@ def first_difference(claimed: Any, right: Any, place: str = "") -> tuple[int, st
         same = claimed == right and type(claimed) is type(right)
         numbers = [isinstance(each, int | float) and not isinstance(each, bool) for each in (claimed, right)]
         if all(numbers):
-            same = math.isclose(claimed, right, rel_tol=1e-9, abs_tol=RESULT_ROUNDING)
+            same = math.isclose(claimed, right, rel_tol=1e-9, abs_tol=2e-6)  # results are rounded to 1e-6
         sent, wanted = (repr(str(each)[:120]) for each in (claimed, right))
         return 1, "" if same else f"{place.rstrip('.')}: {sent} was sent, and {wanted} is right"
     count = 0

@@ -31,7 +31,6 @@ from physbench.support.run_folder import RunFolder
 
 # One process at a time changes a board.
 
-BOARD_LOCK = ".lock"
 LONGEST_CHANGE = 30.0  # s; what is done under the lock takes milliseconds
 
 
@@ -53,7 +52,7 @@ def changing(board: Path, wait: float = LONGEST_CHANGE) -> Iterator[None]:
     deadline = time.monotonic() + wait
     while True:
         try:
-            handle = locked_file(board / BOARD_LOCK)
+            handle = locked_file(board / ".lock")
             break
         except BlockingIOError as error:
             if time.monotonic() > deadline:

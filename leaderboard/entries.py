@@ -71,7 +71,6 @@ if TYPE_CHECKING:
 #     board.csv, board.json, board.bib          its figures, and what to cite
 
 PACKED_FILES = ("result.json", "report.html")  # of an entry, that its board unpacks
-PICTURE_QUALITY = 60  # of WebP, at most: nothing else is to be seen in the report, which has a third of the bytes
 KEPT_SOURCES = ("model", "truth", "freeze")
 SCORE_COLUMNS = ("clip", "task", "split", "seed", "sample", "reading", "axis", "value", "quality")
 
@@ -212,7 +211,8 @@ def add(
         if submission is None and (path / "about.json").is_file():
             about = with_fields(about, submission=Entry(path).about.submission)
         report = new / "report.html"
-        write_report(run, report, result, quality=PICTURE_QUALITY)
+        # WebP of quality 60 at most: nothing else is to be seen in the report, which has a third of the bytes
+        write_report(run, report, result, quality=60)
         write_packed(new / f"report.html{PACKED}", report.read_text(encoding="utf-8"))
         report.unlink()
         _write_about(new, about)
@@ -380,7 +380,6 @@ def describe(result: ResultDocument) -> Mapping[str, str]:
 
 
 SAME = 1e-6  # of a skill or a quality
-MACHINES_APART = 0.01  # of a frozen frame's quality, mean over a task's clips
 ABOUT, HEADLINES, UNSEEN = "about.json", "headlines.parquet", "unseen.parquet"
 ROW = ["clip", "sample", "reading"]
 
@@ -513,7 +512,8 @@ def _other_references(
         mine, other = (each[source].set_index([*ROW, "task"])["quality"].sort_index() for each in (tables, theirs))
         alike = mine.index.equals(other.index) and np.array_equal(mine.isna(), other.isna())
         if alike and source == "freeze":
-            alike = (mine - other).groupby(["task", "reading"]).mean().abs().max() <= MACHINES_APART
+            # Up to 0.01 of a frozen frame's quality apart, mean over a task's clips
+            alike = (mine - other).groupby(["task", "reading"]).mean().abs().max() <= 0.01
         elif alike:
             alike = np.allclose(mine, other, rtol=0, atol=SAME, equal_nan=True)
         if not alike:

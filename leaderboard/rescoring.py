@@ -72,7 +72,6 @@ def _opened(archive: Path) -> PackedClips:
 
 MOST_TRACKS = 32 << 20  # bytes of the arrays of one clip; those of core have 0.1 MB
 MOST_VIDEO = 1 << 30  # bytes of a file
-ROLLOUT_CODEC = "h264"  # in which rollouts are stored; their hashes tell whether it was lossless
 TRACK_CLOSE = 1e-6  # px and other units, between tracks that were sent and tracks of the same frames
 OPTIONAL = ("chroma", "shape", "camera", "scenery", "scenery_off", "scenery_lost")
 
@@ -149,7 +148,8 @@ def read_sent_video(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         with av.open(str(path), format="matroska") as container:
             stream = container.streams.video[0]
             codec = stream.codec_context  # None where the library knows no such codec, whatever its types say
-            if codec is None or codec.name != ROLLOUT_CODEC or (codec.height, codec.width) != shape[1:3]:
+            # Rollouts are stored in H.264; their hashes tell whether it was lossless
+            if codec is None or codec.name != "h264" or (codec.height, codec.width) != shape[1:3]:
                 raise UsageError(f"{path.name}: expected H.264 of {shape[1]} x {shape[2]} px")
             stream.thread_type = "NONE"
             to_rgb = rgb_converter()

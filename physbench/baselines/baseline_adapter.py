@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 
 
 DEFAULT_ARGUMENTS = {"size": "64", "fps": "15", "context": "8"}
-MEMORY_CLIPS = "1500"  # of the `train` split, by default
-ANSWER_FRAMES = 16  # of a part of an answer, at most, in every baseline
 ANSWER_BYTES = 1 << 24  # of the same, of all clips as float32: many clips of 256 px come in parts of fewer frames
 
 
 def answer_parts(card: ModelCard, clips: int, horizon: int) -> Iterator[slice]:
     """Slices of the predicted frames, from the first to the last."""
     height, width = card.image_size
-    length = min(ANSWER_FRAMES, max(1, ANSWER_BYTES // (clips * height * width * 3 * 4)))
+    # At most 16 frames of an answer in a part, in every baseline
+    length = min(16, max(1, ANSWER_BYTES // (clips * height * width * 3 * 4)))
     return (slice(start, min(start + length, horizon)) for start in range(0, horizon, length))
 
 
@@ -119,7 +118,6 @@ def _registered(name: str) -> Callable[[ModelCard], Model]:
     return make
 
 
-PRIVILEGED = ("oracle", "physicist", "state-oracle")
 OF_STATES = "state-"  # begins the names of baselines that answer with states
 BASELINES: dict[str, tuple[Callable[[Any], Any], str]] = {  # what makes a model of a card, of its kind each
     "constant-velocity": (_constant_velocity, "what is coloured moves on in straight lines over the median background"),
@@ -147,7 +145,7 @@ def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
         ModelError: An argument is unknown or out of bounds.
     """
     of_states = name.startswith(OF_STATES)
-    defaults = {**DEFAULT_ARGUMENTS, **({"clips": MEMORY_CLIPS} if name == "memory" else {})}
+    defaults = {**DEFAULT_ARGUMENTS, **({"clips": "1500"} if name == "memory" else {})}  # of the `train` split
     known = [key for key in defaults if not (of_states and key == "size")]
     for key in model_args:
         if key not in known:
@@ -155,7 +153,8 @@ def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
     given = {**defaults, **model_args}
     fps = convert_argument(given["fps"], float, "fps")
     context = convert_argument(given["context"], int, "context")
-    track: Track = "privileged" if name in PRIVILEGED else "trained" if name == "memory" else "zero-shot"
+    told_all = name in ("oracle", "physicist", "state-oracle")
+    track: Track = "privileged" if told_all else "trained" if name == "memory" else "zero-shot"
     if of_states:
         return check_card(StateCard(name=name, fps=fps, context_frames=context, track=track))
     sides = given["size"].lower().split("x")

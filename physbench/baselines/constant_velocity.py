@@ -32,10 +32,7 @@ Array = NDArray[np.float32]
 MIN_TRACKED_CHROMA = 0.06  # of 1; greys have none, noise and blur little
 MIN_HUE_DISTANCE = 30.0  # degrees between two objects at least
 MIN_MASS = 6.0  # px of chroma-weighted area
-WHOLE_MASS_SHARE = 0.97  # of the largest mass in the context
 DARK = 0.4  # of 1; screens are darker than that, grounds as a rule not
-MOST_COVERED = 0.15  # of a screen, by what an object that has reached it leaves unknown
-GREY_STEP = 0.03  # of 1; greys are compared in these steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +81,8 @@ def decompose_context(
     dilated = np.stack([binary_dilation(mask, iterations=1) for mask in colored])
     background = (_latest_background if latest else _background)(frames, dilated)
     covered = np.stack([binary_erosion(mask, iterations=2) for mask in colored]).any(0)
-    front = _foreground_mask(background, np.asarray(covered), *((MOST_COVERED, dark) if latest else (0.0, np.inf)))
+    # An object that has reached a screen leaves at most 0.15 of it unknown
+    front = _foreground_mask(background, np.asarray(covered), *((0.15, dark) if latest else (0.0, np.inf)))
     hue = hue_angle(frames)
     sprites = []
     for center in _object_hues(hue[colored], chroma[colored]):
@@ -169,7 +167,7 @@ def _foreground_mask(background: Array, covered: Mask, most_covered: float, ligh
     from scipy.ndimage import binary_dilation, binary_erosion, label
 
     grey = background.mean(-1)
-    level = np.round(grey / GREY_STEP).astype(int)
+    level = np.round(grey / 0.03).astype(int)  # of 1; greys are compared in these steps
     commonest = np.bincount(level.ravel()).argmax()
     front: Mask = np.zeros(grey.shape, dtype=bool)
     for value in np.unique(level[(np.abs(level - commonest) > 1) & (grey < lightest)]):
@@ -189,7 +187,7 @@ def _cut_sprite(frames: Array, background: Array, chroma: Array, hue: float) -> 
     mass = chroma.sum((1, 2))  # (C,)
     if mass.max() < MIN_MASS * MIN_TRACKED_CHROMA:
         return None
-    complete = np.flatnonzero(mass >= WHOLE_MASS_SHARE * mass.max())
+    complete = np.flatnonzero(mass >= 0.97 * mass.max())  # of the largest mass in the context
     rows, columns = np.arange(chroma.shape[1]) + 0.5, np.arange(chroma.shape[2]) + 0.5
     centroid = np.stack([chroma.sum(2) @ rows, chroma.sum(1) @ columns], -1) / np.maximum(mass, 1e-6)[:, None]  # (C, 2)
     used = complete[-3:]

@@ -108,7 +108,6 @@ def plane_positions(clip: Clip, px: Array) -> Array:
 # Fits lawful motion to the tracks of a context, with the law and the segment fits of shadowing.
 
 FIT_START = -0.5  # s; the part of the context after that is fitted
-SUPPORT_DISTANCE = 0.12  # diameters; a body nearer to a face may lie on it
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,9 +259,6 @@ def align_to_frame(view: Clip, states: Array, bodies: Sequence[int]) -> None:
 
 # Estimates the states at the hand-over from the tracks of a context.
 
-REST_EXTENT = 0.01  # diameters; the track of a body at rest extends less
-MIN_LEVEL_COSINE = 0.5  # between the normal and up, for a face that carries bodies
-
 
 def estimate_states(view: Clip, tracks: Tracks) -> Array:
     """Estimate the states at the hand-over.
@@ -349,7 +345,8 @@ def _fit_single_body(view: Clip, states: Array, index: int, positions: Array, ti
     if not len(known):
         return
     points, dt = positions[known], times[known]
-    if len(known) > 1 and np.ptp(points, axis=0).max() < REST_EXTENT * 2 * apparent_radius(body, camera):
+    # The track of a body at rest extends less than 0.01 diameters
+    if len(known) > 1 and np.ptp(points, axis=0).max() < 0.01 * 2 * apparent_radius(body, camera):
         states[index, axes], velocity = points.mean(axis=0), np.zeros(2)
     elif len(known) > 1:
         carried = _supporting_face(view, states, index) is not None
@@ -376,7 +373,7 @@ def _supporting_face(view: Clip, states: Array, index: int) -> tuple[Array, floa
     if not np.any(gravity) or not body.collides:
         return None
     up = -gravity / np.linalg.norm(gravity)
-    near = SUPPORT_DISTANCE * 2 * apparent_radius(body, scene.camera)
+    near = 0.12 * 2 * apparent_radius(body, scene.camera)  # diameters; a body nearer to a face may lie on it
     best: tuple[float, Array, float] | None = None
     for i, other in enumerate(scene.bodies):
         present = other.collides and (other.until is None or other.until > 0) and np.isfinite(states[i, :3]).all()
@@ -387,7 +384,7 @@ def _supporting_face(view: Clip, states: Array, index: int) -> tuple[Array, floa
         if (
             abs(distance) < near
             and normal is not None
-            and normal @ up > MIN_LEVEL_COSINE
+            and normal @ up > 0.5  # between the normal and up, for a face that carries bodies
             and (best is None or normal @ up > best[0])
         ):
             best = float(normal @ up), normal, distance

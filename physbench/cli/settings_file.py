@@ -18,7 +18,6 @@ from physbench.support.errors import UsageError, nearest
 
 OWN_FILE, SHARED_FILE, TOOL = "physbench.toml", "pyproject.toml", "physbench"
 MOST_SETTINGS_BYTES = 1 << 20
-FROM_FILE = "DEFAULT_MAP"  # source of a parameter, as click names it
 Typed = Callable[[str], Mapping[str, str] | None]
 
 
@@ -74,7 +73,10 @@ def settings_used(context: Context) -> dict[str, Any]:
     command = ".".join(context.command_path.split()[1:])
     given = settings.values.get(command, {}) if isinstance(settings, FileSettings) else {}
     sources = {name: context.get_parameter_source(name) for name in given}
-    used = {name: given[name] for name, source in sources.items() if source is not None and source.name == FROM_FILE}
+    # The source of a parameter from a file, as click names it
+    used = {
+        name: given[name] for name, source in sources.items() if source is not None and source.name == "DEFAULT_MAP"
+    }
     return {"file": settings.file, "values": used} if used else {}
 
 

@@ -103,7 +103,6 @@ def make_clip(row: Row, spec: RenderSpec) -> Clip:
 
 STILL = 1e-4  # m in STILL_TIME as the history begins; what moves by less is held, or rests
 STILL_TIME = 0.1  # s
-SAME_PAST = 1e-6  # m and m/s by which a motion that is run backward and forward again may miss where it began
 
 
 def frames_before(clip: Clip, count: int) -> NDArray[np.uint8]:
@@ -153,7 +152,8 @@ def past_states(clip: Clip, count: int) -> NDArray[np.float64] | None:
     past = flown[0, np.searchsorted(steps, back)]
     past[..., 7:] = -flown[0, np.searchsorted(steps, back + 1), :, 7:]
     again, met_again = fly(unpushed, past[:1], back[:1], (begin - back[0]) / PHYSICS_HZ)
-    if met.any() or met_again.any() or not np.abs(again[0, 0] - first)[moving].max() < SAME_PAST:
+    # A motion that is run backward and forward again may miss where it began by 1e-6 m and m/s
+    if met.any() or met_again.any() or not np.abs(again[0, 0] - first)[moving].max() < 1e-6:
         return None
     states[:, moving] = past[:, moving]
     return states

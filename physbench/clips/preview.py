@@ -131,7 +131,6 @@ def _drawn(task: Task, row: Row) -> list[str]:
 # A few clips of a task side by side as one small animation: history under a bar of its own colour, then the rest.
 
 CLIP_SIZE, CLIP_FPS = 160, 15.0  # px of a clip, frames/s
-SHOWN_HISTORY = 1.0  # s of the history that are shown
 TILE_GAP, TIME_BAR = 4, 4  # px between clips; of the bar that shows the time
 END_PAUSE = 0.8  # s at the end
 BLANK, BAR_EMPTY, BAR_HISTORY, BAR_FUTURE = (255, 255, 255), (222, 225, 230), (200, 69, 27), (29, 33, 41)
@@ -148,7 +147,7 @@ def animate(task: Task, split: Split, seeds: Sequence[int], path: Path, look: st
 
 def tile(clips: Sequence[Clip]) -> Frames:
     """Frames (T, H, W, 3) of clips of one length, at most four in a row, from SEEN s before the hand-over on."""
-    first = clips[0].handover - round(SHOWN_HISTORY * clips[0].spec.fps)
+    first = clips[0].handover - round(clips[0].spec.fps)  # 1 s of the history is shown
     count, size = len(clips[0].times) - first, clips[0].spec.height
     columns = min(4, len(clips))
     rows = -(-len(clips) // columns)

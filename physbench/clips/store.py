@@ -168,9 +168,6 @@ def _checksum(parts: dict[str, bytes]) -> bytes:
     return digest.digest()
 
 
-STALE_AFTER = 3600.0  # s after which an unfinished file is left over from a process that was killed
-
-
 _making = threading.Lock()  # what draws a clip keeps meshes of a process: two threads would fill them at once
 
 
@@ -299,7 +296,8 @@ class ClipStore:
         """Remove unfinished files of processes that were killed long ago."""
         for path in (self.directory / str(spec)).glob(f"*/{DRAFTS}"):
             try:
-                if not writer_lives(path) and time.time() - path.stat().st_mtime > STALE_AFTER:
+                # After an hour an unfinished file is left over from a process that was killed
+                if not writer_lives(path) and time.time() - path.stat().st_mtime > 3600.0:
                     path.unlink()
             except OSError:
                 continue

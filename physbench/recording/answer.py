@@ -32,7 +32,6 @@ from physbench.track.finite_differences import runs
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import VISIBLE_SHARE
 
-HORIZONS = (0.25, 0.5, 1.0, 2.0, 4.0)  # s after time 0, at which errors are told; and at the end
 ERROR_TIME = 0.1  # s around a horizon, over which an error is the mean
 
 
@@ -190,7 +189,8 @@ def _errors(clip: Clip, recorded: Recorded, tracks: Tracks) -> tuple[ErrorAt, ..
     metres[: recorded.context] = np.nan
     end = float(clip.times[-1])
     errors = []
-    for seconds in (*(one for one in HORIZONS if one < end - ERROR_TIME), end):
+    # s after time 0 at which errors are told, and the end
+    for seconds in (*(one for one in (0.25, 0.5, 1.0, 2.0, 4.0) if one < end - ERROR_TIME), end):
         near = np.abs(clip.times - seconds) <= ERROR_TIME / 2 + 1e-9
         part = metres[near]
         if np.isfinite(part).any():

@@ -31,7 +31,6 @@ from physbench.support.errors import ModelError
 
 LATENT_RATE, LATENT_BATCH, LATENT_FRAMES = 2e-3, 16, 12
 MOTION_RATE, MOTION_BATCH, MOTION_FRAMES = 2e-3, 8, 32
-OTHER_PART = 0.2  # steps of the first stage, and of the last, for each of the second
 VARIANCE_COST, COVARIANCE_COST = 1.0, 0.04  # in the proportion of VICReg
 LEAST_CHANGE = 0.05  # of white; a cell moves where a pixel of it changes by more
 LEAST_MOVING = 1e-3  # of cells that move, in a loss
@@ -148,7 +147,7 @@ def jepa_stages(net: JepaNet, episodes: Episodes, steps: int) -> list[TrainingSt
     losses = JepaLosses(net, episodes)
     parts = net.memory, net.body, net.change
     expecting = [parameter for part in parts for parameter in part.parameters()]
-    others = max(1, round(OTHER_PART * steps))
+    others = max(1, round(0.2 * steps))  # steps of the first stage, and of the last, for each of the second
     learning = [*net.encoder.parameters(), *expecting]
     usual = list(net.usual.parameters())
     say, encode = losses.describe, losses.encode

@@ -25,7 +25,6 @@ from physbench.support.progress import Progress
 
 POOL_FRAMES = 8192
 CROP_PX = 32
-MIRRORED_BELOW = 800_000  # frames: with fewer each clip is kept a second time, mirrored and in other colours
 STILL_SHARE = 8  # one in so many windows in which nothing moves is kept
 PERMUTATIONS = torch.tensor([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])  # of the colours
 
@@ -106,7 +105,8 @@ class LatentBank:
         self.context, self.device = context, device
         self._starts: dict[int, Tensor] = {}
         some = torch.linspace(0, len(episodes) - 1, 16).long().tolist()
-        few = sum(len(episodes.frames(index)) for index in some) / len(some) * len(episodes) < MIRRORED_BELOW
+        # With fewer frames each clip is kept a second time, mirrored and in other colours
+        few = sum(len(episodes.frames(index)) for index in some) / len(some) * len(episodes) < 800_000
         orders = torch.randint(6, (len(episodes),), generator=generator("colours", len(episodes)))
         plain: list[Tensor] = []
         mirrored: list[Tensor] = []

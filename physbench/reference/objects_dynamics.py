@@ -55,7 +55,6 @@ LAYOUT = Layout()
 
 
 CONTRAST_KINDS, MAX_CONTRAST = 25, 0.48  # number of kinds of surface by contrast, and the largest contrast
-THICK_DEPTH = 7.5  # px; deeper surfaces are kinds of their own
 MAX_EXTRA_EXPONENT = 2.5  # of a pair force over 1 / distance: contacts must not be learned as forces
 
 
@@ -133,7 +132,7 @@ def surface_kinds(contrast: Tensor, depth: Tensor) -> Tensor:
     middles = torch.linspace(-MAX_CONTRAST, MAX_CONTRAST, CONTRAST_KINDS, device=contrast.device, dtype=contrast.dtype)
     apart = (contrast[..., None] - middles) * ((CONTRAST_KINDS - 1) / (2 * MAX_CONTRAST))
     grey = (-3 * apart.square()).softmax(-1)
-    thick = torch.sigmoid(2 * (depth - THICK_DEPTH))[..., None]
+    thick = torch.sigmoid(2 * (depth - 7.5))[..., None]  # px; deeper surfaces are kinds of their own
     return torch.cat([thick * grey, (1 - thick) * grey], -1)
 
 
@@ -515,7 +514,6 @@ def estimate_initial_state(
     return x, v, misfit
 
 
-PAIR_FORCE_COST = 0.3  # loss per px / frame^2
 PARTIAL_GRAVITY_COST, GRAVITY_TURNING_POINT = 0.2, 0.4  # weight of the loss; share of gravity at which it is largest
 SMOOTHING_HALF_WIDTH = 3  # frames on either side of a smoothed state
 
@@ -628,7 +626,7 @@ def rollout_error(
     grid = positions * (2 / positions.new_tensor([width, height])) - 1
     distance = functional.grid_sample(slots.hiding_distance[:, None], grid, align_corners=False)[:, 0]
     loss = (torch.log1p(error) + 0.3 * error) * weight + torch.log1p(distance) * lost
-    prior = PAIR_FORCE_COST * scenes.pair_strength.abs().mean()
+    prior = 0.3 * scenes.pair_strength.abs().mean()  # loss per px / frame^2
     if decide:
         prior = (
             prior

@@ -30,7 +30,6 @@ from physbench.support.run_folder import RunFolder
 MEMORY_TARGET = "baseline:memory"
 ZERO_SHOT_CLIPS = 1500  # of the memory that a model is compared with that was trained on none
 MEMORY_FILE = "memory.json"
-MEMORY_COMMAND = "python -m physbench.result.beyond_memory RUN ..."
 
 
 def beyond_memory(manifest: Manifest, overall: SkillValue, axes: Mapping[str, AxisResult]) -> BeyondMemory:
@@ -144,7 +143,7 @@ def measured_memory(run: RunFolder) -> tuple[tuple[str, str, str, str], dict[str
 def write_memory(runs: Sequence[RunFolder], path: Path) -> None:
     """Put the skills of runs of the memory into the golden file, beside those of other suites and sizes."""
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"versions": {}}
-    document["made_by"] = MEMORY_COMMAND
+    document["made_by"] = "python -m physbench.result.beyond_memory RUN ..."
     for run in runs:
         (version, suite, render, clips), skills = measured_memory(run)
         by_suite = document["versions"].setdefault(version, {}).setdefault(suite, {})

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 # Counts clips by axis from score tables: which count, which are left out and why, and which show too little.
 
-WHOLE = 1 - 1e-6  # share of the time of visible objects from which all of it is undetermined
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w|\.\d)")  # not the 1 of a task's version
 
 
@@ -87,7 +86,7 @@ def _undetermined(model: pd.DataFrame) -> Undetermined | None:
     if rows.empty:
         return None
     shares = rows.groupby(["task", "clip"])["value"].mean()
-    whole = shares[shares >= WHOLE]
+    whole = shares[shares >= 1 - 1e-6]  # share of the time of visible objects from which all of it is undetermined
     return Undetermined(
         clips=len(whole),
         of=len(shares),

@@ -23,7 +23,6 @@ from physbench.support.errors import UsageError
 from physbench.support.run_folder import RunFolder
 from physbench.world.scene import PLAIN, RenderSpec
 
-ROLES_COMMAND = "python -m physbench.result.task_roles RUN"
 KINDS_FILE = "kinds.json"
 CLASSES = (64, 128, 256)  # px of the shorter side
 
@@ -86,7 +85,9 @@ def measured_kinds(run: RunFolder) -> tuple[str, str, Kinds]:
 def write_kinds(runs: list[RunFolder], path: Path) -> None:
     """Put the kinds of runs of core into the golden file, beside those of other versions and classes."""
     document: dict[str, Any] = (
-        json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"made_by": ROLES_COMMAND, "versions": {}}
+        json.loads(path.read_text(encoding="utf-8"))
+        if path.exists()
+        else {"made_by": "python -m physbench.result.task_roles RUN", "versions": {}}
     )
     for run in runs:
         version, name, kinds = measured_kinds(run)

@@ -91,7 +91,6 @@ def item_seed(row: Row, sample: int, seed: int, salt: str = "") -> int:
 
 # A batch on its way through the model's process, and its result.
 
-MESSAGES_PER_CLIP = 8  # of a batch: a part of its own that is halved, tried again and finished needs fewer
 SPARE_MESSAGES = 64
 
 
@@ -142,7 +141,8 @@ class BatchInFlight:
         """Contradiction of a message to what was requested and reported so far; "" where there is none."""
         self.received += 1
         size, kind = self.job.batch_size, type(message).__name__
-        if self.received > MESSAGES_PER_CLIP * size + SPARE_MESSAGES:
+        # Eight a clip: a part of its own that is halved, tried again and finished needs fewer
+        if self.received > 8 * size + SPARE_MESSAGES:
             return "more messages than its batch has parts"
         wrong = f"a {kind} that does not fit its batch"
         started = () if self.started is None else self.started.positions
@@ -275,7 +275,6 @@ TIME_SHARE = 0.25  # of the time-out, for one batch
 MAX_FRAME_BYTES = {"cpu": 64 * 2**20}
 MAX_FRAME_BYTES_ON_ACCELERATOR = 256 * 2**20
 SECOND_PROBE_CLIPS = 4
-SLOW_CLIP_SECONDS = 5.0  # a slower clip gets no second probe
 
 
 def find_batch_size(
@@ -305,7 +304,7 @@ def find_batch_size(
             return 1
         seconds = single.seconds
         per_clip = floor
-        if seconds < SLOW_CLIP_SECONDS and most > 1:
+        if seconds < 5.0 and most > 1:  # a slower clip gets no second probe
             several = _probe(engine, row, frames, load, min(SECOND_PROBE_CLIPS, most))
             if several.events:
                 sizes = [event.part_size or 1 for event in several.events]

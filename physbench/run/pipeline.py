@@ -37,7 +37,6 @@ from physbench.support.errors import PhysbenchError
 from physbench.support.processes import WorkerPool, short_switch_interval
 from physbench.support.progress import Progress
 
-UNSEEN_AHEAD = 4  # clips that are made in advance and kept in memory, besides one for each worker
 BATCHES_AHEAD, CLIPS_AHEAD = 1, 2  # that are prepared in advance: batches a device, and clips a worker
 COMPILING = "Compiling the motion analysis, once on this machine: about a minute ..."
 
@@ -78,7 +77,8 @@ def _roll_unseen(run: Run, pool: WorkerPool | None) -> int:
         if engine is None:
             return 0
         assert pool is not None, "clips of fresh seeds are in no archive"
-        clips = UnseenClips(pool, run.card.spec, engine.devices * (run.workers + UNSEEN_AHEAD))
+        # Four clips beside one for each worker are made in advance and kept in memory
+        clips = UnseenClips(pool, run.card.spec, engine.devices * (run.workers + 4))
         roll_unseen(run, pool, engine, clips)
         return engine.peak_accelerator
 

@@ -29,7 +29,6 @@ BY_ERRNO = {
     errno.EACCES: "Change its permissions",
     errno.EPERM: "Change its permissions",
 }
-SAME_SIGNAL = 1.0  # s within which two SIGTERMs are one that came on two ways
 
 
 class Interrupted(PhysbenchError):
@@ -75,7 +74,8 @@ def interruptible() -> Iterator[None]:
         first = time.monotonic()
 
         def again(second: int, frame: FrameType | None) -> None:
-            if not (number == second == signal.SIGTERM and time.monotonic() - first < SAME_SIGNAL):
+            # Two SIGTERMs within 1 s are one that came on two ways
+            if not (number == second == signal.SIGTERM and time.monotonic() - first < 1.0):
                 _end_now(second, frame)
 
         for signum in before:

@@ -25,7 +25,6 @@ from physbench.support.run_folder import RunFolder
 ADDED_OVER_SHARDS = ("total_seconds", "model_seconds", "model_frames", *(f"{name}_seconds" for name in IN_WORKERS))
 LARGEST_OF_SHARDS = ("peak_memory_gb", "device_memory_gb")
 OTHER_PLACE = "Choose another --out, or discard that run with --fresh."
-OF_MODEL = ("name", "card", "dtype", "reported_sha256", "settings", "drawn_by")
 
 
 def merge_runs(
@@ -143,7 +142,7 @@ def _difference(one: Manifest, other: Manifest) -> str | None:
     words = "is {} there, here it is {}"
     if difference := first_difference(_comparable(one), _comparable(other), words):
         return difference
-    for name in OF_MODEL:
+    for name in ("name", "card", "dtype", "reported_sha256", "settings", "drawn_by"):
         before, now = getattr(one.model, name), getattr(other.model, name)
         if before != now:
             return f"The {name} of the model {words.format(before, now)}"

@@ -202,7 +202,6 @@ def _reach(clip: Clip, body: Body) -> float:
     return math.sqrt(sum(half**2 for axis, half in enumerate(body.size) if axis != across))
 
 
-MIN_IMPACT = 0.1  # diameters/s by which a contact changes a velocity; what changes less lies or rolls on something
 PLAIN_TIME = 0.2  # s for which a body of a draw is in sight after a contact, or hidden
 
 
@@ -287,7 +286,8 @@ def events_of(problem: Hypothesis, trajectory: Trajectory, context: int, shown: 
         kinds.add("hiding")
     for step, one, other in trajectory.contacts:
         kind = "bounce" if other < 0 else "meeting"
-        if kind in kinds or step <= seen.steps[context - 1] or _impact(problem, trajectory, step, one) < MIN_IMPACT:
+        # What a contact changes by less than 0.1 diameters/s lies or rolls on something
+        if kind in kinds or step <= seen.steps[context - 1] or _impact(problem, trajectory, step, one) < 0.1:
             continue
         frame = int(np.searchsorted(seen.steps[frames], step))
         if shown is None:

@@ -53,7 +53,6 @@ from physbench.world.scene import FAR, ROUND, Contact, RenderSpec, Scene
 # of another size, or that another version of the simulator makes otherwise, is computed where it is needed. So
 # are all clips where the file is missing or damaged: to raise would fail readings, which count as 0 for the model.
 
-SHIPPED_COMMAND = "python -m physbench.score.predictability"
 SHIPPED_FILE = "predictability.json.gz"
 # Of the file. Hashes of sources, which keys of caches and guards of runs hold, tell of it through this line alone.
 SHIPPED_SHA256 = "27890085d809788e1a3b2720f35266d55b5beda18368d328118405fe0fae82c9"
@@ -100,7 +99,11 @@ def write_shipped(path: Path, workers: int = 2) -> None:
     rows = find_suite("core").rows
     with scheduled(document_of, rows, workers=workers, preload=CLIP_PRELOAD) as documents:
         clips = dict(documents)
-    header = {"made_by": SHIPPED_COMMAND, "spec": str(SHIPPED_SPEC), "context": SHIPPED_CONTEXT}
+    header = {
+        "made_by": "python -m physbench.score.predictability",
+        "spec": str(SHIPPED_SPEC),
+        "context": SHIPPED_CONTEXT,
+    }
     text = json.dumps({**header, "clips": clips}, separators=(",", ":"))
     path.parent.mkdir(exist_ok=True)
     packed = gzip.compress(text.encode(), mtime=0)
@@ -109,7 +112,6 @@ def write_shipped(path: Path, workers: int = 2) -> None:
 
 
 MIN_NOISE = 1e-3  # m
-TRACKING_NOISE_PX = 0.03  # sd of a free ball's position in clean frames
 MIN_PREDICTABILITY = 0.3  # s; clips that can be predicted for less are left out of accuracy
 STILL_SPEED = 1e-3  # m/s and rad/s
 KEY_DIGITS = 9  # after the point
@@ -229,7 +231,7 @@ def ensemble_states(clip: Clip, context: int, draw: int = 0) -> Array:
     rng = np.random.default_rng([*f"{clip.id} {clip.spec} {context}".encode(), *([draw] if draw else [])])
     states = np.repeat(clip.states[clip.handover][None], MEMBERS, axis=0)
     axes = list(PLANE_AXES[clip.scene.camera.view])
-    sd = max(MIN_NOISE, TRACKING_NOISE_PX / clip.pixels_per_metre)
+    sd = max(MIN_NOISE, 0.03 / clip.pixels_per_metre)  # sd of a free ball's position in clean frames
     for column, index in enumerate(clip.tracked):
         if clip.scene.bodies[index].role != "moving":
             continue

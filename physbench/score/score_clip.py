@@ -23,7 +23,6 @@ from physbench.support.plugins import describe_error_in_file, entries, load
 from physbench.track.tracks import Tracks
 
 SCORER_GROUP = "physbench.scorers"
-NO_PICTURE = "states show no picture"
 
 
 def find_scorers(glob: str | None = None, *, costly: bool = False) -> tuple[Scorer, ...]:
@@ -118,7 +117,7 @@ def read_observation(observation: Observation, scorers: Sequence[Scorer]) -> lis
             continue
         read: Callable[[], Reading | dict[str, Reading]] = partial(scorer.read, observation)
         if rollout.states is not None and scorer.needs_picture:
-            read = partial(Reading, None, "not applicable", NO_PICTURE)
+            read = partial(Reading, None, "not applicable", "states show no picture")
         for key, reading in _safely(scorer, read).items():
             if rollout.failure is not None and reading.status == "ok":
                 reading = replace(reading, value=None, status="failed", reason=rollout.failure)

@@ -59,7 +59,6 @@ from physbench.world.scene import PHYSICS_HZ
 # velocity so little that balls which come to rest in front of a screen have no break. At 0.03 every violation reads as
 # at 0.08, since the continuation is fitted to all that was shown, but the noise of many models is a break.
 LAWFUL_LEVEL = 1
-EXIT_TIME = 0.2  # s, a frame at least, before its continuation leaves the view; an object that left is seen in it
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,7 +272,8 @@ def expected_visible(clip: Clip, tracks: Tracks, continuations: Mapping[int, Law
 
 def _left_view(times: Array, outside: Mask, there: Mask) -> Mask:
     """Frames (T,) of stays outside the view before which the object was seen to leave."""
-    left, reached = np.zeros_like(outside), max(EXIT_TIME, float(times[1] - times[0]))
+    # An object that left is seen in the last 0.2 s, a frame at least, before its continuation leaves the view
+    left, reached = np.zeros_like(outside), max(0.2, float(times[1] - times[0]))
     for run in runs(outside):
         before = (times < times[run[0]] - 1e-9) & (times >= times[run[0]] - reached - 1e-9)
         left[run] = bool(there[before].any())

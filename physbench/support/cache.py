@@ -43,7 +43,6 @@ OWN_PATHS = {
     COPIES: r"[0-9a-f]{32}/.+",
 }
 DAY = 86400.0  # s
-DRAFT_TIME = 3600.0  # s in which an unfinished file, whose name begins with a dot, may be at work
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,8 @@ def _files(area: str, below: Path | None = None) -> Iterator[_File]:
                 status = path.lstat()
             except FileNotFoundError:
                 continue
-            if name.startswith(".") and (time.time() - status.st_mtime < DRAFT_TIME or writer_lives(path)):
+            # An unfinished file, whose name begins with a dot, may be at work for an hour
+            if name.startswith(".") and (time.time() - status.st_mtime < 3600.0 or writer_lives(path)):
                 continue  # somebody is writing it
             if stat.S_ISREG(status.st_mode):
                 yield _File(path, status.st_size, status.st_mtime)

@@ -192,7 +192,6 @@ def _film_loader(films: ClipFilms, card: ModelCard) -> Callable[[Row], Clip]:
 # The kinds of observers: of what films a model is shown, and what its surprise is.
 
 PIXELS = "squared error of pixels, white = 1"
-DIAMETERS = "diameters"
 
 
 @dataclass(frozen=True)
@@ -284,7 +283,7 @@ class StateObserver(FrameObserver):
         return state_error(film, grid, number, rollout.answer), np.nan
 
     def manner(self, notes: Sequence[str]) -> dict[str, Any]:
-        how = {"unit": DIAMETERS, "way": "error of the predicted states", "baseline": "state baseline"}
+        how = {"unit": "diameters", "way": "error of the predicted states", "baseline": "state baseline"}
         return {"sees": self.card.sight, **how}
 
 

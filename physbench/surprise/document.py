@@ -189,7 +189,6 @@ def print_skill_and_notice(table: SkillAndNotice, console: Console) -> None:
     console.print(Text(note, style="dim"))
 
 
-NO_AXES = "the suite expectation asks for surprise and has no axes"
 MODEL_FILMS = "films"  # of a part: what the model makes of the films
 UNTRAINED_COPY = "untrained copy"
 
@@ -347,7 +346,7 @@ def _document(
         render_spec=manifest.render_spec,
         context=manifest.scored_context,
         sentences=expectation_sentences(result),
-        overall=SkillValue(skill=None, interval=None, reason=NO_AXES),
+        overall=SkillValue(skill=None, interval=None, reason="the suite expectation asks for surprise and has no axes"),
         axes={},
         families={},
         tasks={},

@@ -274,9 +274,7 @@ def of_this_suite(versions: Mapping[str, Mapping[str, Published]]) -> Mapping[st
 #
 # `python -m physbench.surprise.pairs` writes the file of this package anew; it takes some minutes.
 
-PAIRS_COMMAND = "python -m physbench.surprise.pairs"
 CLIPS_A_CONTROL = 24
-FEWEST_SIZES = 4  # that a clip must show of a kind with sizes
 TURNS: tuple[tuple[Split, int], ...] = (
     ("test", 0), ("ood", 0), ("test", 1), ("test", 2), ("ood", 1), ("test", 3), ("test", 4), ("test", 5),
 )  # fmt: skip
@@ -333,7 +331,7 @@ def chosen(kind: ImpossibleKind, tasks: tuple[str, ...]) -> Iterator[list[FilmPa
                 except Inapplicable:
                     if size == kind.sizes[-1]:
                         break
-            if len(pairs) < min(FEWEST_SIZES, len(kind.sizes)):
+            if len(pairs) < min(4, len(kind.sizes)):  # that a clip must show of a kind with sizes
                 refused[task] += 1
                 continue
             kept += 1
@@ -358,7 +356,7 @@ def write_pairs(path: Path) -> None:
     head = {
         "suite": "expectation",
         "version": SUITE_VERSION,
-        "made_by": PAIRS_COMMAND,
+        "made_by": "python -m physbench.surprise.pairs",
         "columns": [
             "task",
             "split",

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from physbench.support.arrays import Array, Mask
 
-KNOTS = 1 / 15  # s between the knots of a smoothing spline
 STILL_TIME = 0.2  # s over which a resting body must not move
 
 Frames = NDArray[np.intp]
@@ -79,7 +78,7 @@ def smooth_velocity(path: Array, dt: float) -> Array:
     from scipy.interpolate import make_lsq_spline
 
     times = np.arange(len(path)) * dt
-    inner = times[3 : -3 : max(1, round(KNOTS / dt))]
+    inner = times[3 : -3 : max(1, round((1 / 15) / dt))]  # s between the knots of a smoothing spline
     knots = np.concatenate([[times[0]] * 6, inner, [times[-1]] * 6])
     return np.asarray(make_lsq_spline(times, path, knots, k=5)(times, 1))
 

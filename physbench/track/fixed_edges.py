@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-EDGE_SIDE = 128  # px that the shorter side is pooled to
-
-
 @dataclass(frozen=True)
 class StillPicture:
     """Frames of ground truth that tell what stands still."""
@@ -81,9 +78,6 @@ class Overexposure:
 
 
 WHITE = Overexposure()
-
-
-LEVEL_SAMPLE = 11  # px between those that tell a picture's brightness
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +139,7 @@ def _find(clip: Clip) -> FixedEdges | None:
     ]
     if not bodies:
         return None
-    factor = max(1, min(clip.spec.height, clip.spec.width) // EDGE_SIDE)
+    factor = max(1, min(clip.spec.height, clip.spec.width) // 128)  # px that the shorter side is pooled to
     grey, known = _still(clip, factor)
     # Between two plain greys blur moves no edge. One that has a band or joints beside it is moved by it.
     field = _Field(grey, known, blurred=None if clip.spec.look == PLAIN else gaussian_filter(grey, PIECE.blur))
@@ -164,7 +158,7 @@ def _find(clip: Clip) -> FixedEdges | None:
     seen = sorted({index for _, index, _ in edges})
     keys = {key: n for n, key in enumerate(dict.fromkeys((index, number) for number, index, _ in edges))}
     pieces = [piece for _, _, piece in edges]
-    level_at = np.flatnonzero(known)[::LEVEL_SAMPLE]
+    level_at = np.flatnonzero(known)[::11]  # px between those that tell a picture's brightness
     return FixedEdges(
         factor=factor,
         size=(grey.shape[0], grey.shape[1]),

@@ -25,7 +25,6 @@ from physbench.world.scene import BACKGROUND_GREY, RenderSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
-READ_SIDE = 128  # px that the shorter side is pooled to
 # Time in s between the frames of ground truth that others are registered with. Where the eye moves it is all frames:
 # what stands before or behind the plane of motion is then shifted against it.
 KEY_TIME = 0.5
@@ -61,8 +60,6 @@ REGISTRATION = Registration()
 
 
 PRIOR = np.array([1.0, 1.0, 0.2, 0.1])  # sd of pan, tilt, roll and zoom where nothing tells them
-STILL_FRAMES = 15  # of ground truth, that tell what a picture at rest shows
-BLACK = 0  # level of what a frame does not show: dark as a screen, behind which a body may be
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +80,7 @@ def stilled(clip: Clip, context: int, video: Tensor) -> StillVideo:
     own = np.array([_deviation(clip, values) for values in off]).reshape(-1, 3, 3)
     framing = own @ path
     frames, seen = warped(video, framing, clip.spec)
-    frames[~seen] = BLACK
+    frames[~seen] = 0  # level of what a frame does not show: dark as a screen, behind which a body may be
     camera = np.array([_similarity(clip, one) for one in own]).reshape(-1, 4)
     return StillVideo(frames, ~seen.cpu().numpy(), framing, camera)
 
@@ -136,7 +133,8 @@ def still_picture(clip: Clip) -> Image:
     if clip not in _STILL:
         import torch
 
-        index = np.linspace(0, len(clip.frames) - 1, STILL_FRAMES).astype(int)
+        # 15 frames of ground truth tell what a picture at rest shows
+        index = np.linspace(0, len(clip.frames) - 1, 15).astype(int)
         frames, seen = warped(torch.from_numpy(clip.frames[index]), path_framing(clip)[index], clip.spec)
         shown, levels = seen.numpy(), frames.numpy().astype(np.float32)
         levels[~shown] = np.nan
@@ -216,7 +214,7 @@ def _levels(clip: Clip, frame: Image) -> tuple[_Level, ...]:
 
 
 def _factor(clip: Clip) -> int:
-    return max(1, min(clip.spec.height, clip.spec.width) // READ_SIDE)
+    return max(1, min(clip.spec.height, clip.spec.width) // 128)  # px that the shorter side is pooled to
 
 
 @dataclass(frozen=True, eq=False)

@@ -506,8 +506,6 @@ TRUTH = TruthReading()
 
 
 CAMERA_DECIMALS = 6  # of a px, a share and a rad
-SHADOW_REACH = 2.0  # radii of the largest body up to which a cast shadow is seen beside a body, in looks that have any
-LEAST_LIT_RADIUS = 5.0  # px; of smaller balls it is not asked from where they are lit
 
 
 @dataclass(frozen=True, eq=False)
@@ -612,7 +610,8 @@ def track(
         tracks = tracks_from(shown, seen, zoom, grown)
     tracks = _without_camera(clip, tracks, scenery)
     smallest = 2 * float(target.radius.min()) / maps.factor
-    shadow = 0.0 if clip.spec.look == PLAIN else SHADOW_REACH * float(target.radius.max()) / maps.factor
+    # In looks that have any, a cast shadow is seen beside a body up to 2 radii of the largest one
+    shadow = 0.0 if clip.spec.look == PLAIN else 2.0 * float(target.radius.max()) / maps.factor
     if still is not None:  # what it does not show is no body and no intruder
         unseen = torch.from_numpy(still.unseen[..., None].repeat(3, axis=-1).astype(np.uint8))
         hidden = blobs.pool(unseen, round(zoom) * maps.factor)[..., 0].numpy() > 0
@@ -870,7 +869,7 @@ def _see(
             sight=None if sight is None else sight.select(here).shrunk(zoom),
         )
         whole = (here < context) & (target.visible_area[here, k] > AREA.whole * full[here])
-        if lit and radius >= LEAST_LIT_RADIUS and whole.any():
+        if lit and radius >= 5.0 and whole.any():  # px; of smaller balls it is not asked from where they are lit
             seen.light[k] = np.median(disc_fit.find_light(job.select(whole)).cpu().numpy(), axis=0)
             job = replace(job, light=tuple(seen.light[k].tolist()))
         fitting = seen.wants_fit(k, target.full_area[k] * shown.local(k, choice.centre[:, k] * zoom))[here]

@@ -28,11 +28,8 @@ from physbench.world.geometry import gap
 from physbench.world.scene import ROUND, Scene
 from physbench.world.styles.catalogue import draw
 
-OTHER_DRAWS = 2_000_000  # seeds of the draws that give far alternatives their velocities
 DRAWS = 60  # that are looked at for one with the same bodies
-IN_VIEW = 6  # of those that are simulated for one in which nothing leaves the view that truly stays
 SAME = 1e-6  # m/s
-CLEARANCE = 0.05  # m that stay free between bodies on orbits
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +75,8 @@ def far(clip: Clip, context: int, draw: int = 0) -> LawfulAlternative:
     stays = _stays(clip, context)
     alike = kept = 0
     for number in range(DRAWS):
-        row = Row(clip.row.task, clip.row.split, OTHER_DRAWS + clip.row.seed + 7919 * (draw + 101 * number))
+        # Seeds of the draws that give far alternatives their velocities
+        row = Row(clip.row.task, clip.row.split, 2_000_000 + clip.row.seed + 7919 * (draw + 101 * number))
         other = make_scene(row)
         if not _same_bodies(scene, other):
             continue
@@ -89,7 +87,8 @@ def far(clip: Clip, context: int, draw: int = 0) -> LawfulAlternative:
         kept += 1
         states = simulate_ensemble(scene, 0.0, start[None], ahead(clip))[0]
         alternative = LawfulAlternative(scene, states, start[:, 7:] - now[:, 7:], _distance(clip, context, states))
-        if _usual(clip, scene, states, stays) or (kept >= IN_VIEW and not scene.fields):
+        # Six are simulated for one in which nothing leaves the view that truly stays
+        if _usual(clip, scene, states, stays) or (kept >= 6 and not scene.fields):
             return alternative
     if kept and not scene.fields:
         return alternative
@@ -108,7 +107,7 @@ def _stays(clip: Clip, context: int) -> Mask:
 def _usual(clip: Clip, scene: Scene, states: Array, stays: Mask) -> bool:
     """True if what `stays` (K,) in view does so here and, in scenes with fields, bodies never meet, as in the task."""
     in_view = bool((_inside(clip, states) | ~stays).all())
-    return in_view and (not scene.fields or _apart(scene, states) > CLEARANCE)
+    return in_view and (not scene.fields or _apart(scene, states) > 0.05)  # m that stay free between bodies on orbits
 
 
 def _same_bodies(scene: Scene, other: Scene) -> bool:

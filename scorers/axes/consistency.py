@@ -16,8 +16,6 @@ from physbench.track.tracks import Tracks
 
 # Shadowing: whether the predicted motion is possible after the context, by the laws of the scene.
 
-LEVEL_NAMES = ("strict", "medium", "lenient", "loose")  # of the tolerances, smallest first
-
 
 @scorer(
     id="consistency/shadowing",
@@ -91,7 +89,7 @@ def shadowing(
         "offset": _known(shadowed.offset, "diameters", "nothing that stands still is tracked"),
         **dict(zip(("join-jump", "join-kick"), _join(shadowed), strict=True)),
     }
-    for name, level in zip(LEVEL_NAMES, shadowed.levels, strict=True):
+    for name, level in zip(("strict", "medium", "lenient", "loose"), shadowed.levels, strict=True):
         readings[name] = Reading(level.quality)
     return readings | _unseen(free_constants)
 

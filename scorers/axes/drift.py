@@ -160,7 +160,6 @@ def discounted_breaks(before: Sequence[Break], bodies: int) -> Array:
 
 
 MAX_ERROR = 1.0  # diameters
-MAX_SPREADS = 1.5  # an error within so many spreads of what the context allows is no failure
 
 
 def nothing_visible(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | None:
@@ -209,7 +208,8 @@ def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks, *, predictability: Pr
     error = np.where(np.isnan(error), error_out_of_place(clip, tracks), error)
     allowed = np.full_like(error, MAX_ERROR)
     width = predictability.spread[: len(error)]  # up to T_p; later errors do not count
-    allowed[: len(width)] = np.maximum(MAX_ERROR, MAX_SPREADS * width)
+    # An error within 1.5 spreads of what the context allows is no failure
+    allowed[: len(width)] = np.maximum(MAX_ERROR, 1.5 * width)
     objects = _objects(clip, tracks)
     failures = np.array([_first(error[:, k] > allowed[:, k], times, limit) for k in objects])
     share = _share(clip, tracks, objects, failures, limit)

@@ -22,8 +22,6 @@ from physbench.world.geometry import gap
 
 # How fast bodies part after they met.
 
-MIN_APPROACH = 0.5  # m/s towards each other; slower contacts say nothing
-
 
 @scorer(
     id="laws/restitution",
@@ -93,7 +91,7 @@ def _speeds(
         return None
     normal = _normal(clip, body.index, own[0][:2], contact.other, other[0][:2])
     met, parted = ((a[2:] - b[2:]) @ normal for a, b in zip(own, other, strict=True))
-    return (float(met), float(parted)) if met < -MIN_APPROACH else None
+    return (float(met), float(parted)) if met < -0.5 else None  # m/s towards each other; slower contacts say nothing
 
 
 def _fixed(clip: Clip, index: int, moment: float) -> tuple[Array, Array]:
@@ -119,7 +117,6 @@ def _normal(clip: Clip, index: int, position: Array, other: int, other_position:
 # The friction that a prediction shows.
 
 MIN_FIT_FRAMES = 5
-NO_SLOPE = 1e-9  # m/s2 along the support
 
 
 @scorer(
@@ -172,7 +169,7 @@ def friction(
     if sums[0] == 0:
         return {"": Reading(None, "not applicable", "no path of 0.3 s along the support is seen")}
     readings = {"": Reading(float(sums[1] / sums[0]))}
-    if any(abs(pull @ down) > NO_SLOPE for _, (down, _) in carried):
+    if any(abs(pull @ down) > 1e-9 for _, (down, _) in carried):  # m/s2 along the support
         readings["acceleration"] = Reading(float(sums[2] / sums[0]), unit="m/s2")
     return readings
 

@@ -25,7 +25,6 @@ from physbench.track.tracks import Tracks
 LEAST_SIDE = 64  # px that AlexNet needs
 TRUNK = "alexnet-owt-7be5be79.pth"  # of torchvision; the name holds the first digits of its sha256
 TRUNK_URL = f"https://download.pytorch.org/models/{TRUNK}"  # 244 MB
-WEIGHTS_AREA = "weights"  # of the cache
 FETCH = "physbench scorers fetch lpips"
 SLICES = {"slice1": (0,), "slice2": (3,), "slice3": (6,), "slice4": (8,), "slice5": (10,)}  # convolutions of AlexNet
 
@@ -82,7 +81,7 @@ def is_trunk(path: Path) -> bool:
 
 def kept_trunk() -> Path:
     """File in which `physbench scorers fetch` keeps the weights."""
-    return cache_dir() / WEIGHTS_AREA / TRUNK
+    return cache_dir() / "weights" / TRUNK
 
 
 def trunk_file() -> Path:

@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 # They lie in the folder `memory` of the cache, under a hash of the sources that decide them.
 
 BLOCK_CLIPS = 20  # clips in a file
-MOST_AT_LOAD = 2000  # clips that are made while a model is loaded, which has a time limit
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ class MemoryTable:
             ModelError: That would take too long; the message has the command with `arguments` that makes it.
         """
         missing = sum(block.count for block in self.missing(blocks_of(rows)))
-        if missing > MOST_AT_LOAD:
+        if missing > 2000:  # clips that are made while a model is loaded, which has a time limit
             raise ModelError(
                 f"baseline:memory: {missing:,} of {len(rows):,} clips to remember are not in {self.folder}. Make them "
                 f"first, which can be interrupted: python -m physbench.baselines.memory {arguments}"
@@ -297,10 +296,8 @@ def greys_seen(background: Picture) -> Array:
 # the squares is least. Hues are drawn at random and tell nothing.
 
 CURVED_FROM = 5  # frames that show an acceleration
-SEEN_IN_MOTION = 0.4  # s before the hand-over for which every task shows motion
 COMPARED_VELOCITY_TIME = 2.0  # s; this and the next three by leaving out one of 1,500 clips: the optimum is flat
 ACCELERATION_TIME = 0.5  # s
-GREY_DISTANCE = 10.0  # m for a picture that is black instead of white
 RADIUS_WEIGHT = 1.0
 OBJECT_NUMBERS = 7 + KICK_NUMBERS  # of an object
 
@@ -328,7 +325,7 @@ def motion_at_handover(times: Array, position: Array) -> Array:
     motion = np.full((position.shape[1], 6), np.nan)
     for own, path in zip(motion, np.moveaxis(position, 1, 0), strict=True):
         known = np.flatnonzero(np.isfinite(path[:, 0]))
-        recent = known[times[known] >= -SEEN_IN_MOTION - 1e-9]
+        recent = known[times[known] >= -0.4 - 1e-9]  # s before the hand-over for which every task shows motion
         used = recent if len(recent) else known[-1:]
         if not len(used):
             continue
@@ -423,7 +420,7 @@ def paired_squares(clips: Array, objects: Array) -> tuple[Array, list[tuple[int,
 def grey_numbers(greys: NDArray[np.generic]) -> Array:
     """Greys (N, GREY_SIDE, GREY_SIDE) of 255 -> (N, G) in m, so that a picture's distance does not depend on G."""
     flat = greys.reshape(len(greys), -1).astype(np.float64) / 255
-    scaled: Array = flat * (GREY_DISTANCE / np.sqrt(flat.shape[1]))
+    scaled: Array = flat * (10.0 / np.sqrt(flat.shape[1]))  # m for a picture that is black instead of white
     return scaled
 
 

@@ -124,7 +124,6 @@ def part_of(model: ModelProto, outputs: Sequence[str]) -> ModelProto:
 
 FIRST_FIELD = b"\x08"  # field 1, ir_version, a number below 128
 SECOND_FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca"  # what may follow it in a ModelProto
-MAX_GRAPH_BYTES = 2**31 - 1  # of a protobuf message
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")  # operators that onnxruntime comes with
 RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")
 
@@ -179,7 +178,7 @@ def read_onnx(path: Path) -> tuple[ModelProto, GraphLayout]:
     import onnx
     from google.protobuf.message import DecodeError
 
-    if path.stat().st_size > MAX_GRAPH_BYTES:
+    if path.stat().st_size > 2**31 - 1:  # of a protobuf message
         raise ModelError(
             f"{path} is larger than 2 GB, which no ONNX file can be. Save it with its weights as external data."
         )

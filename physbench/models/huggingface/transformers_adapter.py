@@ -163,7 +163,6 @@ def _three(values: object) -> tuple[float, float, float] | None:
 TRANSFORMERS_PACKAGE = "transformers"
 INSTALL_TRANSFORMERS = 'pip install "physbench[transformers]"'
 NETWORK_CLASSES = {"vjepa2": "VJEPA2Model", "videomae": "VideoMAEForPreTraining"}
-CLASSIFIER = "ForVideoClassification"  # a network that was saved without what foresees
 
 
 class TransformersAdapter(Adapter):
@@ -195,10 +194,11 @@ class TransformersAdapter(Adapter):
             raise ModelError(f"{target} needs {TRANSFORMERS_PACKAGE}: {INSTALL_TRANSFORMERS}")
         check_component(path, NETWORK_CLASSES[kind])
         architectures = read_json(path / "config.json").get("architectures") or []
+        # a network that was saved without what foresees
         if (
             kind == "videomae"
             and isinstance(architectures, list)
-            and any(str(name).endswith(CLASSIFIER) for name in architectures)
+            and any(str(name).endswith("ForVideoClassification") for name in architectures)
         ):
             raise ModelError(
                 f"{path} is a VideoMAE that was tuned to name actions: its decoder, which foresees, is not in it."

@@ -207,13 +207,10 @@ def _changed_share(a: Image, b: Image) -> float:
     return float((difference.max(axis=-1) > CHANGED_LEVELS).mean())
 
 
-MAX_SHORT_SIDE_PX = 256  # bodies then are at least 20 px wide; more pixels only cost time and memory
-
-
 def scored_size(height: int, width: int) -> tuple[int, int]:
     """(height, width) px at which frames of the exported size are scored: a whole fraction of the shorter side."""
     short = min(height, width)
-    side = round(short / -(-short // MAX_SHORT_SIDE_PX))
+    side = round(short / -(-short // 256))  # bodies then are at least 20 px wide; more pixels only cost time and memory
     return (side, round(width * side / short)) if height <= width else (round(height * side / short), side)
 
 

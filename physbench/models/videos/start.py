@@ -218,7 +218,6 @@ class ShiftLimits:
 SHIFT = ShiftLimits()
 
 
-NORMAL_MAD = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
 SHARED = 4  # numbers of the shift and the stretch that all videos share
 
 Reading = Literal["image", "new", "open", "mixed"]
@@ -389,7 +388,8 @@ def _sideways_error(rest: Array, step: Array) -> float:
     if len(sideways) < SHIFT.least_sideways:
         return 0.0
     fitted = math.sqrt(len(sideways) / max(len(sideways) - SHARED, 1))  # the shared shift took part of it
-    return NORMAL_MAD * fitted * float(np.median(np.abs(sideways)))
+    # 1.4826: standard deviation of a normal distribution over its median absolute deviation
+    return 1.4826 * fitted * float(np.median(np.abs(sideways)))
 
 
 def _shifted(numbers: Array, place: Array) -> Array:

@@ -21,10 +21,6 @@ from physbench.support.arrays import Array
 # Theories: changed worlds with values, what they explain of a family of clips, and the values that fit best.
 
 
-EQUAL_SHARE = 0.003  # shares that differ by less are equal; then the misfit decides
-SHORTER = 0.4  # part of a step that is tried where the whole one is too long
-
-
 @dataclass(frozen=True, eq=False)
 class Theory:
     """Some changed worlds that are so at once, and what they explain of C clips."""
@@ -58,7 +54,7 @@ class Theory:
         """True if it explains more time of the same clips, or as much and nearer to the track."""
         weight = weights(self.evidence)
         difference = float(weight @ (self.shares - other.shares) / weight.sum())
-        if abs(difference) > EQUAL_SHARE:
+        if abs(difference) > 0.003:  # shares that differ by less are equal; then the misfit decides
             return difference > 0
         return self.misfit < other.misfit
 
@@ -149,7 +145,7 @@ def refined(theory: Theory, rounds: int) -> Theory:
         if pooled is None or median is None:
             return theory
         improved = None
-        for step in (pooled, median, SHORTER * pooled):
+        for step in (pooled, median, 0.4 * pooled):  # part of a step that is tried where the whole one is too long
             values = _moved(theory, free, step)
             if np.allclose(values, theory.values, rtol=1e-5, atol=1e-7):
                 continue

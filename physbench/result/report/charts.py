@@ -30,7 +30,6 @@ SOFT, LINE, MODEL, FREEZE, CONSTANT_VELOCITY, TRUTH, BAND, PHYSICIST = (
 INCH = 72.0
 FONT = 8.0  # size of text, if nothing else is said
 TICK, THIN = 3.0, 0.8  # length of a tick; width of axes and ticks
-CENTRE = 0.38  # of the size of a text: its baseline below its middle
 LABELS_BELOW, NAME_BELOW = 12.6, 24.6  # of the axis of x: baselines of its labels and of what it shows, below it
 HATCH = 3.0  # distance of its lines across
 
@@ -146,7 +145,8 @@ class Plot:
         ends = f"M{_number(self.left)} {_number(self.top)}v{_number(self.height)}"
         self._axis(ends, (f"M{_number(self.left)} {_number(y)}h-{TICK:g}" for y in down))
         for y, label in zip(down, labels, strict=True):
-            self._write(self.left - 2 * TICK, y + CENTRE * FONT, label, "end")
+            # The baseline of a text is 0.38 of its size below its middle
+            self._write(self.left - 2 * TICK, y + 0.38 * FONT, label, "end")
 
     def _axis(self, line: str, ticks: Iterable[str]) -> None:
         drawn = "".join((line, *ticks))
@@ -350,7 +350,6 @@ def first_off(times: Array, error: Array, limit: float = 1.0) -> list[tuple[floa
 
 
 LEAST_ERROR, MOST_ERROR = 0.003, 20.0  # diameters, the scale of errors
-WIDE_ENOUGH = 0.12  # of the width, for the word in a hidden time
 NAMES = {"truth": "truth", "freeze": "freeze", "constant-velocity": "constant velocity", "model": "model"}  # as drawn
 LAWFUL_NAMES = {**NAMES, "physicist": "physicist"}
 COLOUR = {"truth": TRUTH, "model": MODEL, "freeze": FREEZE, "constant-velocity": CONSTANT_VELOCITY}
@@ -433,7 +432,7 @@ def error_chart(group: GroupCurves, *, small: bool = False) -> str:
     if group.predictability is not None:
         words.append(f"Predictable for {group.predictability:.1f} s.")
     for start, stop in hidden:
-        if stop - start > WIDE_ENOUGH * both.end:
+        if stop - start > 0.12 * both.end:  # of the width, for the word in a hidden time
             top.text((start + stop) / 2, MOST_ERROR * 0.6, "hidden", size=7, anchor="middle", down=5.4)
         words.append(f"Hidden from {start:.1f} to {stop:.1f} s.")
     top.line([0, both.end], [1, 1], SOFT, 0.8, dash="3.2,2.4")

@@ -173,13 +173,9 @@ def _objects(clip: Clip, error: Array, tracks: Tracks) -> tuple[str, ...]:
     return tuple(sentence[0].upper() + sentence[1:] + "." for sentence in parts_of)
 
 
-PHYSICIST_SOURCE = "physicist"  # what the laws and the context allow: shown where its run is given
-CLIP_APART = 0.1  # of ground truth's value or of a natural size: nearer readings are not listed
 NATURAL_SIZE = {"deg": 50.0}  # of other units: 1
 MOST_READINGS = 6
 CLIPS_A_JOB = 4  # of a worker process
-PARTS_AHEAD = 64  # whose clips lie in memory until the result is built
-REPORT_PRELOAD = ("physbench.result.report.data",)
 
 
 @dataclass(frozen=True)
@@ -261,7 +257,10 @@ def clips_read(
     jobs = [ClipJob(row, chosen.get(row.id), readings_of(tables, row) if row.id in chosen else {}) for row in rows]
     parts = [jobs[first : first + CLIPS_A_JOB] for first in range(0, len(jobs), CLIPS_A_JOB)]
     read = partial(read_clips, folder, manifest, physicist, quality)
-    with scheduled(read, parts, workers=workers, preload=REPORT_PRELOAD, beside=True, ahead=PARTS_AHEAD) as clips:
+    # The clips of 64 parts lie in memory until the result is built
+    with scheduled(
+        read, parts, workers=workers, preload=("physbench.result.report.data",), beside=True, ahead=64
+    ) as clips:
         yield chain.from_iterable(clips)
 
 
@@ -335,7 +334,7 @@ def clip_traces(folder: RunFolder, clip: str, physicist: RunFolder | None = None
     """Traces of the first sample and of the references, by source; empty where nothing was shadowed."""
     places = {source: folder if source == "model" else folder.reference(source) for source in SOURCES}
     if physicist is not None:
-        places[PHYSICIST_SOURCE] = physicist
+        places["physicist"] = physicist  # what the laws and the context allow: shown where its run is given
     traces = {source: load_trace(place.trace(clip)) for source, place in places.items()}
     return {source: trace for source, trace in traces.items() if trace is not None}
 
@@ -440,7 +439,8 @@ def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[ClipReadin
         repeats = name in headline or part == scorer.split("/")[-1]
         if repeats or own["value"] is None or truth is None or (part and scorer not in headline):
             continue
-        if abs(own["value"] - truth) > CLIP_APART * max(abs(truth), NATURAL_SIZE.get(own["unit"], 1.0)):
+        # Readings nearer than 0.1 of ground truth's value, or of a natural size, are not listed
+        if abs(own["value"] - truth) > 0.1 * max(abs(truth), NATURAL_SIZE.get(own["unit"], 1.0)):
             readings.append(ClipReading(plain(part or name), own["value"], truth, own["unit"]))
     return tuple(readings[:MOST_READINGS])
 

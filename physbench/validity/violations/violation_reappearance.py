@@ -21,7 +21,6 @@ from physbench.world.scene import PHYSICS_HZ
 
 SHORTENED_BY = 1  # grid steps that a hiding is shortened by on both sides
 SHOWN_AGAIN = 0.3  # s in full view after the return
-LEAST_EXIT_SPEED = 0.2  # m/s of what is to come out on another side
 
 
 def _hidings(candidates: CandidateEvents) -> list[tuple[int, int, int]]:
@@ -40,9 +39,8 @@ def _hidings(candidates: CandidateEvents) -> list[tuple[int, int, int]]:
 
 
 def _one(candidates: CandidateEvents, rng: np.random.Generator, *, moving: bool = False) -> tuple[int, int, int, str]:
-    hidings = [
-        each for each in _hidings(candidates) if not moving or candidates.speed(each[0])[each[2]] >= LEAST_EXIT_SPEED
-    ]
+    # What is to come out on another side has 0.2 m/s at least
+    hidings = [each for each in _hidings(candidates) if not moving or candidates.speed(each[0])[each[2]] >= 0.2]
     if not hidings:
         raise Inapplicable("what is hidden does not come out by itself: something uncovers it")
     index, first, last = hidings[int(rng.random() * len(hidings))]
