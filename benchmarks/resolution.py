@@ -37,14 +37,14 @@ from physbench.clips.generate import make_clip, render_spec
 from physbench.clips.suite import find_suite
 from physbench.laws.scene_law import SceneLaw
 from physbench.models.protocol import ModelCard
-from physbench.result.skill import INFORMATIVE_FROM
+from physbench.result.skill import SKILL
 from physbench.score.predictability import ensemble_states
 from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.levels import judge, quality, strength
 from physbench.shadowing.observed_motion import PlacedBodies
 from physbench.shadowing.shadow import place_bodies, scene_law_of
 from physbench.track.tracks import state_tracks
-from physbench.validity.gaming_baselines import EXTRAPOLATIONS, TRUE_LEAD, stay, straight
+from physbench.validity.gaming_baselines import CHEAT, EXTRAPOLATIONS, stay, straight
 from physbench.validity.violations import Inapplicable
 from physbench.world.bullet import simulate_ensemble
 from physbench.world.drawing import render
@@ -81,7 +81,7 @@ def future(clip: Clip, source: str) -> Array:
     if source == "near":
         return simulate_ensemble(clip.scene, 0.0, ensemble_states(clip, CONTEXT)[:1], times)[0]
     if source == "truth-straight":
-        first = int((times <= TRUE_LEAD + 1e-9).sum())
+        first = int((times <= CHEAT.true_lead + 1e-9).sum())
         return np.concatenate([true[:first], straight(clip, true[first - 1], times[first:] - times[first - 1])])
     if source in EXTRAPOLATIONS:
         return EXTRAPOLATIONS[source](clip, start, times)
@@ -156,7 +156,7 @@ def task_skills(table: pd.DataFrame, value: str) -> dict[str, pd.DataFrame]:
     for task, group in table.groupby("task"):
         wide = group.pivot(index="seed", columns="source", values=value)
         truth, freeze = float(wide["truth"].mean()), float(wide["freeze"].mean())
-        if truth - freeze >= INFORMATIVE_FROM:
+        if truth - freeze >= SKILL.informative_from:
             found[str(task)] = (wide - freeze) / (truth - freeze)
     return found
 

@@ -35,7 +35,7 @@ from physbench.models.load_model import check_target, what_is_handed
 from physbench.models.protocol import ModelCard, card_document
 from physbench.result.bootstrap import MISS
 from physbench.result.formats import bracket, fixed
-from physbench.result.skill import INFORMATIVE_FROM, clip_qualities, task_means
+from physbench.result.skill import SKILL, clip_qualities, task_means
 from physbench.rollout.engine import RolloutEngine
 from physbench.rollout.store import Rollout, frames_hash
 from physbench.run.jobs import SCORING_PRELOAD
@@ -139,7 +139,7 @@ def clip_skills(model: pd.DataFrame, truth: pd.DataFrame, freeze: pd.DataFrame) 
     skills: list[Array] = []
     for stratum, block in qualities.values.items():  # (3, A, n)
         _, high, low = means[stratum.task]  # (A,)
-        tells = high - low >= INFORMATIVE_FROM
+        tells = high - low >= SKILL.informative_from
         own = (block[0, tells] - low[tells, None]) / (high - low)[tells, None]
         counts = np.isfinite(own)
         kept = counts.any(axis=0)

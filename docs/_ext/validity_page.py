@@ -34,7 +34,7 @@ from physbench.validity.gaming_baselines import GAMING_BASELINES
 from physbench.validity.sources import LOW_RATE, sets_in
 from physbench.validity.table import LEVEL, LOW, OVERALL, PORTFOLIO, SKILL, SOURCE, records, shown_readings
 from physbench.validity.text import MOST_SKILL, at_low_rate, figures, seen, where
-from physbench.validity.thresholds import LOW_RATE_GAIN, last_part, measure_of
+from physbench.validity.thresholds import LIMITS, last_part, measure_of
 
 ABOUT = {  # what bars are about, by kind of source or by measure
     "auroc": "Violations are told from lawful clips",
@@ -229,7 +229,7 @@ def low_rate(table: Published) -> str:
         gain = "" if pd.isna(row["usual"]) else f"{row['value'] - row['usual']:+.2f}"
         texts = skill(usual.get((row["shown"], row["reading"]))), skill(row), gain, verdict(row)
         lines.append((f"`{row['shown']}`", SKILLS[row["reading"]], *texts))
-    columns = ("", "axis", "at the rate of the table", "at 4 frames/s", "gain", f"at most {LOW_RATE_GAIN:g}")
+    columns = ("", "axis", "at the rate of the table", "at 4 frames/s", "gain", f"at most {LIMITS.low_rate_gain:g}")
     return markdown(columns, lines, (0, 1))
 
 

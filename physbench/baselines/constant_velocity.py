@@ -29,10 +29,18 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
-MIN_TRACKED_CHROMA = 0.06  # of 1; greys have none, noise and blur little
-MIN_HUE_DISTANCE = 30.0  # degrees between two objects at least
-MIN_MASS = 6.0  # px of chroma-weighted area
-DARK = 0.4  # of 1; screens are darker than that, grounds as a rule not
+
+@dataclass(frozen=True)
+class SpriteLimits:
+    """Coloured objects in a context."""
+
+    min_chroma: float = 0.06  # of 1; greys have none, noise and blur little
+    min_hue_distance: float = 30.0  # degrees between two objects at least
+    min_mass: float = 6.0  # px of chroma-weighted area
+    dark: float = 0.4  # of 1; screens are darker than that, grounds as a rule not
+
+
+SPRITE = SpriteLimits()
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +73,7 @@ class ConstantVelocity:
 
 
 def decompose_context(
-    frames: Array, *, latest: bool = False, least_chroma: float = MIN_TRACKED_CHROMA, dark: float = DARK
+    frames: Array, *, latest: bool = False, least_chroma: float = SPRITE.min_chroma, dark: float = SPRITE.dark
 ) -> tuple[Array, Mask, list[Sprite]]:
     """Context (C, H, W, 3) -> background (H, W, 3), mask of what is in front (H, W), sprites from large to small.
 
@@ -86,7 +94,7 @@ def decompose_context(
     hue = hue_angle(frames)
     sprites = []
     for center in _object_hues(hue[colored], chroma[colored]):
-        of_object = colored & (np.abs((hue - center + 180) % 360 - 180) < MIN_HUE_DISTANCE / 2)
+        of_object = colored & (np.abs((hue - center + 180) % 360 - 180) < SPRITE.min_hue_distance / 2)
         sprite = _cut_sprite(frames, background, np.where(of_object, chroma, 0.0), center)
         if sprite is not None:
             sprites.append(sprite)
@@ -108,9 +116,9 @@ def _object_hues(hue: Array, chroma: Array) -> list[float]:
     centers = (edges[:-1] + edges[1:]) / 2
     hues: list[float] = []
     for index in np.argsort(-smooth, kind="stable"):
-        if smooth[index] < MIN_MASS:
+        if smooth[index] < SPRITE.min_mass:
             break
-        if all(abs((centers[index] - other + 180) % 360 - 180) >= MIN_HUE_DISTANCE for other in hues):
+        if all(abs((centers[index] - other + 180) % 360 - 180) >= SPRITE.min_hue_distance for other in hues):
             hues.append(float(centers[index]))
     return hues
 
@@ -150,7 +158,7 @@ def _latest_background(frames: Array, dilated: Mask) -> Array:
         fresh = ~known & ~coloured
         background[fresh] = frame[fresh]
         known |= fresh
-    ground = known & (background.mean(-1) >= DARK)
+    ground = known & (background.mean(-1) >= SPRITE.dark)
     source = ground if ground.any() else known
     if source.any():
         row, column = distance_transform_edt(~source, return_distances=False, return_indices=True)
@@ -175,7 +183,7 @@ def _foreground_mask(background: Array, covered: Mask, most_covered: float, ligh
         for number in range(1, count + 1):
             region = regions == number
             ground = region.any(0).all() or region.any(1).all()
-            thick = binary_erosion(region).sum() >= MIN_MASS  # not the shaded edge of a ground
+            thick = binary_erosion(region).sum() >= SPRITE.min_mass  # not the shaded edge of a ground
             if thick and not ground and (region & covered).sum() <= most_covered * region.sum():
                 front |= region
     front |= binary_dilation(front) & (np.abs(level - commonest) > 1)  # its edge is half background
@@ -185,7 +193,7 @@ def _foreground_mask(background: Array, covered: Mask, most_covered: float, ligh
 def _cut_sprite(frames: Array, background: Array, chroma: Array, hue: float) -> Sprite | None:
     """Cut out the object with this chroma (C, H, W) and hue in degrees, and measure its velocity."""
     mass = chroma.sum((1, 2))  # (C,)
-    if mass.max() < MIN_MASS * MIN_TRACKED_CHROMA:
+    if mass.max() < SPRITE.min_mass * SPRITE.min_chroma:
         return None
     complete = np.flatnonzero(mass >= 0.97 * mass.max())  # of the largest mass in the context
     rows, columns = np.arange(chroma.shape[1]) + 0.5, np.arange(chroma.shape[2]) + 0.5

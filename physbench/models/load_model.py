@@ -213,7 +213,7 @@ def _describe_file(path: Path, start: bytes) -> str:
         return _describe_zip(path)
     if pickle_scan.looks_like_pickle(start):
         with path.open("rb") as file:
-            return _describe_pickle(path, [file.read(pickle_scan.MAX_PICKLE_BYTES)])
+            return _describe_pickle(path, [file.read(pickle_scan.BOUNDS.bytes)])
     if start.startswith(b"version https://git-lfs"):
         return f"{path} is a pointer of Git LFS, not the file itself: run `git lfs pull`."
     for offset, magic, kind in KNOWN_SIGNATURES:
@@ -223,7 +223,7 @@ def _describe_file(path: Path, start: bytes) -> str:
         return f"{path} is no ONNX graph, whatever its name says. Export it, or download or copy it again."
     if (
         start[:1] in OLD_PICKLE_STARTS
-        and path.stat().st_size <= pickle_scan.MAX_PICKLE_BYTES
+        and path.stat().st_size <= pickle_scan.BOUNDS.bytes
         and pickle_scan.is_old_pickle(path.read_bytes())
     ):
         return _describe_pickle(path, [path.read_bytes()])
@@ -252,8 +252,8 @@ def _describe_zip(path: Path) -> str:
     parts = pickle_scan.pickles_in_zip(path)
     if parts is None and pickle_scan.is_zip(path):
         return (
-            f"{path} is a zip file whose pickles are damaged, encrypted, more than {pickle_scan.MAX_ZIP_PICKLES} or "
-            f"larger than {pickle_scan.MAX_PICKLE_BYTES >> 20} MB together: refused. {HINT_SAFE_FORMATS}"
+            f"{path} is a zip file whose pickles are damaged, encrypted, more than {pickle_scan.BOUNDS.zip_pickles} or "
+            f"larger than {pickle_scan.BOUNDS.bytes >> 20} MB together: refused. {HINT_SAFE_FORMATS}"
         )
     if parts is None:
         return f"{path} is truncated or corrupt: it starts like a zip file but does not end like one. Copy it again."

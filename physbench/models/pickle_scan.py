@@ -6,6 +6,7 @@ import io
 import itertools
 import pickletools
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,21 @@ SAFE_GLOBALS = {
     "torch.Tensor",
     "torch.serialization._get_layout",
 }
-MAX_PICKLES = 5
-MAX_ZIP_PICKLES = 16  # files in one zip file; torch writes one
-MAX_PICKLE_BYTES = 64 * 2**20  # read of one pickle, and of all in one zip file together
-MAX_INSTRUCTIONS = 2_000_000  # of one pickle; those of a large network are a fortieth of that
+
+
+@dataclass(frozen=True)
+class PickleBounds:
+    """The most that is read of pickles."""
+
+    pickles: int = 5
+    zip_pickles: int = 16  # files in one zip file; torch writes one
+    bytes: int = 64 * 2**20  # read of one pickle, and of all in one zip file together
+    instructions: int = 2_000_000  # of one pickle; those of a large network are a fortieth of that
+
+
+BOUNDS = PickleBounds()
+
+
 STACK_MARK = object()  # on the stack
 
 
@@ -45,7 +57,7 @@ def imported_globals(data: bytes) -> set[str]:
     """
     stream = io.BytesIO(data)
     names: set[str] = set()
-    for _ in range(MAX_PICKLES):
+    for _ in range(BOUNDS.pickles):
         names |= _globals_of_next(stream)
         start = data[stream.tell() : stream.tell() + 2]
         if not looks_like_pickle(start):
@@ -60,8 +72,8 @@ def _globals_of_next(stream: io.BytesIO) -> set[str]:
     memo: dict[int, Any] = {}
     try:
         for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-            if number == MAX_INSTRUCTIONS:
-                raise NotAPickle(f"it has more than {MAX_INSTRUCTIONS:,} instructions")
+            if number == BOUNDS.instructions:
+                raise NotAPickle(f"it has more than {BOUNDS.instructions:,} instructions")
             name = opcode.name
             if name in ("GLOBAL", "INST"):
                 names.add(str(argument).replace(" ", "."))
@@ -109,7 +121,7 @@ def pickled_texts(data: bytes) -> set[str]:
     stream = io.BytesIO(data)
     texts: set[str] = set()
     try:
-        for _ in range(MAX_PICKLES):
+        for _ in range(BOUNDS.pickles):
             # the opcodes of a large network are a tenth of that
             for opcode, argument, _ in itertools.islice(pickletools.genops(stream), 500_000):
                 if "UNICODE" in opcode.name:
@@ -174,9 +186,9 @@ def pickles_in_zip(path: Path) -> list[bytes] | None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [item for item in archive.infolist() if item.filename.endswith(".pkl")]
-            if len(members) > MAX_ZIP_PICKLES or sum(item.file_size for item in members) > MAX_PICKLE_BYTES:
+            if len(members) > BOUNDS.zip_pickles or sum(item.file_size for item in members) > BOUNDS.bytes:
                 return None
-            left, parts = MAX_PICKLE_BYTES, []
+            left, parts = BOUNDS.bytes, []
             for item in members:
                 with archive.open(item) as stream:
                     parts.append(stream.read(left))  # an archive may declare less than it holds

@@ -20,8 +20,19 @@ if TYPE_CHECKING:
 
     from physbench.clips.clip import Clip
 
-MAX_NAME = 200  # characters
-MAX_CONTEXT_FRAMES = 1000  # also where the first one is repeated
+
+@dataclass(frozen=True)
+class CardBounds:
+    """The most that a card may say."""
+
+    name: int = 200  # characters
+    context_frames: int = 1000  # also where the first one is repeated
+    bodies: int = 1000  # rows that a model may want to be given
+    unit: int = 80  # characters
+    sight: int = 1_000_000  # s
+
+
+CARD_BOUNDS = CardBounds()
 
 
 Track = Literal["zero-shot", "trained", "privileged"]
@@ -127,11 +138,13 @@ def check_card(card: ModelCard) -> ModelCard:
     """
     if not isinstance(card.name, str) or not card.name.strip() or not card.name.isprintable():
         raise ModelError(f"Model card: expected a name of printable characters, got {card.name!r:.80}.")
-    if len(card.name) > MAX_NAME:
-        raise ModelError(f"Model card: expected a name of at most {MAX_NAME} characters, got {len(card.name)}.")
+    if len(card.name) > CARD_BOUNDS.name:
+        raise ModelError(f"Model card: expected a name of at most {CARD_BOUNDS.name} characters, got {len(card.name)}.")
     where = f"Model card of {card.name}"
-    if card.context_frames > MAX_CONTEXT_FRAMES:
-        raise ModelError(f"{where}: expected at most {MAX_CONTEXT_FRAMES} context frames, got {card.context_frames}.")
+    if card.context_frames > CARD_BOUNDS.context_frames:
+        raise ModelError(
+            f"{where}: expected at most {CARD_BOUNDS.context_frames} context frames, got {card.context_frames}."
+        )
     height, width = card.image_size
     if min(height, width) < 32 or max(height, width) > 2048:
         raise ModelError(f"{where}: expected image_size between 32 and 2048 px, got {height} x {width}.")
@@ -377,7 +390,6 @@ BODY_COLUMNS = ("shape", *SIZES, "mass", "friction", "restitution", "pull", "rel
 STATIC_COLUMNS = ("shape", *SIZES, "x", "y", "z", "qx", "qy", "qz", "qw", "friction", "restitution")
 # Where a clip is rendered to see which objects a camera would show, and at what distance tracking noise would matter.
 VIEW = (128, 128)  # px
-MAX_BODIES = 1000  # rows that a model may want to be given
 GIVEN_VELOCITY_TIME = 0.5  # s
 
 Columns = Literal["all", "positions+velocities", "positions"]
@@ -456,16 +468,14 @@ class StateCard(ModelCard):
             raise ModelError(f"{where}: units='px' are those of the plane of motion: set space='plane'.")
         if type(self.window_px) not in (int, float) or not 0 < self.window_px < 1e6:
             raise ModelError(f"{where}: expected window_px above 0 and below a million, got {self.window_px!r}.")
-        if self.bodies is not None and (type(self.bodies) is not int or not 1 <= self.bodies <= MAX_BODIES):
+        if self.bodies is not None and (type(self.bodies) is not int or not 1 <= self.bodies <= CARD_BOUNDS.bodies):
             raise ModelError(
-                f"{where}: expected bodies to be a whole number from 1 to {MAX_BODIES} or None, got {self.bodies!r}."
+                f"{where}: expected bodies to be a whole number from 1 to {CARD_BOUNDS.bodies} or None, "
+                f"got {self.bodies!r}."
             )
 
 
 # The card of a model that is shown whole films and answers with its surprise.
-
-MAX_UNIT = 80  # characters
-LONGEST_SIGHT = 1_000_000  # s
 
 
 @dataclass(frozen=True)
@@ -492,19 +502,19 @@ class SurpriseCard(ModelCard):
         return math.inf if self.sees is None else self.sees
 
     def check_kind(self, where: str) -> None:
-        longest = f"{LONGEST_SIGHT:,} s"
-        if self.sees is not None and not (type(self.sees) in (int, float) and 0 < self.sees <= LONGEST_SIGHT):
+        longest = f"{CARD_BOUNDS.sight:,} s"
+        if self.sees is not None and not (type(self.sees) in (int, float) and 0 < self.sees <= CARD_BOUNDS.sight):
             raise ModelError(
                 f"{where}: expected sees to be seconds above 0, at most {longest}, or None for all of a film, got "
                 f"{self.sees!r:.100}."
             )
-        if not (type(self.ahead) in (int, float) and 0 <= self.ahead <= LONGEST_SIGHT):
+        if not (type(self.ahead) in (int, float) and 0 <= self.ahead <= CARD_BOUNDS.sight):
             raise ModelError(
                 f"{where}: expected ahead to be seconds, 0 or more, at most {longest}, got {self.ahead!r:.100}."
             )
-        if not (isinstance(self.unit, str) and 0 < len(self.unit) <= MAX_UNIT and self.unit.isprintable()):
+        if not (isinstance(self.unit, str) and 0 < len(self.unit) <= CARD_BOUNDS.unit and self.unit.isprintable()):
             raise ModelError(
-                f"{where}: expected unit to be a text of 1 to {MAX_UNIT} characters, got {self.unit!a:.100}."
+                f"{where}: expected unit to be a text of 1 to {CARD_BOUNDS.unit} characters, got {self.unit!a:.100}."
             )
 
 

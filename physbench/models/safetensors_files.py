@@ -35,8 +35,20 @@ if TYPE_CHECKING:
 METADATA_KEY = "physbench"
 INDEX_END = ".safetensors.index.json"  # of the name of an index
 COPY_AGAIN = "Download or copy it again."
-MAX_HEADER_BYTES = 100_000_000  # bytes, the format's own bound
-MAX_TENSORS = 100_000
+
+
+@dataclass(frozen=True)
+class FileBounds:
+    """The most that a file may hold, and a message names."""
+
+    header_bytes: int = 100_000_000  # bytes, the format's own bound
+    tensors: int = 100_000
+    tensors_named: int = 3  # tensors, in a message
+
+
+BOUNDS = FileBounds()
+
+
 # All others take one byte.
 DTYPE_BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 
@@ -77,7 +89,7 @@ def looks_like_safetensors(path: Path) -> bool:
             start = file.read(10)
     except OSError:
         return False
-    return len(start) == 10 and 2 <= int.from_bytes(start[:8], "little") <= MAX_HEADER_BYTES and start[8:9] == b"{"
+    return len(start) == 10 and 2 <= int.from_bytes(start[:8], "little") <= BOUNDS.header_bytes and start[8:9] == b"{"
 
 
 def find_index(path: Path) -> Path | None:
@@ -150,13 +162,15 @@ def read_header(path: Path) -> TensorHeader:
         size = path.stat().st_size
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            text = file.read(min(length, MAX_HEADER_BYTES))
+            text = file.read(min(length, BOUNDS.header_bytes))
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
     if len(text) < length:
         raise ModelError(f"{path} is truncated: its header needs {8 + length} bytes, the file has {size}. {COPY_AGAIN}")
-    if text.count(b'"data_offsets"') > MAX_TENSORS:  # parsed, they would take fifteen times the bytes of the text
-        raise ModelError(f"{path} holds more than {MAX_TENSORS:,} tensors, more than any network of this version has.")
+    if text.count(b'"data_offsets"') > BOUNDS.tensors:  # parsed, they would take fifteen times the bytes of the text
+        raise ModelError(
+            f"{path} holds more than {BOUNDS.tensors:,} tensors, more than any network of this version has."
+        )
     try:
         document = json.loads(text)
         metadata = document.pop("__metadata__", {})
@@ -281,7 +295,6 @@ def save_checkpoint(
 
 
 ARCHITECTURE_GROUP = "physbench.architectures"
-MAX_TENSORS_NAMED = 3  # tensors, in a message
 
 
 def shipped_checkpoints() -> dict[str, Path]:
@@ -371,8 +384,8 @@ def compare_tensors(
         if name in got and tuple(got[name]) != tuple(expected[name])
     ]
     faults = [
-        f"{words} {', '.join(names[:MAX_TENSORS_NAMED])}"
-        + (f" and {len(names) - MAX_TENSORS_NAMED} more" * (len(names) > 3))
+        f"{words} {', '.join(names[: BOUNDS.tensors_named])}"
+        + (f" and {len(names) - BOUNDS.tensors_named} more" * (len(names) > 3))
         for words, names in (("lacks", missing), ("has the unknown", unexpected), ("has", wrong))
         if names
     ]

@@ -16,9 +16,8 @@ from physbench.clips.clip import Clip
 from physbench.models.videos.decode import decode_frames, probe_video
 from physbench.models.videos.resample import same_shape
 from physbench.recording.recorded import (
+    FOOTAGE,
     LEAST_FUTURE,
-    MOST_LOST,
-    SAME_RATE,
     Recorded,
     implied,
     open_video,
@@ -128,7 +127,9 @@ def _frames(recorded: Recorded, path: Path, at: int | None) -> Image:
             "another shape. Give the picture whole, neither cropped nor stretched."
         )
     rates = {recorded.stride: recorded.rate, 1: recorded.rate / recorded.stride}
-    stride = next((n for n, rate in rates.items() if info.rate and abs(info.rate / rate - 1) <= 2 * SAME_RATE), None)
+    stride = next(
+        (n for n, rate in rates.items() if info.rate and abs(info.rate / rate - 1) <= 2 * FOOTAGE.same_rate), None
+    )
     if stride is None:
         expected = " or ".join(f"{rate:g}" for rate in sorted(set(rates.values())))
         stated = f"{info.rate:g}" if info.rate else "no"
@@ -178,7 +179,7 @@ def _expected_frames(clip: Clip, context: int) -> Mask:
 def _lost_at(clip: Clip, context: int, gone: Mask) -> float | None:
     """When (s) a ball is first gone for longer than MOST_LOST s."""
     times = clip.times[context:]
-    long = [run[0] for column in gone.T for run in runs(column) if len(run) / clip.spec.fps > MOST_LOST]
+    long = [run[0] for column in gone.T for run in runs(column) if len(run) / clip.spec.fps > FOOTAGE.most_lost]
     return float(times[min(long)]) if long else None
 
 

@@ -29,10 +29,19 @@ from physbench.world.scene import PALETTE
 # The distortion of the lens.
 
 LEAST_COEFFICIENT, MOST_COEFFICIENT = -0.6, 0.3  # of what is searched: barrels, cushions
-READING_ERROR = 0.5  # px, of a person who reads a pixel
-MOST_UNCERTAIN = 0.02  # of the coefficient, that such errors may leave
-LEAST_EDGE = 0.2  # of half the diagonal, from one pixel of an edge to another
-MOST_OFF_LINE = 0.005  # of the picture's diagonal, by which a pixel may be off a straight edge
+
+
+@dataclass(frozen=True)
+class ReadingLimits:
+    """Pixels that a person has read off a picture, and straight edges of it."""
+
+    error: float = 0.5  # px, of a person who reads a pixel
+    most_uncertain: float = 0.02  # of the coefficient, that such errors may leave
+    least_edge: float = 0.2  # of half the diagonal, from one pixel of an edge to another
+    most_off_line: float = 0.005  # of the picture's diagonal, by which a pixel may be off a straight edge
+
+
+READ = ReadingLimits()
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +81,7 @@ def distortion_of(edges: Sequence[Edge], height: int, width: int) -> Distortion:
     for number, place in enumerate(places, 1):
         if not ((place >= 0) & (place <= (width, height))).all():
             raise UsageError(f"edges: a pixel of number {number} lies outside of {width}x{height}. Pixels are [x, y].")
-        if np.linalg.norm(place - place[0], axis=1).max() < LEAST_EDGE * none.half_diagonal:
+        if np.linalg.norm(place - place[0], axis=1).max() < READ.least_edge * none.half_diagonal:
             raise UsageError(f"edges: number {number} is too short. Read pixels from end to end of a long one.")
 
     def residuals(coefficient: float) -> Array:
@@ -86,10 +95,10 @@ def distortion_of(edges: Sequence[Edge], height: int, width: int) -> Distortion:
         limits = f"{LEAST_COEFFICIENT:.0%} to {MOST_COEFFICIENT:+.0%}"
         raise UsageError(f"edges: no lens of {limits} straightens them. Check them.")
     slope = np.linalg.norm(residuals(coefficient + step) - residuals(coefficient - step)) / (2 * step)
-    if MOST_UNCERTAIN * slope < READING_ERROR:
+    if READ.most_uncertain * slope < READ.error:
         raise UsageError("edges: they hardly tell the lens. Read long ones near the borders, not through the middle.")
     off = np.abs(residuals(coefficient))
-    if off.max() > MOST_OFF_LINE * 2 * none.half_diagonal:
+    if off.max() > READ.most_off_line * 2 * none.half_diagonal:
         number = np.repeat(np.arange(len(places)), [len(place) for place in places])[off.argmax()] + 1
         raise UsageError(f"edges: a pixel of number {number} is {off.max():.1f} px off a straight line. Check it.")
     return replace(none, coefficient=coefficient)
@@ -108,14 +117,22 @@ def _off_line(distortion: Distortion, place: Array) -> Array:
 
 # The plane of motion in the picture.
 
-SHORT_SIDE = 256  # px of the warped picture; the tracker works at this size
-MOST_ASPECT = 6.0  # of the sides of the warped picture
-LEAST_AREA = 0.02  # of the box round all points, that any three of four points span at least
-BORDER_POINTS = 33  # of a side of the picture, which is bent without the distortion
-MOST_POINT_ERROR = 0.01  # of the picture's diagonal, by which a point may be off the homography
-MOST_FOCAL_ERROR = 0.15  # of the focal length, that READING_ERROR may leave; that is .015 of a radius at 26 degrees
-LEAST_DISTANCE = 2.0  # radii of a ball from the camera to its centre
-RADIUS_ROUNDS = 5  # each leaves a hundredth of the error of the one before it
+
+@dataclass(frozen=True)
+class WarpLimits:
+    """The picture of the plane of motion, and what it may be made from."""
+
+    short_side: int = 256  # px of the warped picture; the tracker works at this size
+    most_aspect: float = 6.0  # of the sides of the warped picture
+    least_area: float = 0.02  # of the box round all points, that any three of four points span at least
+    border_points: int = 33  # of a side of the picture, which is bent without the distortion
+    most_point_error: float = 0.01  # of the picture's diagonal, by which a point may be off the homography
+    most_focal_error: float = 0.15  # of the focal length, that reading leaves; .015 of a radius at 26 degrees
+    least_distance: float = 2.0  # radii of a ball from the camera to its centre
+    radius_rounds: int = 5  # each leaves a hundredth of the error of the one before it
+
+
+WARP = WarpLimits()
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +209,7 @@ class Plane:
         Raises UsageError where by field of view or points the camera is as good as in the ball.
         """
         radius = math.sqrt(area / math.pi) / self.scale
-        for _ in range(RADIUS_ROUNDS):
+        for _ in range(WARP.radius_rounds):
             sight = self.sight(radius, 1)
             if sight is None or not area:
                 break
@@ -200,7 +217,7 @@ class Plane:
                 place = sight.centre(centre[None])
                 seen = float(sight.area(place)[0])
                 far = 1 / np.sqrt(sight.own.square(mapped(sight.framing, place))[0])  # radii
-            if not (np.isfinite(seen) and far > LEAST_DISTANCE):
+            if not (np.isfinite(seen) and far > WARP.least_distance):
                 raise UsageError(
                     "By points and field_of_view the camera nearly touches the ball. Check them, and that the picture "
                     "is whole: in one that is cropped they tell another camera."
@@ -265,7 +282,7 @@ def plane_of(recording: Recording, height: int, width: int) -> Plane:
         homography = np.array([[scale, 0.0, 0.0], [0.0, -scale, height], [0.0, 0.0, 1.0]])
     if recording.field_of_view is not None:
         said = _border(distortion) / math.tan(math.radians(recording.field_of_view) / 2)
-        if focal is not None and abs(said / focal - 1) > MOST_FOCAL_ERROR:
+        if focal is not None and abs(said / focal - 1) > WARP.most_focal_error:
             told = math.degrees(2 * math.atan(_border(distortion) / focal))
             raise UsageError(
                 f"field_of_view: the points tell {told:.0f} degrees, not {recording.field_of_view:g}. Leave it out, or "
@@ -276,7 +293,8 @@ def plane_of(recording: Recording, height: int, width: int) -> Plane:
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise UsageError(f"crop: expected left, top, right, bottom px in {width}x{height}, got {recording.crop}.")
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-    sides = distortion.undistort(np.linspace(corners, np.roll(corners, -1, axis=0), BORDER_POINTS, axis=1))  # (4, n, 2)
+    border = np.linspace(corners, np.roll(corners, -1, axis=0), WARP.border_points, axis=1)
+    sides = distortion.undistort(border)  # (4, n, 2)
     inverse = np.asarray(np.linalg.inv(homography), np.float64)
     depth = sides @ inverse[2, :2] + inverse[2, 2]
     if not (depth > 0).all() and not (depth < 0).all():
@@ -287,10 +305,10 @@ def plane_of(recording: Recording, height: int, width: int) -> Plane:
     floor, ceiling = below[:, 1].max(), above[:, 1].min()
     if not (high > low and ceiling > floor):
         raise UsageError("points: by them right is left or up is down, or the camera is turned. Check their order.")
-    if not 1 / MOST_ASPECT < (high - low) / (ceiling - floor) < MOST_ASPECT:
+    if not 1 / WARP.most_aspect < (high - low) / (ceiling - floor) < WARP.most_aspect:
         raise UsageError("points: by them the picture is a narrow strip. Check px and m, and crop.")
     own = math.sqrt((right - left) * (bottom - top) / ((high - low) * (ceiling - floor)))  # px/m of the picture
-    scale = min(own, SHORT_SIDE / min(high - low, ceiling - floor))
+    scale = min(own, WARP.short_side / min(high - low, ceiling - floor))
     rows, columns = int((ceiling - floor) * scale), int((high - low) * scale)
     return Plane(distortion, homography, low, ceiling, scale, rows, columns, focal)
 
@@ -314,7 +332,7 @@ def homography_of(points: Sequence[Point], diagonal: float) -> Array:
     for name, place in (("m", metres), ("px", px)):
         span = np.ptp(place, axis=0)
         spread = [_least_triangle(place[list(four)]) for four in itertools.combinations(range(len(points)), 4)]
-        if not span.all() or max(spread) < LEAST_AREA * span.prod():
+        if not span.all() or max(spread) < WARP.least_area * span.prod():
             raise UsageError(f"points: in {name} three of them lie on a line or are the same. Spread four of them.")
     homography = _direct(points)
     depth = metres @ homography[2, :2] + homography[2, 2]
@@ -322,7 +340,7 @@ def homography_of(points: Sequence[Point], diagonal: float) -> Array:
         raise UsageError("points: no camera sees them so. Check that px and m of each belong together.")
     homography *= np.sign(depth[0])
     off = float(np.linalg.norm(mapped(homography, metres) - px, axis=1).max())
-    if off > MOST_POINT_ERROR * diagonal:
+    if off > WARP.most_point_error * diagonal:
         raise UsageError(f"points: one is {off:.1f} px off the plane of the others. Check it.")
     return np.asarray(homography)
 
@@ -348,10 +366,10 @@ def focal_of(points: Sequence[Point], homography: Array, middle: Array) -> float
     found, slopes = _inverse_focal2(homography, middle), []
     for number, axis in itertools.product(range(len(points)), range(2)):
         px = np.array(points[number].px)
-        px[axis] += READING_ERROR
+        px[axis] += READ.error
         moved = [*points[:number], points[number].model_copy(update={"px": tuple(px)}), *points[number + 1 :]]
         slopes.append(_inverse_focal2(_direct(moved), middle) - found)
-    if found <= 0 or np.linalg.norm(slopes) / 2 > MOST_FOCAL_ERROR * found:
+    if found <= 0 or np.linalg.norm(slopes) / 2 > WARP.most_focal_error * found:
         return None
     return float(found**-0.5)
 
@@ -379,13 +397,21 @@ def _centred(points: Array) -> Array:
 
 # Hues, learned from the first frame.
 
-DARK = 32.0  # levels that are added to a brightness, so that the noise of what is dark is not enlarged
-MID = 127.5  # level of grey in the result
-LEAST_SATURATION = 24.0  # levels at mid brightness; a ball with less has no hue that noise leaves
-LEAST_APART_DEG = 50.0  # between the hues of two balls
-INNER = 0.6  # of the radius of a box, within which a ball shows its own colour
-GROWN = 1.6  # times its box, in which all of a ball lies
-MOST_ELSEWHERE = 0.5  # of a ball's area that may have its hue elsewhere
+
+@dataclass(frozen=True)
+class HueLimits:
+    """Hues of balls in footage."""
+
+    dark: float = 32.0  # levels that are added to a brightness, so that the noise of what is dark is not enlarged
+    mid: float = 127.5  # level of grey in the result
+    least_saturation: float = 24.0  # levels at mid brightness; a ball with less has no hue that noise leaves
+    least_apart_deg: float = 50.0  # between the hues of two balls
+    inner: float = 0.6  # of the radius of a box, within which a ball shows its own colour
+    grown: float = 1.6  # times its box, in which all of a ball lies
+    most_elsewhere: float = 0.5  # of a ball's area that may have its hue elsewhere
+
+
+HUE = HueLimits()
 
 
 @dataclass(frozen=True, eq=False)
@@ -416,34 +442,34 @@ class Hues:
 def _saturation(frame: Array) -> Array:
     """Opponent colour (..., 2) of RGB levels (..., 3), as it would be at mid brightness."""
     red, green, blue = frame[..., 0], frame[..., 1], frame[..., 2]
-    bright = MID / ((red + green + blue) / 3 + DARK)
+    bright = HUE.mid / ((red + green + blue) / 3 + HUE.dark)
     return np.stack([(red - (green + blue) / 2) * bright, math.sqrt(3) / 2 * (green - blue) * bright], axis=-1)
 
 
 def _of_opponent(x: Array, y: Array) -> Image:
     side = y / math.sqrt(3)
-    levels = np.stack([2 / 3 * x, side - x / 3, -side - x / 3], axis=-1) + MID
+    levels = np.stack([2 / 3 * x, side - x / 3, -side - x / 3], axis=-1) + HUE.mid
     return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 
 def learn_hues(first: Image, boxes: Sequence[Box], names: Sequence[str]) -> Hues:
     """Hues of balls in boxes (left, top, right, bottom) px of a frame (H, W, 3). Raises UsageError, naming the ball."""
     saturation = _saturation(first.astype(np.float64))
-    grey = np.median(saturation[~np.any([_inside(first, box, GROWN) for box in boxes], axis=0)], axis=0)
+    grey = np.median(saturation[~np.any([_inside(first, box, HUE.grown) for box in boxes], axis=0)], axis=0)
     own = []
     for box, name in zip(boxes, names, strict=True):
-        inner = _inside(first, box, INNER)
+        inner = _inside(first, box, HUE.inner)
         if not inner.any():
             raise UsageError(f"{name}: its box lies outside of the picture, or of what is left after the warp.")
         own.append(np.median(saturation[inner], axis=0) - grey)
-        if np.linalg.norm(own[-1]) < LEAST_SATURATION:
+        if np.linalg.norm(own[-1]) < HUE.least_saturation:
             raise UsageError(
                 f"{name}: in its box the colour is hardly another than the background's. The tracker follows hues: "
                 "check the box, or film a coloured ball before a grey wall."
             )
     angle = np.degrees([math.atan2(y, x) for x, y in own])
     apart = [abs(_round(a - b)) for a, b in itertools.combinations(angle, 2)]
-    if min(apart, default=360.0) < LEAST_APART_DEG:
+    if min(apart, default=360.0) < HUE.least_apart_deg:
         raise UsageError(f"{' and '.join(names)}: their hues are {min(apart):.0f} degrees apart, too near to be told.")
     vectors = opponent(np.asarray(PALETTE)) * 255 * SHADE
     targets = np.degrees(np.arctan2(vectors[:, 1], vectors[:, 0]))
@@ -458,10 +484,10 @@ def learn_hues(first: Image, boxes: Sequence[Box], names: Sequence[str]) -> Hues
 
 
 def _check_elsewhere(hues: Hues, first: Image, boxes: Sequence[Box], names: Sequence[str]) -> None:
-    away = np.any([_inside(first, box, GROWN) for box in boxes], axis=0)
+    away = np.any([_inside(first, box, HUE.grown) for box in boxes], axis=0)
     for k, (box, name) in enumerate(zip(boxes, names, strict=True)):
         elsewhere = int((like(hues, first, k, CORE_SHARE) & ~away).sum())
-        if elsewhere > MOST_ELSEWHERE * (box[2] - box[0]) * (box[3] - box[1]):
+        if elsewhere > HUE.most_elsewhere * (box[2] - box[0]) * (box[3] - box[1]):
             raise UsageError(
                 f"{name}: {elsewhere} px of the warped picture beside it have its hue. Crop them away, or film a ball "
                 "of another colour."
@@ -479,7 +505,7 @@ def like(hues: Hues, frame: Image, ball: int, share: float) -> Mask:
 
 def measured_outline(hues: Hues, frame: Image, box: Box, ball: int) -> tuple[float, Array]:
     """Area and centre (2,) in px of a ball in its box of a frame (H, W, 3), at half of its saturation."""
-    y, x = np.nonzero(like(hues, frame, ball, 0.5) & _inside(frame, box, GROWN))
+    y, x = np.nonzero(like(hues, frame, ball, 0.5) & _inside(frame, box, HUE.grown))
     left, top, right, bottom = box
     if not len(x):
         return 0.0, np.array([left + right, top + bottom]) / 2

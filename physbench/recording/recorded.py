@@ -40,21 +40,44 @@ from physbench.world.scene import MOST_FPS, Body, Camera, RenderSpec, Scene, who
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_STRENGTH = 0.1  # diameters; a recording that is further from every lawful motion cannot judge others
-TOLERANCE_SHARE = 1.5  # times its own residual, of the tolerance of a recording; at least TOLERANCES[0]
-RESIDUAL_PERCENTILE = 95.0  # of its distances from the nearest lawful motion
-SAME_RATE = 0.005  # relative difference of a rate that divides the physics rate
+
+@dataclass(frozen=True)
+class FootageLimits:
+    """Footage that can be read, by what it shows of itself."""
+
+    most_strength: float = 0.1  # diameters; a recording that is further from every lawful motion cannot judge others
+    tolerance_share: float = 1.5  # times its own residual, of the tolerance of a recording; at least TOLERANCES[0]
+    residual_percentile: float = 95.0  # of its distances from the nearest lawful motion
+    same_rate: float = 0.005  # relative difference of a rate that divides the physics rate
+    most_uneven: float = 0.3  # frames by which one may be late; else files of variable rate would bend every fall
+    least_radius_px: float = 4.0  # of a ball in the window, whose shorter side has at most 256 px
+    most_size_error: float = 0.2  # of a ball's radius, between what is said and what is measured
+    most_gravity_error: float = 0.1  # of gravity, that falls through the air show
+    most_lost: float = 0.2  # s for which a ball may not be found, within the picture
+    floor_range: float = 0.6  # radii by which the floor may lie above or below where it is said to be
+
+
+FOOTAGE = FootageLimits()
+
+
 LEAST_CONTEXT, LEAST_FUTURE = 0.2, 0.3  # s
 LEAST_CONTEXT_FRAMES, MOST_FRAMES = 5, 900
-MOST_UNEVEN = 0.3  # frames by which one may be late; else files of variable rate would bend every fall
-LEAST_RADIUS_PX = 4.0  # of a ball in the window, whose shorter side has at most 256 px
-MOST_SIZE_ERROR = 0.2  # of a ball's radius, between what is said and what is measured
-MOST_GRAVITY_ERROR = 0.1  # of gravity, that falls through the air show
-MOST_LOST = 0.2  # s for which a ball may not be found, within the picture
-FLOOR_RANGE = 0.6  # radii by which the floor may lie above or below where it is said to be
-TRIED = 17  # restitutions
-FIT_TOLERANCE = 0.5  # diameters, within which constants are looked for
-FIT_ROUNDS = 160  # sets of constants
+
+
+@dataclass(frozen=True)
+class ConstantsSearch:
+    """The search for the constants of the lawful motion nearest to a recording."""
+
+    restitutions: int = 17  # that are tried first
+    tolerance: float = 0.5  # diameters, within which constants are looked for
+    rounds: int = 160  # sets of constants
+    touches: float = 0.3  # diameters from a floor or another ball, within which a ball may have met it
+    steady: float = 0.3  # diameters along the floor; a ball that moves less shows neither friction nor spin
+
+
+SEARCH = ConstantsSearch()
+
+
 CAMERA = ("distance", "field_of_view")  # m from the plane, degrees
 
 
@@ -108,12 +131,12 @@ class Recorded:
     @property
     def residual(self) -> float:
         """Diameters within which 95 % of it lie to the nearest lawful motion."""
-        return float(np.percentile(self.distances, RESIDUAL_PERCENTILE))
+        return float(np.percentile(self.distances, FOOTAGE.residual_percentile))
 
     @property
     def tolerance(self) -> float:
         """Diameters within which an answer is lawful."""
-        return max(TOLERANCES[0], self.strength, TOLERANCE_SHARE * self.residual)
+        return max(TOLERANCES[0], self.strength, FOOTAGE.tolerance_share * self.residual)
 
     @property
     def context(self) -> int:
@@ -202,17 +225,17 @@ def load(folder: Path) -> Recorded:
     outlines = [measured_outline(hues, marked, box, k) for k, box in enumerate(boxes)]
     for ball, (size_px, _) in zip(recording.balls, outlines, strict=True):
         px = math.sqrt(size_px / math.pi)
-        if px < LEAST_RADIUS_PX:
+        if px < FOOTAGE.least_radius_px:
             raise UsageError(
                 f"{ball.name}: its radius is {px:.1f} px of a picture of {plane.width}x{plane.height}, expected "
-                f"{LEAST_RADIUS_PX:g} at least. Crop, or film from nearer."
+                f"{FOOTAGE.least_radius_px:g} at least. Crop, or film from nearer."
             )
     if not recording.points:
         assert recording.balls[0].radius is not None
         plane = plane.enlarged(recording.balls[0].radius / plane.radius(*outlines[0]))
     radius = [plane.radius(*outline) for outline in outlines]
     for ball, measured in zip(recording.balls, radius, strict=True):
-        if ball.radius is not None and abs(measured / ball.radius - 1) > MOST_SIZE_ERROR:
+        if ball.radius is not None and abs(measured / ball.radius - 1) > FOOTAGE.most_size_error:
             raise UsageError(
                 f"{ball.name}: by the points its radius is {measured:.3f} m, said is {ball.radius:g}. Check points, "
                 "box and radius."
@@ -232,7 +255,7 @@ def load(folder: Path) -> Recorded:
         _check_tracked(recording, seen, tracks)
         seen = _as_seen(plane, seen, tracks)
     gravity = _gravity(plane, seen, rate / stride / fps)
-    if gravity is not None and abs(gravity / recording.gravity - 1) > MOST_GRAVITY_ERROR:
+    if gravity is not None and abs(gravity / recording.gravity - 1) > FOOTAGE.most_gravity_error:
         raise UsageError(
             f"By points and rate the balls fall with {gravity:.2f} m/s2, said is {recording.gravity:g}. Check "
             f"points, radius and fps: of slow motion, give the {rate:g} frames/s at which it was filmed."
@@ -250,9 +273,9 @@ def open_video(path: Path) -> tuple[VideoSource, VideoEntry]:
 
 def clip_rate(rate: float) -> tuple[int, float]:
     """Stride through frames at a rate, and the rate of the clip: the highest that divides the physics rate."""
-    for stride in range(max(1, math.ceil(rate / MOST_FPS / (1 + SAME_RATE))), 101):
+    for stride in range(max(1, math.ceil(rate / MOST_FPS / (1 + FOOTAGE.same_rate))), 101):
         for known in whole_rates():
-            if abs(rate / stride / known - 1) <= SAME_RATE:
+            if abs(rate / stride / known - 1) <= FOOTAGE.same_rate:
                 return stride, float(known)
     raise UsageError(
         f"{rate:g} frames/s: neither it nor a whole part of it is one of {', '.join(map(str, whole_rates()))} "
@@ -263,7 +286,7 @@ def clip_rate(rate: float) -> tuple[int, float]:
 def check_even(stamps: Array, rate: float) -> None:
     """Refuse frames whose time stamps (T,) s are not spaced by a rate in frames/s."""
     late = (stamps - stamps[0]) * rate - np.arange(len(stamps))
-    if np.ptp(late) > MOST_UNEVEN:
+    if np.ptp(late) > FOOTAGE.most_uneven:
         raise UsageError(
             f"The video's frames are up to {np.ptp(late):.1f} frames away from {rate:g} frames/s: its rate varies. "
             "Film or encode it at a constant one."
@@ -319,8 +342,8 @@ def _check_tracked(recording: Recording, clip: Clip, tracks: Tracks) -> None:
         lost = float(np.diff(known).max(initial=1) - 1) / clip.spec.fps
         left = _leaves(clip, tracks, k)
         end = (len(tracks.times) - 1 - int(known[-1])) / clip.spec.fps
-        if lost > MOST_LOST or (end > MOST_LOST and not left):
-            after = known[gap] if lost > MOST_LOST else known[-1]
+        if lost > FOOTAGE.most_lost or (end > FOOTAGE.most_lost and not left):
+            after = known[gap] if lost > FOOTAGE.most_lost else known[-1]
             raise UsageError(
                 f"{ball.name}: it is lost at {tracks.times[after]:.2f} s, within the picture. Something hides it, or "
                 "its colour changes: set last, crop, or film it in even light."
@@ -373,9 +396,6 @@ def _gravity(plane: Plane, clip: Clip, ratio: float) -> float | None:
 
 # Constants of the lawful motion nearest to a recording.
 
-TOUCHES = 0.3  # diameters from a floor or another ball, within which a ball may have met it
-STEADY = 0.3  # diameters along the floor; a ball that moves less shows neither friction nor spin
-
 
 def _fitted(
     recording: Recording,
@@ -393,10 +413,10 @@ def _fitted(
     radius = np.array([body.radius for body in clip.scene.bodies if body.role == "moving"])
     at = clip.states[:, : len(radius), :3]
     fastest = float(np.abs(clip.states[:, : len(radius), 7]).max())
-    meets_floor = floor is not None and bool((at[..., 2].min(axis=0) < floor + (1 + 2 * TOUCHES) * radius).any())
-    moves = bool((np.ptp(at[..., 0], axis=0) > STEADY * 2 * radius).any())
+    meets_floor = floor is not None and bool((at[..., 2].min(axis=0) < floor + (1 + 2 * SEARCH.touches) * radius).any())
+    moves = bool((np.ptp(at[..., 0], axis=0) > SEARCH.steady * 2 * radius).any())
     apart = np.linalg.norm(at[:, 0] - at[:, -1], axis=-1).min()
-    meet = len(radius) > 1 and bool(apart < (1 + TOUCHES) * radius.sum())
+    meet = len(radius) > 1 and bool(apart < (1 + SEARCH.touches) * radius.sum())
     own = Constants(
         sum(recording.restitution) / 2,
         sum(recording.restitution) / 2,
@@ -408,12 +428,12 @@ def _fitted(
         **({"restitution": recording.restitution} if meets_floor else {}),
         **({"between": recording.restitution} if meet else {}),
         **({"friction": recording.friction} if meets_floor and moves else {}),
-        **(_about(own.floor, FLOOR_RANGE * float(radius.min())) if meets_floor else {}),
+        **(_about(own.floor, FOOTAGE.floor_range * float(radius.min())) if meets_floor else {}),
         **({f"spin{k}": (-1.5 * fastest, 1.5 * fastest) for k in range(len(radius))} if meets_floor and moves else {}),
     }
     seen = from_tracks(clip, tracks, law_of_scene(clip.scene, own.spin))
 
-    def searched(constants: Constants, tolerance: float = FIT_TOLERANCE) -> LawfulSegments:
+    def searched(constants: Constants, tolerance: float = SEARCH.tolerance) -> LawfulSegments:
         law = law_of_scene(_scene(clip.scene, constants), constants.spin)
         return SegmentSearch(Hypothesis(law, seen), tolerance, only_first=True).run()
 
@@ -422,10 +442,10 @@ def _fitted(
     problem = Hypothesis(law_of_scene(scene, constants.spin), seen)
     off = strength(problem)
     segments = searched(constants)
-    if off > MOST_STRENGTH or segments.breaks or not segments.arcs:
+    if off > FOOTAGE.most_strength or segments.breaks or not segments.arcs:
         least = f"{off:.2f}" if off < 2 else "2 or more"
         raise UsageError(
-            f"The recording is {least} diameters from every lawful motion, expected {MOST_STRENGTH:g} at most. "
+            f"The recording is {least} diameters from every lawful motion, expected {FOOTAGE.most_strength:g} at most. "
             "Something else acts (a hand, a wall, air), the balls leave one plane, or points, floor_px or a range are "
             "wrong."
         )
@@ -472,11 +492,11 @@ def _nearest(
     best = np.full(len(names), 0.5)
     for name in ("restitution", "between"):
         if name in names:
-            trials = np.repeat(best[None], TRIED, axis=0)
-            trials[:, names.index(name)] = np.linspace(0, 1, TRIED)
+            trials = np.repeat(best[None], SEARCH.restitutions, axis=0)
+            trials[:, names.index(name)] = np.linspace(0, 1, SEARCH.restitutions)
             best = min(trials, key=off)
     simplex = np.concatenate([best[None], best + 0.1 * np.where(best > 0.5, -1, 1) * np.eye(len(names))])
-    options: Any = {"maxfev": FIT_ROUNDS, "initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-5}
+    options: Any = {"maxfev": SEARCH.rounds, "initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-5}
     return of(np.asarray(minimize(off, best, method="Nelder-Mead", options=options).x))
 
 

@@ -18,7 +18,7 @@ from physbench.result.document import (
     TaskResult,
 )
 from physbench.result.formats import AXIS_NAMES
-from physbench.result.skill import SKILL_FLOOR, Stratum
+from physbench.result.skill import SKILL, Stratum
 from physbench.result.skill import kind as kind_of
 from physbench.support.arrays import Array
 
@@ -216,7 +216,7 @@ def _axis(e: Estimate, a: int, point: Array, draws: Array, minus: Array | None =
 
 
 def _skill(e: Estimate, reason: str, draws: Array, minus: Array | None) -> tuple[float, float] | None:
-    return _unless(e, reason, draws, minus, low=SKILL_FLOOR if minus is None else -np.inf)
+    return _unless(e, reason, draws, minus, low=SKILL.floor if minus is None else -np.inf)
 
 
 def _unless(

@@ -27,7 +27,7 @@ from physbench.result.document import (
 from physbench.result.formats import FAILED_ON, counted
 from physbench.result.levels import axis_result, family_result, task_result
 from physbench.result.read import REFERENCE_MODELS
-from physbench.result.skill import INFORMATIVE_FROM, SKILL_FLOOR, Kind, Stratum, event_rows, skills
+from physbench.result.skill import SKILL, Kind, Stratum, event_rows, skills
 from physbench.score.protocol import ReadingRole
 from physbench.score.score_clip import reading_of
 from physbench.shadowing.levels import HANDOVER_WINDOW
@@ -672,7 +672,7 @@ def stratum_skill(e: bootstrap.Estimate, key: Stratum) -> SkillValue:
     truth, freeze = e.stratum_means[key][bootstrap.ANCHORS]  # (A,)
     kinds: dict[str, tuple[Kind, ...]] = {
         key.task: tuple(
-            "unscored" if kind == "informative" and truth[a] - freeze[a] < INFORMATIVE_FROM else kind
+            "unscored" if kind == "informative" and truth[a] - freeze[a] < SKILL.informative_from else kind
             for a, kind in enumerate(e.kinds[key.task])
         )
     }
@@ -683,5 +683,5 @@ def stratum_skill(e: bootstrap.Estimate, key: Stratum) -> SkillValue:
     if point is None or draws is None:
         return SkillValue(skill=None, interval=None, reason="a frozen frame does as well as ground truth")
     reason = next((why for a in e.asked if (why := e.too_few(a, (key.task,), key.split)) and e.counts[key][a]), "")
-    interval = None if reason else bootstrap.ends(e.resampled.interval(draws), SKILL_FLOOR)
+    interval = None if reason else bootstrap.ends(e.resampled.interval(draws), SKILL.floor)
     return SkillValue(skill=bootstrap.rounded(point), interval=interval, reason=reason)

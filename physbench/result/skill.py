@@ -272,10 +272,20 @@ def _values(table: pd.DataFrame, key: str) -> pd.DataFrame:
 
 Kind = Literal["informative", "guard", "unscored", "absent"]  # absent: no clip of the task counts on the axis
 
-INFORMATIVE_FROM = 0.25  # Q_truth - Q_freeze
-TELLING = 0.1  # least Q_truth - Q_freeze in a run's own clips of an informative task
-UNSCORED_BELOW = 0.5  # of both Q_truth and Q_freeze
-SKILL_FLOOR = -1.0  # of an axis, and of an informative task on it
+
+@dataclass(frozen=True)
+class SkillLimits:
+    """Qualities that decide what a task tells, and how low its skill counts."""
+
+    informative_from: float = 0.25  # Q_truth - Q_freeze
+    telling: float = 0.1  # least Q_truth - Q_freeze in a run's own clips of an informative task
+    unscored_below: float = 0.5  # of both Q_truth and Q_freeze
+    floor: float = -1.0  # of an axis, and of an informative task on it
+
+
+SKILL = SkillLimits()
+
+
 SCALE = ("truth", "freeze")  # skill 1 and 0
 
 
@@ -435,9 +445,9 @@ def kind(truth: float, freeze: float) -> Kind:
     """Kind of a task on an axis, from the mean qualities of ground truth and of the frozen last frame."""
     if not np.isfinite(truth) or not np.isfinite(freeze):
         return "absent"
-    if truth < UNSCORED_BELOW and freeze < UNSCORED_BELOW:
+    if truth < SKILL.unscored_below and freeze < SKILL.unscored_below:
         return "unscored"
-    return "informative" if truth - freeze >= INFORMATIVE_FROM - 1e-12 else "guard"
+    return "informative" if truth - freeze >= SKILL.informative_from - 1e-12 else "guard"
 
 
 def kinds(qualities: Qualities, fixed: Mapping[str, Mapping[str, Kind]] | None = None) -> dict[str, tuple[Kind, ...]]:
@@ -454,7 +464,7 @@ def kinds(qualities: Qualities, fixed: Mapping[str, Mapping[str, Kind]] | None =
         for a, axis in enumerate(qualities.axes):
             here = kind(float(q[truth, a]), float(q[freeze, a]))
             wanted = (fixed or {}).get(task, {}).get(axis, here)
-            silent = here == "absent" or (wanted == "informative" and q[truth, a] - q[freeze, a] < TELLING)
+            silent = here == "absent" or (wanted == "informative" and q[truth, a] - q[freeze, a] < SKILL.telling)
             row.append(here if silent or wanted == "absent" else wanted)
         roles[task] = tuple(row)
     return roles
@@ -502,7 +512,7 @@ def skills(
     weights = task_weights(kinds)
     guard = {family: _cost(raw, kinds, weights, family) for family in families}
     lost = np.asarray(sum(np.nan_to_num(cost, nan=0.0) for cost in guard.values()), dtype=np.float64)
-    axis = np.maximum(_mean_of(list(informative.values())) + lost, SKILL_FLOOR)
+    axis = np.maximum(_mean_of(list(informative.values())) + lost, SKILL.floor)
     by_family = _by_family(raw, kinds, counted)
     whole = np.isfinite(axis if counted is None else axis[..., list(counted)]).all(axis=-1)
     return Skills(
@@ -522,7 +532,7 @@ def _raw(own: Array, truth: Array, freeze: Array, row: tuple[Kind, ...]) -> Arra
     """Skill (..., A) of qualities (..., A), of a guard what it loses, which may lie above 0; NaN where none counts."""
     with np.errstate(divide="ignore", invalid="ignore"):
         # A task takes no more than it can give: where a frozen frame is half right, a quotient falls without end.
-        gain = np.maximum((own - freeze) / np.maximum(truth - freeze, 1e-6), SKILL_FLOOR)
+        gain = np.maximum((own - freeze) / np.maximum(truth - freeze, 1e-6), SKILL.floor)
         floor = np.minimum(truth, freeze)
         loss = np.where(floor > 1e-6, own / floor - 1, 0.0)  # where truth reads 0 there is nothing to lose
     return np.where(_is(row, "informative"), gain, np.where(_is(row, "guard"), loss, np.nan))

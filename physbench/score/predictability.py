@@ -111,12 +111,21 @@ def write_shipped(path: Path, workers: int = 2) -> None:
     print(f'SHIPPED_SHA256 = "{hashlib.sha256(packed).hexdigest()}"')
 
 
-MIN_NOISE = 1e-3  # m
-MIN_PREDICTABILITY = 0.3  # s; clips that can be predicted for less are left out of accuracy
-STILL_SPEED = 1e-3  # m/s and rad/s
+@dataclass(frozen=True)
+class EnsembleLimits:
+    """Members of an ensemble, and what they tell."""
+
+    min_noise: float = 1e-3  # m
+    min_seconds: float = 0.3  # s; clips that can be predicted for less are left out of accuracy
+    still_speed: float = 1e-3  # m/s and rad/s
+    contact_clearance: float = 0.05  # m; a member that comes nearer to anything is simulated, not moved in closed form
+
+
+ENSEMBLE = EnsembleLimits()
+
+
 KEY_DIGITS = 9  # after the point
 _DECIMAL = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?|-?\d+e[-+]?\d+")
-CONTACT_CLEARANCE = 0.05  # m; a member that comes nearer to anything is simulated, not moved in closed form
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +240,7 @@ def ensemble_states(clip: Clip, context: int, draw: int = 0) -> Array:
     rng = np.random.default_rng([*f"{clip.id} {clip.spec} {context}".encode(), *([draw] if draw else [])])
     states = np.repeat(clip.states[clip.handover][None], MEMBERS, axis=0)
     axes = list(PLANE_AXES[clip.scene.camera.view])
-    sd = max(MIN_NOISE, 0.03 / clip.pixels_per_metre)  # sd of a free ball's position in clean frames
+    sd = max(ENSEMBLE.min_noise, 0.03 / clip.pixels_per_metre)  # sd of a free ball's position in clean frames
     for column, index in enumerate(clip.tracked):
         if clip.scene.bodies[index].role != "moving":
             continue
@@ -240,7 +249,7 @@ def ensemble_states(clip: Clip, context: int, draw: int = 0) -> Array:
         now = clip.states[clip.handover, index]
         state = np.concatenate([now[:3][axes], now[7:10][axes]])
         shows_velocity = len(dt) >= 2
-        if shows_velocity and np.abs(now[7:]).max() < STILL_SPEED:  # it is seen at rest
+        if shows_velocity and np.abs(now[7:]).max() < ENSEMBLE.still_speed:  # it is seen at rest
             change = np.concatenate([rng.normal(0.0, sd / np.sqrt(len(dt)), (MEMBERS, 2)), np.zeros((MEMBERS, 2))], 1)
         elif shows_velocity:
             change = rng.multivariate_normal(np.zeros(4), law.covariance(state, dt, sd), MEMBERS, method="eigh")
@@ -300,13 +309,13 @@ def _off_the_support(clip: Clip, index: int, law: Law, *, shows_velocity: bool =
     now, body = clip.states[clip.handover], clip.scene.bodies[index]
     gravity, axes = np.asarray(clip.scene.gravity, dtype=np.float64), list(PLANE_AXES[clip.scene.camera.view])
     size = float(np.linalg.norm(gravity))
-    at_rest = np.abs(now[index, 7:]).max() < STILL_SPEED
+    at_rest = np.abs(now[index, 7:]).max() < ENSEMBLE.still_speed
     if normal is not None:
         up[axes] = normal
     elif size and body.collides and (at_rest or not (shows_velocity or np.any(gravity[axes]))):
         near = (other for i, other in enumerate(clip.scene.bodies) if i != index and other.collides)
         touching = [gap(body, now[index, :3], other, now[clip.scene.index(other.name), :3]) for other in near]
-        if touching and min(touching) < CONTACT_CLEARANCE:
+        if touching and min(touching) < ENSEMBLE.contact_clearance:
             up = -gravity / size
     return up
 
@@ -351,7 +360,7 @@ def _undisturbed(clip: Clip, states: Array, ahead: Array) -> Array | None:
             skip = other_index == index or other_index in apart or not other.collides
             if body.role != "moving" or not body.collides or skip:
                 continue
-            if np.min(gap(body, paths[:, :, index], other, paths[:, :, other_index])) < CONTACT_CLEARANCE:
+            if np.min(gap(body, paths[:, :, index], other, paths[:, :, other_index])) < ENSEMBLE.contact_clearance:
                 return None
     return paths[:, 4::4]
 

@@ -17,7 +17,7 @@ from physbench.rollout.store import Rollout
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.surprise.clip_films import STATE_BASELINES, ClipFilms, clip_films, state_error, state_films
-from physbench.surprise.films import SHOWN_BEFORE, WindowGrid, squared_error, targets, window_clip
+from physbench.surprise.films import WINDOW, WindowGrid, squared_error, targets, window_clip
 from physbench.surprise.pairs import FilmPair, shown_in_states
 from physbench.surprise.pixel_baselines import PIXEL_BASELINES, place_error
 
@@ -167,7 +167,7 @@ def _film_start(clip: Clip, card: ModelCard) -> int:
             f"A film of {clip.id} has {len(clip.times)} frames, and the card of {card.name} asks for "
             f"{card.context_frames} before the first surprise. Give it a shorter context."
         )
-    return max(0, clip.handover + 1 - card.context_frames - int(SHOWN_BEFORE * clip.spec.fps))
+    return max(0, clip.handover + 1 - card.context_frames - int(WINDOW.shown_before * clip.spec.fps))
 
 
 def _film_loader(films: ClipFilms, card: ModelCard) -> Callable[[Row], Clip]:

@@ -33,9 +33,16 @@ from physbench.world.scene import PHYSICS_HZ
 # has all happened then.
 
 
-PREDICTED_SPAN = 0.2  # s that are predicted
-WINDOW_STRIDE = 0.1  # s from one prediction to the next
-SHOWN_BEFORE = 1.0  # s before the hand-over from which on surprise is read, for a model's own usual level
+@dataclass(frozen=True)
+class WindowTimes:
+    """Windows of a film, in s."""
+
+    predicted: float = 0.2  # s that are predicted
+    stride: float = 0.1  # s from one prediction to the next
+    shown_before: float = 1.0  # s before the hand-over from which on surprise is read, for a model's own usual level
+
+
+WINDOW = WindowTimes()
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +69,8 @@ def window_grid(clip: Clip, context: int) -> WindowGrid:
 
     Raises UsageError where the film is shorter than what the model is shown and predicts.
     """
-    ahead, stride = (max(1, int(span * clip.spec.fps + 0.5)) for span in (PREDICTED_SPAN, WINDOW_STRIDE))
-    earliest = max(context - 1, clip.handover - int(SHOWN_BEFORE * clip.spec.fps))
+    ahead, stride = (max(1, int(span * clip.spec.fps + 0.5)) for span in (WINDOW.predicted, WINDOW.stride))
+    earliest = max(context - 1, clip.handover - int(WINDOW.shown_before * clip.spec.fps))
     starts = np.arange(clip.handover - (clip.handover - earliest) // stride * stride, len(clip.times) - ahead, stride)
     starts = starts[starts >= context - 1]
     if not (starts >= clip.handover).any():

@@ -34,7 +34,7 @@ from physbench.support.processes import cores
 from physbench.support.schedule import scheduled
 from physbench.surprise.ask import AHEAD, PairReading, Solved, auroc, levels, read_pair
 from physbench.surprise.clip_films import FILM_PRELOAD, ClipFilms, clip_films
-from physbench.surprise.films import POSSIBLE, PREDICTED_SPAN, WINDOW_STRIDE
+from physbench.surprise.films import POSSIBLE, WINDOW
 from physbench.surprise.pairs import CONTROLS, IMPOSSIBLE_KINDS, FilmPair, ImpossibleKind, all_pairs, of_this_suite
 from physbench.surprise.pixel_baselines import PIXEL_BASELINES, SPRITE_FRAMES
 from physbench.world.scene import RenderSpec
@@ -47,12 +47,21 @@ from physbench.world.scene import RenderSpec
 # threshold is the median of what is left. A curve through perfect steps, for which no best fit exists, has one, too.
 
 
-NOTICED_LEVEL = 0.75  # of the choices are right at the threshold
-CHANCE = 0.5
+@dataclass(frozen=True)
+class ThresholdFit:
+    """The psychometric function, and where it is read."""
+
+    noticed: float = 0.75  # of the choices are right at the threshold
+    chance: float = 0.5
+    beyond: float = 4.0  # times beyond the smallest and the largest amount that thresholds are looked for
+    resamples: int = 200
+
+
+FIT = ThresholdFit()
+
+
 LAPSES = np.array([0.0, 0.02, 0.05])
 STEEPNESS = np.geomspace(0.7, 8.0, 6)
-BEYOND = 4.0  # times beyond the smallest and the largest amount that thresholds are looked for
-THRESHOLD_RESAMPLES = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +77,7 @@ class CurveGrid:
 def curve_grid(amounts: tuple[float, ...]) -> CurveGrid:
     """The curves for violations of these amounts, all above 0."""
     a = np.array(amounts)
-    thresholds = np.geomspace(a.min() / BEYOND, a.max() * BEYOND, 96)
+    thresholds = np.geomspace(a.min() / FIT.beyond, a.max() * FIT.beyond, 96)
     return CurveGrid(
         thresholds, weibull(a, thresholds[:, None, None, None], STEEPNESS[:, None, None], LAPSES[:, None]), a
     )
@@ -76,8 +85,8 @@ def curve_grid(amounts: tuple[float, ...]) -> CurveGrid:
 
 def weibull(amount: Array, threshold: Array | float, steepness: Array | float, lapse: Array | float) -> Array:
     """Probability of a right choice between two; NOTICED_LEVEL at the threshold, whatever the lapse rate."""
-    reached = -np.log1p(-(NOTICED_LEVEL - CHANCE) / (CHANCE - lapse))  # (s / threshold)^-k
-    return np.asarray(CHANCE + (CHANCE - lapse) * -np.expm1(-reached * (amount / threshold) ** steepness))
+    reached = -np.log1p(-(FIT.noticed - FIT.chance) / (FIT.chance - lapse))  # (s / threshold)^-k
+    return np.asarray(FIT.chance + (FIT.chance - lapse) * -np.expm1(-reached * (amount / threshold) ** steepness))
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +103,7 @@ class FittedThreshold:
 
 
 def fit_threshold(
-    amounts: tuple[float, ...], right: Array, clips: Array, seed: int = 0, resamples: int = THRESHOLD_RESAMPLES
+    amounts: tuple[float, ...], right: Array, clips: Array, seed: int = 0, resamples: int = FIT.resamples
 ) -> FittedThreshold:
     """Fit a curve to pairs.
 
@@ -151,7 +160,18 @@ def _censored(grid: CurveGrid, amount: float) -> float:
 
 Readings = Sequence[PairReading]
 
-CALM = 0.95  # of the possible films raise no alarm
+
+@dataclass(frozen=True)
+class PairLimits:
+    """Shares of pairs that count."""
+
+    calm: float = 0.95  # of the possible films raise no alarm
+    solved: float = 0.6  # a pixel baseline that tells more pairs apart has noticed without understanding
+    resamples: int = 1000
+    fewest: int = 4  # for an interval or a threshold
+
+
+PAIRS = PairLimits()
 
 
 def film_alarms(pairs: Readings, controls: Readings, *, by_peak: bool = False) -> dict[str, float | None]:
@@ -164,7 +184,7 @@ def film_alarms(pairs: Readings, controls: Readings, *, by_peak: bool = False) -
     possible, other = relative(every, by_peak=by_peak)
     lawful = np.array([reading.pair.control for reading in every], dtype=bool)
     read = possible[np.isfinite(possible)]
-    level = float(np.quantile(read, CALM)) if len(read) else None
+    level = float(np.quantile(read, PAIRS.calm)) if len(read) else None
     hits = other[~lawful]
     return {
         "auroc": auroc(np.concatenate([possible[~lawful], other[lawful]]), hits) if len(read) else None,
@@ -195,11 +215,6 @@ def control_alarms(name: str, controls: Readings, pairs: Readings) -> ControlRes
     return ControlResult(shows=CONTROLS[name], films=len(own), alarms=alarms)
 
 
-SOLVED = 0.6  # a pixel baseline that tells more pairs apart has noticed without understanding
-PAIR_RESAMPLES = 1000
-FEWEST_SHOWN = 4  # for an interval or a threshold
-
-
 def expectation_result(
     model: Readings,
     baselines: Mapping[str, Readings],
@@ -213,7 +228,7 @@ def expectation_result(
     solved: Solved | None = None,
     baseline: str = "pixel baseline",
     not_shown: Sequence[str] = (),
-    shown: str = f"{PREDICTED_SPAN:g} s are predicted, every {WINDOW_STRIDE:g} s",
+    shown: str = f"{WINDOW.predicted:g} s are predicted, every {WINDOW.stride:g} s",
 ) -> ExpectationResult:
     """Everything that the pairs tell.
 
@@ -260,10 +275,10 @@ def expectation_result(
         settings={
             "shown": shown,
             "counts": "the mean over time",
-            "threshold": f"{NOTICED_LEVEL:.0%} of the pairs",
-            "left out of the mean": f"what a {baseline} notices in more than {SOLVED:.0%} of "
+            "threshold": f"{FIT.noticed:.0%} of the pairs",
+            "left out of the mean": f"what a {baseline} notices in more than {PAIRS.solved:.0%} of "
             + ("these pairs" if solved is None else "all pairs of the suite"),
-            "alarm": f"more surprise than {CALM:.0%} of the possible films",
+            "alarm": f"more surprise than {PAIRS.calm:.0%} of the possible films",
         },
         counted=over_kinds(counted, f"a {baseline} notices every size that was shown"),
         everything=over_kinds(near_kinds),
@@ -334,7 +349,7 @@ def share(readings: Readings, none: str = "there is no pair") -> PairShare:
     if not len(rows):
         return PairShare(accuracy=None, interval=None, pairs=0, reason=none)
     accuracy = float(right.sum() / pairs.sum())
-    if len(rows) < FEWEST_SHOWN:
+    if len(rows) < PAIRS.fewest:
         return PairShare(accuracy=accuracy, interval=None, pairs=int(pairs.sum()), reason="too few clips")
     return PairShare(accuracy=accuracy, interval=_interval(right, pairs), pairs=int(pairs.sum()))
 
@@ -347,7 +362,7 @@ def _mean(readings: Readings) -> float | None:
 def _interval(right: Array, pairs: Array) -> tuple[float, float]:
     """Interval of a share over clips; that of Wilson where the clips do not differ."""
     n = len(pairs)
-    drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=PAIR_RESAMPLES)
+    drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=PAIRS.resamples)
     point = right.sum() / pairs.sum()
     draws = point + np.sqrt(n / (n - 1)) * ((drawn @ right) / (drawn @ pairs) - point)
     return _not_a_point(np.clip(np.quantile(draws, [MISS / 2, 1 - MISS / 2]), 0, 1), point, n)
@@ -387,10 +402,10 @@ def over_kinds(readings: Readings, none: str = "there is no pair", *, by_peak: b
 
     accuracy = float(mean(np.ones((1, len(rows))))[0])
     total = int(pairs.sum())
-    if len(rows) < FEWEST_SHOWN:
+    if len(rows) < PAIRS.fewest:
         return PairShare(accuracy=accuracy, interval=None, pairs=total, reason="too few clips")
     n = len(rows)
-    drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=PAIR_RESAMPLES).astype(np.float64)
+    drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=PAIRS.resamples).astype(np.float64)
     draws = accuracy + np.sqrt(n / (n - 1)) * (mean(drawn) - accuracy)
     low, high = _not_a_point(np.clip(np.quantile(draws, [MISS / 2, 1 - MISS / 2]), 0, 1), accuracy, n)
     return PairShare(accuracy=accuracy, interval=(low, high), pairs=total)
@@ -412,7 +427,7 @@ def solved_sizes(baselines: Mapping[str, Readings]) -> Solved:
             for at, size in enumerate(_shown(kind, own)):
                 accuracy = _mean([reading for reading in own if reading.pair.size == size])
                 value = accuracy if fit is None else float(fit.curve[at])
-                noticed = (name,) if value is not None and value > SOLVED else ()
+                noticed = (name,) if value is not None and value > PAIRS.solved else ()
                 solved[kind.name, size] = (*solved.get((kind.name, size), ()), *noticed)
     return solved
 
@@ -465,11 +480,11 @@ def _shown(kind: ImpossibleKind, readings: Readings) -> list[float]:
     return [size for size in kind.sizes if any(reading.pair.size == size for reading in readings)]
 
 
-def fitted(kind: ImpossibleKind, readings: Readings, resamples: int = THRESHOLD_RESAMPLES) -> FittedThreshold | None:
+def fitted(kind: ImpossibleKind, readings: Readings, resamples: int = FIT.resamples) -> FittedThreshold | None:
     """The psychometric curve of a kind; None without sizes or with too few clips."""
     sizes = _shown(kind, readings)
     rows = list(dict.fromkeys(reading.pair.row for reading in readings))
-    if not kind.sized or len(sizes) < 2 or len(rows) < FEWEST_SHOWN:
+    if not kind.sized or len(sizes) < 2 or len(rows) < PAIRS.fewest:
         return None
     right, pairs = np.zeros((len(rows), len(sizes))), np.zeros((len(rows), len(sizes)))
     for reading in readings:

@@ -114,7 +114,18 @@ def is_shown(off: Array, expected: Array, otherwise: bool) -> bool:
     return bool(np.abs(off - expected)[telling].sum() < ZOOM.explained * np.abs(off)[telling].sum())
 
 
-FOLLOWED = 0.8  # px by which pieces must be off for the camera to be followed from frame to frame
+@dataclass(frozen=True)
+class MotionLimits:
+    """Motions of the camera that are told, in px of a frame."""
+
+    followed: float = 0.8  # px by which pieces must be off for the camera to be followed from frame to frame
+    steady: float = 0.5  # px of the small maps that nothing moves by where a frame is taken as it is
+    none: float = 0.002  # px below which a motion is none
+    shown: float = 0.15  # px, sd along a direction from which on a frame does not show the shift along it
+    least_shown: float = 0.25  # of the frames that show the shift in all directions, to tell it in the others
+
+
+MOTION = MotionLimits()
 
 
 @dataclass(frozen=True)
@@ -178,12 +189,6 @@ class SmallMotion:
 SMALL = SmallMotion()
 
 
-STEADY = 0.5  # px of the small maps that nothing moves by where a frame is taken as it is
-NO_MOTION = 0.002  # px below which a motion is none
-SHOWN = 0.15  # px, sd along a direction from which on a frame does not show the shift along it
-LEAST_SHOWN = 0.25  # of the frames that must show the shift in all directions, to tell it in those that do not
-
-
 @dataclass(frozen=True, eq=False)
 class CameraMotion:
     """The camera in N frames against that of ground truth, in px of the edges."""
@@ -219,7 +224,7 @@ def camera_motion(
     if zooms.any() and not design.shows(seen, hidden, zooms, bodies):
         zooms[:] = 0.0
     values, known = design.fit(seen, hidden, sizes, zooms)
-    moved = np.flatnonzero(known & (np.abs(values @ design.columns.T).max(axis=1) > FOLLOWED))
+    moved = np.flatnonzero(known & (np.abs(values @ design.columns.T).max(axis=1) > MOTION.followed))
     # What is off by more than can be told before that is where a motion begins.
     first = int(np.argmax(~known | (np.arange(len(known)) == moved[0]))) if len(moved) else len(values)
     parts = [part.copy() for part in (seen.step, seen.shift, seen.colour)]
@@ -262,7 +267,7 @@ def _explains(
 ) -> Mask:
     """Mask (N,): a small motion explains some of what differs from the scenery; grey (N, Q) of the pieces' pixels."""
     explained = np.zeros(len(shift), dtype=bool)
-    at = np.flatnonzero(candidates & (np.abs(shift).max(axis=1) > NO_MOTION))
+    at = np.flatnonzero(candidates & (np.abs(shift).max(axis=1) > MOTION.none))
     if len(at):
         free = (~hidden & _there(seen))[at]
         before, after = unexplained(grey[at], edges, shift[at], seen.step[at], free)
@@ -311,7 +316,7 @@ class Design:
         self.edges = edges
         self.weight = 1 / (PIECES.precision**2 + edges.noise**2)
         self.wide = np.ptp(edges.middle, axis=0).max() >= FIT.narrow * self.size.min()
-        self.prior = np.array(FIT.prior) if self.wide else np.array([*FIT.prior[:2], NO_MOTION, NO_MOTION])
+        self.prior = np.array(FIT.prior) if self.wide else np.array([*FIT.prior[:2], MOTION.none, MOTION.none])
 
     def displacement(self, values: Array) -> Array:
         """By how many px (P, 2) a camera's motion (4,) moves each piece."""
@@ -381,7 +386,7 @@ class Design:
         with np.errstate(invalid="ignore"):
             other = known & (np.abs(values[:, 2] / self.reach - (sizes - 1)) > FIT.zoom_agrees)
         if other.any():  # bodies are as large as before: something grows, and the camera does not move in
-            prior = np.where([0, 0, 1, 0], NO_MOTION, self.prior)
+            prior = np.where([0, 0, 1, 0], MOTION.none, self.prior)
             values[other] = before[other] + self._solve(shift[other], weight[other], prior)
         values[~known] = zooms[~known]
         return values, known
@@ -401,8 +406,8 @@ class Design:
         weight = np.where(free, self.weight / (1 + (np.where(free, off.shift, 0.0) / FIT.robust) ** 2), 0.0)
         matrix = np.einsum("np,pi,pj->nij", weight, self.columns, self.columns) + np.diag(1 / self.prior**2)
         variance, directions = np.linalg.eigh(np.linalg.inv(matrix)[:, :2, :2])  # ascending
-        shown = variance[:, 1] < SHOWN**2
-        if shown.all() or shown.mean() < LEAST_SHOWN:
+        shown = variance[:, 1] < MOTION.shown**2
+        if shown.all() or shown.mean() < MOTION.least_shown:
             return values, sd
         at, smoothed = np.arange(len(values)), values.copy()
         known = np.append(-1, at[shown])  # context frames are given
@@ -413,7 +418,7 @@ class Design:
         for n in np.flatnonzero(~shown):
             for own, way in zip(variance[n], directions[n].T, strict=True):
                 trembles = float(((apart @ way) ** 2).mean()) if len(apart) else 0.0
-                if own >= SHOWN**2:
+                if own >= MOTION.shown**2:
                     smoothed[n, :2] += way * (way @ (between[n] - values[n, :2])) * own / (own + trembles)
                     sd[n] = np.hypot(sd[n], np.sqrt(own * trembles / (own + trembles)))
         return smoothed, sd
@@ -451,7 +456,7 @@ def steadied(
     height, width = pooled.shape[1:3]
     middle = np.array([height - 1, width - 1]) / 2
     reach = np.abs(camera[:, :2]).max(axis=1, initial=0.0) + np.abs(camera[:, 2:]).sum(axis=1) * middle.max()
-    moved = np.flatnonzero(reach > STEADY)
+    moved = np.flatnonzero(reach > MOTION.steady)
     if not len(moved):
         return pooled, bodies
     from scipy.ndimage import affine_transform

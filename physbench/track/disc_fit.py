@@ -20,16 +20,27 @@ from physbench.world.camera import LARGEST, BallSight
 from physbench.world.camera_path import MovingSight
 
 FIRST_ITERATIONS, ITERATIONS = 2, 3  # before and after it is known how blurred a ball is
-STILL = 0.05  # px; the last step of a centre that stands still
-PIXEL_VARIANCE = 1 / 12  # px^2 of a square pixel
-EDGE_VARIANCE = 1 / 7  # of the edge's kernel (1 - u^2)^2, in squared half widths
+
+
+@dataclass(frozen=True)
+class DiscModel:
+    """The picture of a ball, and the pixels round it that are fitted."""
+
+    still: float = 0.05  # px; the last step of a centre that stands still
+    pixel_variance: float = 1 / 12  # px^2 of a square pixel
+    edge_variance: float = 1 / 7  # of the edge's kernel (1 - u^2)^2, in squared half widths
+    hidden_reach: int = 1  # px around other hues and screens that are mixed and left out
+    reach: float = 3.5  # px beyond the radius that are fitted
+    mean_height: float = 2 / 3  # of a half ball over its disc, in radii
+    most_light: float = 1.0  # of each of its numbers
+
+
+DISC = DiscModel()
+
+
 LEAST_WIDTH, MOST_WIDTH = 0.77, 8.0  # px; half width of the edge: blur of 0 and of 3 px
-HIDDEN_REACH = 1  # px around other hues and screens that are mixed and left out
-FIT_REACH = 3.5  # px beyond the radius that are fitted
 BLURRED, BLURRED_REACH = 0.8, 3  # px; from this blur on, more is left out
-MEAN_HEIGHT = 2 / 3  # of a half ball over its disc, in radii
 FROM_CAMERA = (0.0, 0.0, DIFFUSE_SHARE)
-MOST_LIGHT = 1.0  # of each of its numbers
 
 # Columns of `fit`.
 FIT = ("x", "y", "blur", "amplitude", "rms", "step", "share", "sd", "stray")
@@ -49,7 +60,7 @@ class DiscFitJob:
     @property
     def reach(self) -> float:
         """Distance from the centre in px that is fitted."""
-        return self.radius * (1.0 if self.sight is None else LARGEST) + FIT_REACH
+        return self.radius * (1.0 if self.sight is None else LARGEST) + DISC.reach
 
     def select(self, chosen: NDArray[np.bool_]) -> DiscFitJob:
         """Some of the patches (M,)."""
@@ -113,8 +124,8 @@ def _offsets(reach: float) -> Tensor:
 def _prepare(job: DiscFitJob, offsets: Tensor) -> _Pixels:
     patches, count = job.patches, len(job.patches.core)
     tall, wide = patches.core.shape[1:]
-    mixed = dilate(_without_specks(patches.other) | patches.screen, HIDDEN_REACH)
-    more = dilate(mixed, BLURRED_REACH - HIDDEN_REACH)
+    mixed = dilate(_without_specks(patches.other) | patches.screen, DISC.hidden_reach)
+    more = dilate(mixed, BLURRED_REACH - DISC.hidden_reach)
     own = patches.region | (patches.core ^ 1)  # chroma far from the object belongs to another one
     valid = mixed.bitwise_xor_(1).bitwise_and_(own)
     scale = (1 / (STEPS_PER_LEVEL * job.reference)).to(torch.float32)
@@ -209,7 +220,7 @@ def find_light(job: DiscFitJob) -> Tensor:
         rows, rest = _derivatives(pixels, valid, value, state)
         _, cover, _, _, distance, dx, dy = _model(pixels, state)
         strength = (cover * valid).mul_(state[:, 3:4].to(torch.float32))
-        height = (1 - (distance / pixels.radius).square_()).clamp_(min=0.0).sqrt_() - MEAN_HEIGHT
+        height = (1 - (distance / pixels.radius).square_()).clamp_(min=0.0).sqrt_() - DISC.mean_height
         by_light = (part * strength for part in (dx / pixels.radius, dy / pixels.radius, height))
         rows = torch.cat([rows, torch.stack(list(by_light), dim=1)], dim=1)
         normal = (rows @ rows.transpose(1, 2)).to(torch.float64) + 1e-2 * torch.eye(
@@ -218,7 +229,7 @@ def find_light(job: DiscFitJob) -> Tensor:
         step = torch.linalg.solve(normal, (rows * rest[:, None]).sum(2).to(torch.float64)).clamp(-limit, limit)
         state = state + step[:, :4]
         state[:, 2].clamp_(min=LEAST_WIDTH, max=MOST_WIDTH)
-        light = (light + step[:, 4:]).clamp(-MOST_LIGHT, MOST_LIGHT)
+        light = (light + step[:, 4:]).clamp(-DISC.most_light, DISC.most_light)
     return light
 
 
@@ -227,7 +238,7 @@ def _solve(pixels: _Pixels) -> Tensor:
     ones = torch.ones_like(radius)
     state = torch.cat([pixels.start, 2.0 * ones, ones], dim=1)  # x, y, width, amplitude
     limit = torch.cat([0.3 * radius, 0.3 * radius, 2.0 * ones, 0.5 * ones], dim=1)
-    far = radius + FIT_REACH
+    far = radius + DISC.reach
     least = torch.cat([pixels.start - far, LEAST_WIDTH * ones, 0.2 * ones], dim=1)
     # Half of the edge's width may be 0.65 of the radius, if that is more: large pictures are blurred by more px.
     most = torch.cat([pixels.start + far, (0.65 * radius).clamp(min=MOST_WIDTH), 3.0 * ones], dim=1)
@@ -242,7 +253,7 @@ def _solve(pixels: _Pixels) -> Tensor:
         step = torch.maximum(torch.minimum(torch.linalg.solve(normal, gradient), limit), -limit)
         state = torch.minimum(torch.maximum(state + step, least), most)
     # A ball that is lit from one side is approached slowly where the model takes its light from the camera.
-    more = torch.nonzero((state[:, 2] > MOST_WIDTH) | (_moved(step) >= STILL))[:, 0]
+    more = torch.nonzero((state[:, 2] > MOST_WIDTH) | (_moved(step) >= DISC.still))[:, 0]
     if len(more):
         parts = pixels.part(more), valid[more], value[more]
         for _ in range(4):  # more iterations
@@ -259,7 +270,7 @@ def _moved(step: Tensor) -> Tensor:
 
 def _blur(state: Tensor) -> Tensor:
     """Standard deviation (M,) px of the blur that an edge width stands for."""
-    return (state[:, 2] ** 2 * EDGE_VARIANCE - PIXEL_VARIANCE).clamp(min=0).sqrt()
+    return (state[:, 2] ** 2 * DISC.edge_variance - DISC.pixel_variance).clamp(min=0).sqrt()
 
 
 def _without_specks(mask: Tensor) -> Tensor:
@@ -318,7 +329,7 @@ def _model(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
             shade.add_(tilted)
     else:
         right, down, falls = pixels.light[:, :, None].unbind(1)
-        shade = distance2.div_(-(pixels.radius**2)).add_(1).clamp_(min=0.0).sqrt_().sub_(MEAN_HEIGHT).mul_(falls)
+        shade = distance2.div_(-(pixels.radius**2)).add_(1).clamp_(min=0.0).sqrt_().sub_(DISC.mean_height).mul_(falls)
         shade.add_((right * dx).add_(down * dy).div_(pixels.radius)).add_(1).clamp_(min=0.0)
     return shade, cover, slope, u, distance, dx, dy
 

@@ -34,7 +34,7 @@ from physbench.track import blobs, disc_fit, intruders, patches
 from physbench.track.blobs import Choice, lasting_frames, long_runs
 from physbench.track.camera import steadied
 from physbench.track.colour import DIFFUSE_SHARE, HUED, Colours, colours_of, hue_shift_deg
-from physbench.track.disc_fit import STILL
+from physbench.track.disc_fit import DISC
 from physbench.track.intruders import background
 from physbench.track.moving_camera import StillVideo, path_framing, still_frames, still_picture, stilled
 from physbench.track.patches import STATS, patch_area
@@ -436,7 +436,7 @@ def accepted(fits: Array, radius: float) -> Mask:
             & (amplitude > FIT.amplitudes[0])
             & (amplitude < FIT.amplitudes[1])
             & (rms < FIT.most_rms)
-            & (step < STILL)
+            & (step < DISC.still)
             & (share > 0.8 * least)
             & (sd < FIT.most_sd)
             & (stray < FIT.most_stray)

@@ -37,10 +37,21 @@ from physbench.world.styles.catalogue import draw_still
 
 Extrapolation = Callable[[Clip, Array, Array], Array]
 
-EXIT = 12.0  # m/s: out of view within 0.3 s
-TO_BORDER = 1.0  # s
-LIMP = 1 / 3  # s
-STEPS = 400  # in which a fall is looked for
+
+@dataclass(frozen=True)
+class CheatSizes:
+    """Sizes of what gaming baselines do."""
+
+    exit: float = 12.0  # m/s: out of view within 0.3 s
+    to_border: float = 1.0  # s
+    limp: float = 1 / 3  # s
+    steps: int = 400  # in which a fall is looked for
+    straight: float = 0.3  # s of constant velocity at the start of those that begin with it
+    true_lead: float = 1.0  # s of ground truth
+    pan: float = 0.03  # of the picture's width a second
+
+
+CHEAT = CheatSizes()
 
 
 def scene_at_handover(scene: Scene) -> Scene:
@@ -102,7 +113,7 @@ def leave(clip: Clip, start: Array, times: Array) -> Array:
         way = velocity / size if size > 1e-6 else np.array([1.0, 0.0])
         if len(axes) == 2 and axes[1] == 2:  # from the front: not through the floor
             way = np.array([np.sign(way[0]) or 1.0, 0.0])
-        states[:, i, axes] += EXIT * times[:, None] * way
+        states[:, i, axes] += CHEAT.exit * times[:, None] * way
     return states
 
 
@@ -153,7 +164,7 @@ def border(clip: Clip, start: Array, times: Array) -> Array:
     states, camera = stay(clip, start, times), clip.scene.camera
     bodies, axis, sign = _heading(clip, start)
     way = camera.center[axis] + sign * camera.width / 2 - start[bodies, axis]
-    states[:, bodies, axis] = start[bodies, axis] + way * np.clip(times / TO_BORDER, 0, 1)[:, None]
+    states[:, bodies, axis] = start[bodies, axis] + way * np.clip(times / CHEAT.to_border, 0, 1)[:, None]
     return states
 
 
@@ -162,15 +173,15 @@ def crowd(clip: Clip, start: Array, times: Array) -> Array:
     states = stay(clip, start, times)
     bodies = moving_bodies(clip)
     goal = start[bodies, :3].mean(axis=0)
-    share = np.clip(times / TO_BORDER, 0, 1)[:, None, None]
+    share = np.clip(times / CHEAT.to_border, 0, 1)[:, None, None]
     states[:, bodies, :3] = (1 - share) * start[bodies, :3] + share * goal
     return states
 
 
 def limp(clip: Clip, start: Array, times: Array) -> Array:
     """Everything goes on in a straight line for a third of a second and stays for another, again and again."""
-    whole, part = np.divmod(times, 2 * LIMP)
-    return straight(clip, start, LIMP * whole + np.minimum(part, LIMP))
+    whole, part = np.divmod(times, 2 * CHEAT.limp)
+    return straight(clip, start, CHEAT.limp * whole + np.minimum(part, CHEAT.limp))
 
 
 def hide(clip: Clip, start: Array, times: Array) -> Array:
@@ -197,9 +208,9 @@ def _fall(clip: Clip, start: Array, index: int) -> float:
     """Distance (m) that a body can fall until it meets something."""
     if not _falls(clip):
         return 0.0
-    depths = np.linspace(0.0, 6.0, STEPS)
+    depths = np.linspace(0.0, 6.0, CHEAT.steps)
     places = start[index, :3] - depths[:, None] * np.array([0.0, 0.0, 1.0])
-    free = np.ones(STEPS, dtype=bool)
+    free = np.ones(CHEAT.steps, dtype=bool)
     for i, other in enumerate(clip.scene.bodies):
         if i != index and other.collides and (other.until is None or other.until > 0):
             free &= gap(clip.scene.bodies[index], places, other, start[i, :3]) >= -1e-3
@@ -210,10 +221,6 @@ def _fall(clip: Clip, start: Array, index: int) -> float:
 Make = Callable[..., Image]  # of a clip and the number of context frames
 # (clip, frames up to now (h, H, W, 3), how many of them are context, times (T,) s since then) -> frames (T, H, W, 3)
 Picture = Callable[[Clip, Image, int, Array], Image]
-
-STRAIGHT = 0.3  # s of constant velocity at the start of those that begin with it
-TRUE_LEAD = 1.0  # s of ground truth
-PAN = 0.03  # of the picture's width a second
 
 
 @dataclass(frozen=True)
@@ -348,7 +355,7 @@ def _shown(picture: Picture, clip: Clip, context: int, seconds: float = 0.0) -> 
 def truth_straight(clip: Clip, context: int) -> Image:
     """Ground truth for a second, then everything goes straight on."""
     times = ahead(clip)
-    first = int((times <= TRUE_LEAD + 1e-9).sum())
+    first = int((times <= CHEAT.true_lead + 1e-9).sum())
     if not first:
         return _moved(straight, clip, context)
     known = clip.states[clip.handover + 1 : clip.handover + 1 + first]
@@ -374,7 +381,7 @@ def shiver(clip: Clip, context: int) -> Image:
 
 def pan(clip: Clip, context: int) -> Image:
     """Everything goes straight on before a camera that pans slowly, which is no physics."""
-    return filmed(_moved(straight, clip, context), ahead(clip), pan=PAN * clip.spec.width)
+    return filmed(_moved(straight, clip, context), ahead(clip), pan=CHEAT.pan * clip.spec.width)
 
 
 def _first_line(function: Callable[..., object]) -> str:
@@ -391,8 +398,8 @@ def _each(
 
 def _straight_first(tail: GamingBaseline) -> GamingBaseline:
     """A baseline after STRAIGHT s of constant velocity."""
-    words = f"Constant velocity for {STRAIGHT:g} s, then {tail.doc[:1].lower()}{tail.doc[1:]}"
-    return GamingBaseline(f"straight-{tail.name}", words, partial(tail.make, seconds=STRAIGHT))
+    words = f"Constant velocity for {CHEAT.straight:g} s, then {tail.doc[:1].lower()}{tail.doc[1:]}"
+    return GamingBaseline(f"straight-{tail.name}", words, partial(tail.make, seconds=CHEAT.straight))
 
 
 def _all() -> dict[str, GamingBaseline]:

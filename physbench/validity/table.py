@@ -272,7 +272,7 @@ def false_break_rows(strengths: pd.DataFrame) -> list[dict[str, object]]:
     A task may have at most 6 of 150, that is of its number in the same proportion, and its bar is met up to there.
     """
     rows: list[dict[str, object]] = []
-    share = thresholds.FALSE_BREAKS_A_TASK[0] / thresholds.FALSE_BREAKS_A_TASK[1]
+    share = thresholds.LIMITS.false_breaks_a_task[0] / thresholds.LIMITS.false_breaks_a_task[1]
     for reading, mine in strengths.groupby("reading", sort=False):
         for strength, limit in thresholds.FALSE_BREAKS.items():
             row = _row(reading, f"{SOURCE}{strength:g}", mine["value"] > strength)
@@ -280,7 +280,7 @@ def false_break_rows(strengths: pd.DataFrame) -> list[dict[str, object]]:
             rows.append({**row, "task": "*", "family": "*", "bar": limit, "met": met})
             for task, own in mine.groupby("task", sort=False) if strength == min(thresholds.FALSE_BREAKS) else ():
                 row = _row(reading, f"{SOURCE}{strength:g}", own["value"] > strength)
-                met = row["value"] <= share + 1e-12 if len(own) >= thresholds.FALSE_BREAKS_A_TASK[1] else None
+                met = row["value"] <= share + 1e-12 if len(own) >= thresholds.LIMITS.false_breaks_a_task[1] else None
                 rows.append({**row, "task": task, "family": str(task).split("/")[0], "bar": share, "met": met})
     return rows
 
@@ -434,9 +434,9 @@ def _bar(source: str, axis: str, point: Mapping[tuple[str, str], float]) -> dict
     if bar is not None:
         return {"bar": bar.limit, "met": thresholds.is_met(bar, value, float("nan"))}
     if source.endswith(LOW_RATE):
-        other, more = source.removesuffix(LOW_RATE), thresholds.LOW_RATE_GAIN
+        other, more = source.removesuffix(LOW_RATE), thresholds.LIMITS.low_rate_gain
     elif source.startswith("cheat-") and axis == OVERALL:
-        other, more = STRAIGHT, thresholds.ABOVE_STRAIGHT
+        other, more = STRAIGHT, thresholds.LIMITS.above_straight
     else:
         return {}
     usual = point.get((other, axis))
@@ -542,7 +542,7 @@ def _judged(reads: pd.DataFrame, better: Mapping[str, str], lawful_before: float
 def _measured(reads: pd.DataFrame) -> pd.DataFrame:
     """Counts and means of each reading on each source."""
     strength = reads["seen"] & reads["reading"].map(thresholds.is_strength)
-    broken = strength & (reads["worse"] > thresholds.ALL_LEVELS)
+    broken = strength & (reads["worse"] > thresholds.LIMITS.all_levels)
     counts = (
         reads.assign(broken=broken, strength=strength)
         .groupby(KEY)

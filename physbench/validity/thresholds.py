@@ -18,14 +18,29 @@ from physbench.score.protocol import AXES
 
 Measure = Literal["auroc", "located", "quality", "skill", "broken"]
 
-BAR_MARGIN = 0.02
+
+@dataclass(frozen=True)
+class ValidityLimits:
+    """Bars that hold of all scorers."""
+
+    margin: float = 0.02
+    false_breaks_a_task: tuple[int, int] = (
+        6,
+        150,
+    )  # of 150 clips of a task, at most, with a strength above the first of them
+    above_straight: float = 0.10  # overall skill of a gaming baseline above that of constant velocity, at most
+    low_rate_gain: float = 0.05  # skill that a lasting violation may gain where fewer frames are shown
+    all_levels: float = (
+        0.222  # diameters; a clip with a larger strength breaks at 0.2 too: the grid has 0.185, 0.2219 and 0.266
+    )
+
+
+LIMITS = ValidityLimits()
+
+
 FALSE_BREAKS = {0.03: 0.02, 0.08: 0.005}  # strength in diameters: largest share of lawful clips, upper 95 % bound
 LOW_QUALITY = {0.995: 0.02}  # quality of ground truth on an axis: largest share of clips below it, upper 95 % bound
-FALSE_BREAKS_A_TASK = (6, 150)  # of 150 clips of a task, at most, with a strength above the first of them
-ABOVE_STRAIGHT = 0.10  # overall skill of a gaming baseline above that of constant velocity, at most
-LOW_RATE_GAIN = 0.05  # skill that a lasting violation may gain where fewer frames are shown
 STRENGTH = "strength"  # after the slash of the ids of scorers that read a smallest tolerance, in diameters
-ALL_LEVELS = 0.222  # diameters; a clip with a larger strength breaks at 0.2 too: the grid has 0.185, 0.2219 and 0.266
 
 
 @dataclass(frozen=True)
@@ -129,6 +144,6 @@ def is_met(bar: Threshold, value: float, low: float, high: float = 1.0, perfect:
         return None
     if bar.measure == "skill":
         return value <= bar.limit
-    if perfect < bar.limit - BAR_MARGIN - 1e-12:
+    if perfect < bar.limit - LIMITS.margin - 1e-12:
         return False if high < bar.limit else None
-    return value >= bar.limit - 1e-12 and not low < bar.limit - BAR_MARGIN - 1e-12
+    return value >= bar.limit - 1e-12 and not low < bar.limit - LIMITS.margin - 1e-12

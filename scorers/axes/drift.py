@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
 from physbench.score.motion import error_curve, error_out_of_place
-from physbench.score.predictability import MIN_PREDICTABILITY, Predictability
+from physbench.score.predictability import ENSEMBLE, Predictability
 from physbench.score.protocol import Reading, not_modelled, nothing_expected, scorer
 from physbench.shadowing.levels import HANDOVER_WINDOW, importance
 from physbench.shadowing.observed_motion import distance_of_extrapolations
@@ -200,8 +200,8 @@ def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks, *, predictability: Pr
     Further readings: time-to-failure and predictability (s).
     """
     limit, known = predictability.seconds, Reading(predictability.seconds, unit="s")
-    if limit < MIN_PREDICTABILITY - 1e-9:
-        reason = f"T_p is {limit:.2g} s, below {MIN_PREDICTABILITY:g} s"
+    if limit < ENSEMBLE.min_seconds - 1e-9:
+        reason = f"T_p is {limit:.2g} s, below {ENSEMBLE.min_seconds:g} s"
         return {"": Reading(None, "not applicable", reason), "predictability": known}
     times = tracks.times[tracks.context :]
     error = error_curve(clip, tracks)
@@ -252,9 +252,9 @@ def too_unpredictable(
 ) -> Reading | None:
     """Not applicable where the clip can be predicted for too short a time."""
     limit = predictability.seconds
-    if limit >= MIN_PREDICTABILITY - 1e-9:
+    if limit >= ENSEMBLE.min_seconds - 1e-9:
         return None
-    return Reading(None, "not applicable", f"T_p is {limit:.2g} s, below {MIN_PREDICTABILITY:g} s")
+    return Reading(None, "not applicable", f"T_p is {limit:.2g} s, below {ENSEMBLE.min_seconds:g} s")
 
 
 @scorer(

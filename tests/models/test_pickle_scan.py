@@ -14,8 +14,7 @@ import pytest
 
 from physbench.models.load_model import describe_unrecognised
 from physbench.models.pickle_scan import (
-    MAX_INSTRUCTIONS,
-    MAX_PICKLE_BYTES,
+    BOUNDS,
     NotAPickle,
     imported_globals,
     pickles_in_zip,
@@ -75,7 +74,7 @@ def test_what_python_could_not_read_is_no_pickle(code: bytes) -> None:
 
 @pytest.mark.slow
 def test_endless_instructions_are_refused_within_little_memory() -> None:
-    code = b"\x80\x04" + b"\x8c\x01a\x94" * (MAX_INSTRUCTIONS // 2) + b"."
+    code = b"\x80\x04" + b"\x8c\x01a\x94" * (BOUNDS.instructions // 2) + b"."
     with pytest.raises(NotAPickle, match="instructions"):
         imported_globals(code)
 
@@ -84,7 +83,7 @@ def test_the_pickles_of_a_zip_file_share_one_budget_that_is_counted_before_they_
     path = tmp_path / "many.pt"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(10):
-            archive.writestr(f"a/{number}.pkl", bytes(MAX_PICKLE_BYTES // 8))
+            archive.writestr(f"a/{number}.pkl", bytes(BOUNDS.bytes // 8))
     tracemalloc.start()
     assert pickles_in_zip(path) is None
     assert tracemalloc.get_traced_memory()[1] < 5e6

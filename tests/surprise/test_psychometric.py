@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from physbench.surprise.readings import NOTICED_LEVEL, curve_grid, fit_threshold, weibull
+from physbench.surprise.readings import FIT, curve_grid, fit_threshold, weibull
 
 AMOUNTS = (0.1, 0.2, 0.4, 0.8, 1.6)
 
@@ -22,7 +22,7 @@ def observer(
 
 def test_a_curve_is_right_in_three_of_four_at_its_threshold_whatever_its_lapse_rate() -> None:
     for lapse in (0.0, 0.03, 0.06):
-        assert weibull(np.array([0.4]), 0.4, 2.5, lapse)[0] == pytest.approx(NOTICED_LEVEL)
+        assert weibull(np.array([0.4]), 0.4, 2.5, lapse)[0] == pytest.approx(FIT.noticed)
         assert weibull(np.array([1e-9]), 0.4, 2.5, lapse)[0] == pytest.approx(0.5, abs=1e-6)
         assert weibull(np.array([1e9]), 0.4, 2.5, lapse)[0] == pytest.approx(1 - lapse)
 

@@ -295,10 +295,20 @@ def greys_seen(background: Picture) -> Array:
 # and in the pushes to come; the distance of two pictures is that of their greys. Objects are paired so that the sum of
 # the squares is least. Hues are drawn at random and tell nothing.
 
-CURVED_FROM = 5  # frames that show an acceleration
-COMPARED_VELOCITY_TIME = 2.0  # s; this and the next three by leaving out one of 1,500 clips: the optimum is flat
-ACCELERATION_TIME = 0.5  # s
-RADIUS_WEIGHT = 1.0
+
+@dataclass(frozen=True)
+class ClipDistance:
+    """Weights of what two objects differ by, m for each."""
+
+    curved_from: int = 5  # frames that show an acceleration
+    velocity_time: float = 2.0  # s; this and the next three by leaving out one of 1,500 clips: the optimum is flat
+    acceleration_time: float = 0.5  # s
+    radius_weight: float = 1.0
+
+
+DISTANCE = ClipDistance()
+
+
 OBJECT_NUMBERS = 7 + KICK_NUMBERS  # of an object
 
 
@@ -329,7 +339,7 @@ def motion_at_handover(times: Array, position: Array) -> Array:
         used = recent if len(recent) else known[-1:]
         if not len(used):
             continue
-        terms = 3 if len(used) >= CURVED_FROM else min(len(used), 2)
+        terms = 3 if len(used) >= DISTANCE.curved_from else min(len(used), 2)
         powers = times[used, None] ** np.arange(terms)
         own[:] = 0.0
         own[: 2 * terms] = np.linalg.lstsq(powers, path[used], rcond=None)[0].ravel()
@@ -347,10 +357,10 @@ def object_numbers(motion: Array, radius: Array, kicks: Array) -> Array:
     return np.concatenate(
         [
             place,
-            velocity * COMPARED_VELOCITY_TIME,
-            acceleration * ACCELERATION_TIME**2,
-            radius[..., None] * RADIUS_WEIGHT,
-            kicks[..., :half] * COMPARED_VELOCITY_TIME,
+            velocity * DISTANCE.velocity_time,
+            acceleration * DISTANCE.acceleration_time**2,
+            radius[..., None] * DISTANCE.radius_weight,
+            kicks[..., :half] * DISTANCE.velocity_time,
             kicks[..., half:],
         ],
         axis=-1,

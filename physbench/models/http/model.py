@@ -37,7 +37,7 @@ from physbench.models.http.serve_model import (
     ROLLOUT_PATH,
     pack_head,
 )
-from physbench.models.protocol import MAX_CONTEXT_FRAMES, MAX_NAME, ModelCard, SurpriseCard, card_fields
+from physbench.models.protocol import CARD_BOUNDS, ModelCard, SurpriseCard, card_fields
 from physbench.support.arrays import Image
 from physbench.support.errors import ModelError, PhysbenchError, nearest
 
@@ -123,15 +123,17 @@ def parse_card(text: bytes, where: str) -> ServedCard:
     for name in FLAGS:
         if not isinstance(fields.get(name, False), bool):
             raise ModelError(f"{where}: the card's {name} must be true or false.")
-    if isinstance(fields["name"], str) and len(fields["name"]) > MAX_NAME:
-        raise ModelError(f"{where}: the card's name is longer than {MAX_NAME} characters.")
+    if isinstance(fields["name"], str) and len(fields["name"]) > CARD_BOUNDS.name:
+        raise ModelError(f"{where}: the card's name is longer than {CARD_BOUNDS.name} characters.")
     try:
         kind, given = card_fields(fields)
         card = check_card_types(kind(**given), where)
     except (ModelError, TypeError, OverflowError) as error:
         raise ModelError(f"{error!s:.400}") from None
-    if card.context_frames > MAX_CONTEXT_FRAMES:
-        raise ModelError(f"{where}: expected at most {MAX_CONTEXT_FRAMES} context frames, got {card.context_frames}.")
+    if card.context_frames > CARD_BOUNDS.context_frames:
+        raise ModelError(
+            f"{where}: expected at most {CARD_BOUNDS.context_frames} context frames, got {card.context_frames}."
+        )
     if card.track == "privileged":
         raise ModelError(f"{where}: a model behind a server is not given the clips, so that it cannot be privileged.")
     sha256 = document.get("model_sha256")

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from physbench.models.protocol import MAX_NAME
+from physbench.models.protocol import CARD_BOUNDS
 from physbench.models.safetensors_files import read_header
 from physbench.support.errors import ModelError
 from physbench.support.files import add_file
@@ -350,7 +350,7 @@ def is_pipeline(path: Path) -> bool:
 
 
 def _is_name(text: str) -> bool:
-    return text.isidentifier() and len(text) <= MAX_NAME
+    return text.isidentifier() and len(text) <= CARD_BOUNDS.name
 
 
 def check_folder(folder: PipelineFolder) -> None:

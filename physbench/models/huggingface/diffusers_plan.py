@@ -22,7 +22,7 @@ from physbench.models.huggingface.diffusers_folder import (
     refusal,
 )
 from physbench.models.huggingface.diffusers_modular import block_parameters, check_components, is_modular
-from physbench.models.protocol import MAX_CONTEXT_FRAMES, ModelCard, check_card
+from physbench.models.protocol import CARD_BOUNDS, ModelCard, check_card
 from physbench.models.python_code import convert_argument
 from physbench.support.errors import ModelError, nearest
 from physbench.world.scene import HISTORY
@@ -531,7 +531,7 @@ def _context_frames(settings: Mapping[str, Any], quirk: Quirk, ratio: int, class
     setting = settings.get("context_frames")
     if setting is None:
         return min(on_grid(quirk.context, (ratio, 1), up=False), most)
-    if not 1 <= setting <= (limit or MAX_CONTEXT_FRAMES) or on_grid(setting, (ratio, 1), up=False) != setting:
+    if not 1 <= setting <= (limit or CARD_BOUNDS.context_frames) or on_grid(setting, (ratio, 1), up=False) != setting:
         allowed = list(range(1, most + 1, ratio))
         shown = ", ".join(map(str, allowed[:6])) + (f", ... {allowed[-1]}" if len(allowed) > 6 else "")
         more = "" if limit else ", or more, which repeat the first one"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from physbench.models.adapter import Adapter, without_scheme
 from physbench.models.huggingface.diffusers_folder import HASHED, check_component, read_json, weight_files
 from physbench.models.load_model import SURPRISED, model_type, refused_folder
-from physbench.models.protocol import MAX_NAME, Model, SurpriseCard, check_card
+from physbench.models.protocol import CARD_BOUNDS, Model, SurpriseCard, check_card
 from physbench.models.python_code import convert_argument
 from physbench.support.errors import ModelError, nearest
 from physbench.support.files import add_file, user_path
@@ -111,7 +111,7 @@ def window_plan(path: Path, config: Mapping[str, Any], model_args: Mapping[str, 
             f"--model-arg hidden={hidden}: expected {tubelet} to {window - tubelet} frames, a multiple of {tubelet}."
         )
     card = SurpriseCard(
-        name=path.absolute().name[:MAX_NAME],
+        name=path.absolute().name[: CARD_BOUNDS.name],
         image_size=(side, side),
         fps=rate,
         context_frames=window - 1,

@@ -50,7 +50,7 @@ def _names_in(path: Path, size: int, changed: int) -> PickledNames:
     with path.open("rb") as file:
         start = file.read(4)
         if pickle_scan.looks_like_pickle(start):
-            parts = [start + file.read(pickle_scan.MAX_PICKLE_BYTES)]
+            parts = [start + file.read(pickle_scan.BOUNDS.bytes)]
         elif start.startswith(b"PK"):
             parts = pickle_scan.pickles_in_zip(path) or []
         else:

@@ -30,8 +30,21 @@ from physbench.world.scene import (
 from physbench.world.styles.catalogue import draw
 
 RELEASES = RELEASE.train  # s
-LEAST_VIEW_TIME = 0.4  # s of motion before the hand-over
-EVENT_SLACK = 0.02  # s, less than a frame
+
+
+@dataclass(frozen=True)
+class ViewLimits:
+    """What the context and the pictures of a clip show."""
+
+    least_time: float = 0.4  # s of motion before the hand-over
+    event_slack: float = 0.02  # s, less than a frame
+    least_contrast: float = 12.0  # grey levels of 255; a floor of FLOOR_GREY stands out from the background by 20
+    least_area: float = 4.0  # px, of a body that has to be seen at all
+    drawn_side: int = 128  # px
+    betraying_levels: float = 4.0  # of 255, by which a pixel may differ: less is lost in noise
+
+
+VIEW = ViewLimits()
 
 
 def moving(clip: Clip) -> list[tuple[int, Body]]:
@@ -75,10 +88,10 @@ def check_history(clip: Clip, static: bool) -> Iterator[Finding]:
                 Shot(clip, _around(clip, when), body.name),
             )
         seen = before & (visible_share(clip, i) > 0.95) & (over <= 0)
-        if not static and (not seen.any() or np.ptp(clip.times[seen]) < LEAST_VIEW_TIME - 1.5 / clip.spec.fps):
+        if not static and (not seen.any() or np.ptp(clip.times[seen]) < VIEW.least_time - 1.5 / clip.spec.fps):
             yield failed(
                 "history",
-                f"{body.name} is seen in full for less than {LEAST_VIEW_TIME:g} s between its release and 0",
+                f"{body.name} is seen in full for less than {VIEW.least_time:g} s between its release and 0",
                 "Release it earlier, or move what hides it.",
                 clip,
                 Shot(clip, (start, start / 2, 0.0), body.name),
@@ -160,7 +173,7 @@ def check_event(clip: Clip, static: bool) -> Iterator[Finding]:
     """An event lies between 0.2 s and 0.6 of the horizon. `static`: none is needed."""
     moments = sorted(time for times in events(clip).values() for time in times)
     last = EVENT_UNTIL * clip.scene.horizon
-    if static or any(EVENT_FROM - EVENT_SLACK <= time <= last + EVENT_SLACK for time in moments):
+    if static or any(EVENT_FROM - VIEW.event_slack <= time <= last + VIEW.event_slack for time in moments):
         return
     pictures = Shot(clip, tuple(clip.scene.horizon * k / 4 for k in range(5)))
     if not moments:
@@ -189,10 +202,6 @@ def _around(clip: Clip, time: float) -> tuple[float, ...]:
 # Whether what objects touch can be seen. The future cannot be known near a wall as grey as the background.
 
 
-LEAST_CONTRAST = 12.0  # grey levels of 255; a floor of FLOOR_GREY stands out from the background by 20
-LEAST_VISIBLE_AREA = 4.0  # px, of a body that has to be seen at all
-
-
 def check_seen(clip: Clip) -> Iterator[Finding]:
     """Every fixed or kinematic body without hue that objects touch stands out from what is around it at time 0.
 
@@ -202,8 +211,8 @@ def check_seen(clip: Clip) -> Iterator[Finding]:
     for index, when in touched(clip).items():
         body = clip.scene.bodies[index]
         before = clip.visible_area[: clip.handover + 1, index]
-        frame = clip.handover if before[-1] >= LEAST_VISIBLE_AREA else int(np.argmax(before))
-        if not body.drawn or before[frame] < LEAST_VISIBLE_AREA:
+        frame = clip.handover if before[-1] >= VIEW.least_area else int(np.argmax(before))
+        if not body.drawn or before[frame] < VIEW.least_area:
             yield failed(
                 "visible",
                 f"{body.name} is touched at {when:.2f} s and is not seen at any time before 0",
@@ -215,12 +224,12 @@ def check_seen(clip: Clip) -> Iterator[Finding]:
             continue
         levels = contrast(clip, index, frame)
         least, which = min((least, which), (levels, body.name))
-        if levels < LEAST_CONTRAST:
+        if levels < VIEW.least_contrast:
             time = float(clip.times[frame])
             yield failed(
                 "visible",
                 f"{body.name} is touched at {when:.2f} s and cannot be seen: at {time:.2f} s it differs from what is "
-                f"behind it by {levels:.0f} of 255 grey levels, and {LEAST_CONTRAST:g} are needed",
+                f"behind it by {levels:.0f} of 255 grey levels, and {VIEW.least_contrast:g} are needed",
                 f"Its `grey` is {body.grey:g}. Against the background use at most 0.48 or at least 0.6: floors of the "
                 f"built-in tasks have {FLOOR_GREY:g}, their walls and screens {SCREEN_GREY:g}.",
                 clip,
@@ -233,7 +242,7 @@ def check_seen(clip: Clip) -> Iterator[Finding]:
                 ),
             )
     if np.isfinite(least):
-        level = f"{which} stands out by {least:.0f} of 255 grey levels (least {LEAST_CONTRAST:g})"
+        level = f"{which} stands out by {least:.0f} of 255 grey levels (least {VIEW.least_contrast:g})"
         yield fine("visible", f"what objects touch is seen: {level}", 255 - least)
 
 
@@ -245,9 +254,9 @@ def check_causes(clip: Clip) -> Iterator[Finding]:
             index, kind = scene.index(name), type(field).__name__
             before = clip.visible_area[: clip.handover + 1, index]
             frame = int(np.argmax(before))
-            if scene.bodies[index].drawn and before[frame] >= LEAST_VISIBLE_AREA:
+            if scene.bodies[index].drawn and before[frame] >= VIEW.least_area:
                 levels = contrast(clip, index, frame) if scene.bodies[index].hue is None else 255.0
-                if levels >= LEAST_CONTRAST:
+                if levels >= VIEW.least_contrast:
                     continue
                 seen = f"differs from what is behind it by {levels:.0f} of 255 grey levels"
             else:
@@ -255,8 +264,8 @@ def check_causes(clip: Clip) -> Iterator[Finding]:
             yield failed(
                 "visible",
                 f"the force {kind} comes from {name}, which {seen}",
-                f"Let {name} be drawn, in the window and at least {LEAST_CONTRAST:g} levels darker or lighter: a model "
-                "that was not shown it cannot know that a force acts.",
+                f"Let {name} be drawn, in the window and at least {VIEW.least_contrast:g} levels darker or lighter: a "
+                "model that was not shown it cannot know that a force acts.",
                 clip,
                 Shot(clip, (-1.0, 0.0, scene.horizon / 2)),
             )
@@ -268,12 +277,12 @@ def check_links(clip: Clip) -> Iterator[Finding]:
     for link in scene.links:
         shown = replace(alone, fields=(link,))
         levels = max(_link_contrast(clip, shown, alone, frame) for frame in (0, clip.handover))
-        if levels < LEAST_CONTRAST:
+        if levels < VIEW.least_contrast:
             ends = "from {} to {}" if len(link.sources) > 1 else "of {}"
             yield failed(
                 "visible",
                 f"the {type(link).__name__} {ends.format(*link.sources)} cannot be seen before 0: it differs from what "
-                f"is behind it by {levels:.0f} of 255 grey levels, and {LEAST_CONTRAST:g} are needed",
+                f"is behind it by {levels:.0f} of 255 grey levels, and {VIEW.least_contrast:g} are needed",
                 "Let it reach out from behind its bodies, in the window, before something that is not as "
                 f"grey as it is ({LINK.grey:g}), and behind no screen: a model that was not shown it cannot know it.",
                 clip,
@@ -284,7 +293,7 @@ def check_links(clip: Clip) -> Iterator[Finding]:
 def _link_contrast(clip: Clip, scene: Scene, without: Scene, frame: int) -> float:
     """Grey levels by which a frame differs from that without a link: the least of LEAST_VISIBLE_AREA px."""
     apart = np.abs(_frame(clip, scene, frame).astype(np.int16) - _frame(clip, without, frame)).max(axis=-1)
-    return float(np.sort(apart.ravel())[-round(LEAST_VISIBLE_AREA)])
+    return float(np.sort(apart.ravel())[-round(VIEW.least_area)])
 
 
 def touched(clip: Clip) -> dict[int, float]:
@@ -336,9 +345,6 @@ def _frame(clip: Clip, scene: Scene, frame: int) -> Image:
 # A model that sees a shadow beside a screen has no need to remember what went behind it. So pictures are drawn with
 # each hidden body and without it, and compared.
 
-DRAWN_SIDE = 128  # px
-BETRAYING_LEVELS = 4.0  # of 255, by which a pixel may differ: less is lost in noise
-
 
 @dataclass(frozen=True, eq=False)
 class HiddenDifference:
@@ -355,7 +361,7 @@ def hidden_differences(clip: Clip, look: str) -> Iterator[HiddenDifference]:
 
     Raises UsageError where the look cannot be drawn.
     """
-    spec = RenderSpec(DRAWN_SIDE, DRAWN_SIDE, clip.spec.fps, look)
+    spec = RenderSpec(VIEW.drawn_side, VIEW.drawn_side, clip.spec.fps, look)
     for index, body in moving(clip):
         inside = outside(clip, index) <= 0
         hidden = inside & (clip.visible_area[:, index] == 0) & (clip.full_area[:, index] > 0)
@@ -379,8 +385,8 @@ def check_hidden(clip: Clip, look: str) -> Iterator[Finding]:
     worst = max(hidden_differences(clip, look), key=lambda each: each.levels, default=None)
     if worst is None:
         return
-    measured = f"by {worst.levels:.0f} of 255 levels (at most {BETRAYING_LEVELS:g})"
-    if worst.levels <= BETRAYING_LEVELS:
+    measured = f"by {worst.levels:.0f} of 255 levels (at most {VIEW.betraying_levels:g})"
+    if worst.levels <= VIEW.betraying_levels:
         yield fine(
             "hidden", f"pictures with {worst.body} and without it, while it is hidden, differ {measured}", worst.levels
         )

@@ -12,7 +12,7 @@ from physbench.clips.clip import Clip
 from physbench.models.protocol import ModelCard
 from physbench.result.skill import kind
 from physbench.run.references import reference_rollout
-from physbench.score.predictability import MIN_PREDICTABILITY, Predictability, predictability
+from physbench.score.predictability import ENSEMBLE, Predictability, predictability
 from physbench.score.protocol import AXES, Scorer, ScoreRow
 from physbench.score.score_clip import score_clip
 from physbench.track.tracks import Tracks, Visibility
@@ -166,11 +166,11 @@ def check_axes(measured: Sequence[Measured], axes: dict[str, AxisReading]) -> It
 def check_known(measured: Sequence[Measured]) -> Iterator[Finding]:
     """The future can be known from the context, for a while at least."""
     times = [one.known.seconds for one in measured]
-    short = [one for one in measured if one.known.seconds < MIN_PREDICTABILITY]
+    short = [one for one in measured if one.known.seconds < ENSEMBLE.min_seconds]
     if 2 * len(short) > len(measured):
         yield failed(
             "predictability",
-            f"{len(short)} of {len(measured)} clips can be predicted for less than {MIN_PREDICTABILITY:g} s from the "
+            f"{len(short)} of {len(measured)} clips can be predicted for less than {ENSEMBLE.min_seconds:g} s from the "
             "laws and the context",
             "Use fewer contacts soon after 0, or larger or slower objects.",
             short[0].clip,

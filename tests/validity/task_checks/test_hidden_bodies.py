@@ -11,7 +11,7 @@ from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
 from physbench.validity.task_checks import clip_protocol
-from physbench.validity.task_checks.clip_protocol import BETRAYING_LEVELS, check_hidden, hidden_differences
+from physbench.validity.task_checks.clip_protocol import VIEW, check_hidden, hidden_differences
 from physbench.world.drawing import Rendered
 from physbench.world.scene import PLAIN, RenderSpec
 from physbench.world.styles.catalogue import draw
@@ -46,7 +46,7 @@ def test_a_shadow_beside_the_screen_is_refused_with_its_moment(clip_of: Clips, m
     def with_shadow(*args: object) -> Rendered:
         drawn = draw(*args)  # type: ignore[arg-type]
         if args[0].bodies[clip.tracked[0]].drawn:  # type: ignore[attr-defined]
-            drawn.frames[:, -4:, :4] -= int(BETRAYING_LEVELS) + 1
+            drawn.frames[:, -4:, :4] -= int(VIEW.betraying_levels) + 1
         return drawn
 
     monkeypatch.setattr(clip_protocol, "draw", with_shadow)
