@@ -28,9 +28,8 @@ from physbench.world.scene import PHYSICS_HZ
 
 # Windows of a film: what a model of frames is shown, what it is to predict, and how wrong the prediction is.
 #
-# Every WINDOW_STRIDE s a model is shown the last C true frames and predicts those of the next PREDICTED_SPAN s. The
-# surprise of a window is the mean squared error of these frames. It is filed under the last of them: what it depends on
-# has all happened then.
+# Every 0.1 s a model is shown the last C true frames and predicts those of the next 0.2 s. The surprise of a window is
+# the mean squared error of these frames. It is filed under the last of them: what it depends on has all happened then.
 
 
 @dataclass(frozen=True)

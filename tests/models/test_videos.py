@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from alignment_configurations import bench
+from benchmark_modules import benchmark
 from PIL import Image
 
 from physbench.clips.conditioning import EXPORTED_ACTIONS
@@ -142,7 +142,7 @@ def test_other_shapes_are_undone(answered, fit, size) -> None:
     """The square window comes back where it was; `size` is (width, height) px of what comes back."""
     clip_id = answered.ids[0]
     large = answered.made(answered.clips[clip_id].row, RenderSpec(128, 128, 15.0))
-    frames = np.stack([bench.fitted(frame, size, fit) for frame in large.future()])
+    frames = np.stack([benchmark("alignment").fitted(frame, size, fit) for frame in large.future()])
     write(answered, clip_id, frames)
     if fit != "cover" or size[0] != size[1]:
         with pytest.raises(ModelError, match=f"{size[0]}x{size[1]}, which is not the shape of 64x64"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from alignment_configurations import bench
+from benchmark_modules import benchmark
 from slow_cases import others_slow
 
 from physbench.clips.clip import Row
@@ -21,6 +21,7 @@ from physbench.models.videos.start import refuse_open
 from physbench.support.errors import ModelError
 from physbench.world.scene import RenderSpec
 
+bench = benchmark("alignment")
 TASKS = ("falling/projectile-v1", "collisions/head-on-v1", "occlusion/screen-pass-v1", "orbits/kepler-v1")
 SIDE = 128
 STATED = {  # the configurations that say too little, with the fourteen clips of the benchmark
