@@ -174,7 +174,6 @@ def _figure(skill: float | None, interval: tuple[float, float] | None) -> list[f
 
 
 PREVIEW = "preview"
-CHOSEN = 3  # entries of the page that compares them, before a reader chooses
 COMPARE, BIBTEX, NOTE = "compare.html", "board.bib", "note.txt"
 TRACK_TITLES = {
     "zero-shot": ("Zero-shot", "Models that were not trained on clips of physbench."),
@@ -355,7 +354,8 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
     freed = ranked_with_free_constants(ranked, resamples)
     differences = look_differences(ranked, resamples)
     lines = [line for rows in tables.values() for line in rows]
-    chosen = [line.entry for line in sorted(lines, key=lambda line: line.rank is None)[:CHOSEN]]
+    # Three entries stand on the page that compares them, before a reader chooses
+    chosen = [line.entry for line in sorted(lines, key=lambda line: line.rank is None)[:3]]
     write_text(board / BIBTEX, bibtex([line.entry for line in lines], {line.entry.name: line.rank for line in lines}))
     write_text(board / COMPARE, compare_page(ranked, resampled, report_in_board, chosen))
     columns, rows = figures(tables, differences)

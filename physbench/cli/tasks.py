@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 STATE_COLOURS = {"ok": "green", "note": "yellow", "failed": "red"}
 WIDTH = 20  # characters of a check's name
-QUICK = 1  # clips of test, and one of ood, of each task with --all
 
 
 def quoted(path: Path) -> str:
@@ -252,7 +251,7 @@ def check(
     started = time.monotonic()
     builtin = (*builtin_task_ids(full=True), *builtin_task_ids(actions=True))
     ids = builtin if everything else match_tasks(",".join(names or ()))
-    count = clips or (QUICK if everything else TEST_CLIPS)
+    count = clips or (1 if everything else TEST_CLIPS)  # clips of test, and one of ood, of each task with --all
     if len(ids) == 1:
         reports = [check_task(ids[0], count, out, look)]
         if not as_json:

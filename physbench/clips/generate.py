@@ -101,7 +101,6 @@ def make_clip(row: Row, spec: RenderSpec) -> Clip:
 
 # What was before the history, for models that look back further.
 
-STILL = 1e-4  # m in STILL_TIME as the history begins; what moves by less is held, or rests
 STILL_TIME = 0.1  # s
 
 
@@ -136,7 +135,8 @@ def past_states(clip: Clip, count: int) -> NDArray[np.float64] | None:
             place, velocity = map(np.array, WaypointPath(body).at(-HISTORY))
             states[:, i, :3] = place - back[:, None] / PHYSICS_HZ * velocity
     later = clip.states[np.searchsorted(clip.times, STILL_TIME - HISTORY)]
-    moves = np.linalg.norm((later - first)[:, :3], axis=-1) > STILL
+    # What moves by less than 1e-4 m as the history begins is held, or rests
+    moves = np.linalg.norm((later - first)[:, :3], axis=-1) > 1e-4
     moving = [i for i, body in enumerate(scene.bodies) if body.role == "moving" and moves[i]]
     if not moving:
         return states

@@ -34,7 +34,6 @@ GOLDEN_SUITES: Mapping[str, Mapping[Split, int]] = {
     "combo": {"test": 30, "ood": 30},
     EXPECTATION_SUITE: {"test": 6, "ood": 2},  # the clips that films are made of, see `physbench.surprise`
 }
-FULL = "full"  # the suite of all tasks in which nothing is pushed
 PHYWORLD = "phyworld"  # the suite of the tasks of another benchmark, in its ranges
 PUSHER = "pusher"  # the suite of the tasks in which a body is driven, whose actions are velocities
 THRUST = "thrust"  # the suite of the tasks in which a body has a thruster, whose actions are forces
@@ -270,7 +269,8 @@ def golden_tasks(name: str) -> tuple[str, ...]:
     """Ids of the tasks of a suite that comes with golden states."""
     if name in SEPARATE_SUITES:
         return builtin_task_ids(actions=name in (PUSHER, THRUST), suite=name, full=True)
-    return builtin_task_ids(actions=name in PUSHED_SUITES, full=name == FULL)
+    # `full`: all tasks in which nothing is pushed
+    return builtin_task_ids(actions=name in PUSHED_SUITES, full=name == "full")
 
 
 def golden_rows(name: str, task_ids: Iterable[str]) -> tuple[Row, ...]:

@@ -98,9 +98,7 @@ def clip_targets(clip: Clip, frames: NDArray[np.int64]) -> Targets:
 # towards the source. One exponent p for all clips of a task, a strength k for each body; the interval resamples
 # clips.
 
-WIDTH = 1.6  # s of a weight: read-outs are noisier than tracks
 GRID = np.arange(FORCE.exponents[0], FORCE.exponents[1] + 0.01, 0.05)
-WIDEST = 2.0  # of an interval that still tells an exponent
 RESAMPLES = 2000
 
 
@@ -174,7 +172,7 @@ def implied_force(pulls: Sequence[Pull], path: Callable[[int, str], Array], step
         reason = f"no force along the line to the source explains more than {max(share, 0):.0%} of the accelerations"
     elif best in (0, len(GRID) - 1):
         reason = f"the best exponent lies outside of {FORCE.exponents[0]:g} to {FORCE.exponents[1]:g}"
-    elif high - low > WIDEST:
+    elif high - low > 2.0:  # of an interval that still tells an exponent
         reason = f"exponents from {low:.1f} to {high:.1f} fit as well"
     return ImpliedForce(None if reason else float(GRID[best]), None if reason else interval, share, len(total), reason)
 
@@ -182,7 +180,7 @@ def implied_force(pulls: Sequence[Pull], path: Callable[[int, str], Array], step
 def _runs(away: Array, step: float) -> list[tuple[Array, float, float]]:
     """Of each unbroken run of a path (T, 2) m from the source: squared error of each exponent of GRID, squared size of
     the accelerations, range of ln r."""
-    weight, curve = weak_weights(step, WIDTH)
+    weight, curve = weak_weights(step, 1.6)  # s of a weight: read-outs are noisier than tracks
     runs = []
     for run in known_runs(away):
         windows = len(run) - (len(weight) - 1) // MOMENTS_PER_FRAME

@@ -50,7 +50,6 @@ Indices = NDArray[np.int64]
 
 ALPHAS = 10.0 ** np.arange(-3.0, 6.0)  # of the mean eigenvalue
 ROWS_AT_ONCE = 2048
-TINY = 1e-9  # added to the diagonal of I - H
 
 
 def kernels(features: NDArray[np.float32], queries: Indices, rows: Indices) -> Array:
@@ -124,7 +123,8 @@ def fit(problem: Problem, rows: Indices) -> ReadOut:
         if len(np.unique(clips[tasks == tasks[at[0]]])) < 2:
             continue  # no other clip tells the constant of its task
         hat = (vectors[at] * shrunk[:, None]) @ vectors[at].T + mean[np.ix_(at, at)]  # (S, m, m)
-        left_out = np.linalg.solve((1 + TINY) * np.eye(len(at)) - hat, residuals[:, at])
+        # 1e-9 is added to the diagonal of I - H
+        left_out = np.linalg.solve((1 + 1e-9) * np.eye(len(at)) - hat, residuals[:, at])
         errors += (left_out**2).sum(1)
     best = errors.argmin(0)
     weights = vectors @ (along / (eigenvalues[:, None] + strength[best, 0]))

@@ -17,7 +17,6 @@ from physbench.reference.layers import ResidualBlock, Unshuffle, unshuffle
 
 PATCH_PX = 4  # side of what one latent cell shows, before packing
 CELL_PX = 2 * PATCH_PX  # of a packed cell
-CHROMA = 0.08  # of white; what is more colourful is an object
 
 
 class Autoencoder(nn.Module):
@@ -169,7 +168,8 @@ def picture_loss(drawn: Tensor, frames: Tensor, focus: Tensor) -> Tensor:
     A loss in which all pixels count alike drops small objects first.
     """
     chroma = frames.amax(1, keepdim=True) - frames.amin(1, keepdim=True)
-    near = functional.max_pool2d((chroma > CHROMA).to(frames.dtype), 3, 1, 1)
+    # What has more chroma than 0.08 of white is an object
+    near = functional.max_pool2d((chroma > 0.08).to(frames.dtype), 3, 1, 1)
     weight = 1 + focus * near
     error = (drawn - frames).abs()
     return ((error + 4.0 * error.square()) * weight).sum() / (3 * weight.sum())  # squared errors beside absolute ones

@@ -28,7 +28,6 @@ from physbench.world.scene import RenderSpec
 CLIP_PX = 64  # of the clips whose states are learned from: those of the models of frames
 JUMP = 0.25  # m/s; a velocity that changes otherwise than before by more within 1/fps tells of a contact
 NEAR_JUMPS = 0.5  # of windows, in which a jump lies
-MOVES = 1e-4  # m; an axis along which nothing moves by more within a context lies across the plane of motion
 SAVED_EVERY = 100  # steps
 
 
@@ -171,7 +170,8 @@ def moving_axes(places: Tensor, gravity: Tensor) -> Tensor:
 
     Along any other nothing will move: nothing tells one side of the plane of motion from the other.
     """
-    moved = (places.amax(1) - places.amin(1)).amax(1) > MOVES
+    # An axis along which nothing moves within a context lies across the plane of motion
+    moved = (places.amax(1) - places.amin(1)).amax(1) > 1e-4
     axes: Tensor = (moved | (gravity.abs() > 0)).to(places.dtype)
     return axes
 

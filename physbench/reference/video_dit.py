@@ -25,7 +25,6 @@ VIDEO_DIT_DEFAULTS: Mapping[str, Any] = {
 PATCH = (2, 2, 2)  # frames, rows, columns of cells that a token holds
 NOISE = 0.05  # of latents' spread, added to the context in training
 SHIFT = 3.0  # noise levels lie nearer to 1, where motion is decided: u -> SHIFT u / (1 + (SHIFT - 1) u)
-LEAST_LEVEL = 0.3  # in the weight of the loss, which low levels would rule otherwise
 
 
 def shifted(numbers: Tensor) -> Tensor:
@@ -134,7 +133,8 @@ class VideoDiT(Dynamics):
         noisy = (1 - share) * change + share * noise[:, count:]
         expected = self.clean(windows[:, :count] + NOISE * noise[:, :count], noisy, level)
         weight = cell_weights(windows, count)[:, count:]
-        error = ((expected - change) / share.clamp_min(LEAST_LEVEL)).square()
+        # Low levels would rule the loss otherwise
+        error = ((expected - change) / share.clamp_min(0.3)).square()
         return (error * weight).sum() / (weight.sum() * windows.shape[2])
 
     def imagine(self, context: Tensor, horizon: int, generators: Sequence[torch.Generator]) -> Iterator[Tensor]:

@@ -35,7 +35,6 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "difficulty": ("easiest third", "middle third", "hardest third"),
     "event": ("earliest third", "middle third", "latest third"),
 }
-DRAWS = 1000  # resamples of a part, of which there are six
 
 
 def skill_by_part(
@@ -59,7 +58,8 @@ def skill_by_part(
             if not chosen:
                 continue
             own = lined.qualities([row.id for row in chosen], split=bootstrap.POOLED)
-            part = bootstrap.estimate_of(own, resamples=min(resamples, DRAWS), fixed=fixed, unasked=unasked)
+            # There are six parts
+            part = bootstrap.estimate_of(own, resamples=min(resamples, 1000), fixed=fixed, unasked=unasked)
             skills.setdefault(kind, {})[name] = PartSkill(
                 clips=len(chosen),
                 tasks=len({row.task for row in chosen}),

@@ -33,12 +33,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 INTERIM_FRACTIONS = (1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8, 1.0)  # fractions of the suite
-POWER = 2.0  # of the spending function
 
 
 def spent(fraction: float) -> float:
     """Part of MISS that may be spent up to a fraction (0..1) of the clips."""
-    return float(MISS * fraction**POWER)
+    return float(MISS * fraction**2.0)  # of the spending function
 
 
 def misses(fractions: Sequence[float]) -> tuple[float, ...]:

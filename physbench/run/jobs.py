@@ -84,9 +84,6 @@ def first_of_each_task(rows: Iterable[Row]) -> list[Row]:
 SCORING_PRELOAD = ("physbench.run.preload",)  # what worker processes import before their first job
 
 
-SURE = 3  # jobs of a kind, beside the first ones, from which their mean tells
-
-
 class Jobs:
     """Futures of one run by kind, which advance a progress bar when they are done. `expected`: how many will come."""
 
@@ -132,7 +129,7 @@ class Jobs:
             total = 0.0
             for kind, left in self._left.items():
                 seconds = self._seconds[kind]
-                if left > 0 and len(seconds) < SURE:
+                if left > 0 and len(seconds) < 3:  # jobs of a kind, beside the first ones, from which their mean tells
                     return None
                 total += left * sum(seconds) / len(seconds) if left > 0 else 0.0
             return total / max(1, self.workers)

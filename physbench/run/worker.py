@@ -218,7 +218,6 @@ def references(folder: Path, row: Row, card: ModelCard, scorers: str | None, kee
 # leaves are brought into the folder of the run. So no file system has to be shared.
 
 Files = Mapping[str, bytes]  # by path in the folder
-DONE = "parts"  # where that lies that says that a job is done
 
 # Folders in which a job reads files of its clips, beside the clips themselves.
 READS: Mapping[Callable[..., Any], tuple[str, ...]] = {
@@ -322,7 +321,8 @@ def clip_file(row: Row, spec: RenderSpec) -> str:
 def files_in(folder: Path) -> dict[str, bytes]:
     """All files of a folder, those last that say that a job is done."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    paths.sort(key=lambda path: DONE in path.relative_to(folder).parts)
+    # Parts say that a job is done: they come last
+    paths.sort(key=lambda path: "parts" in path.relative_to(folder).parts)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 

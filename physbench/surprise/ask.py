@@ -191,8 +191,6 @@ def _film_loader(films: ClipFilms, card: ModelCard) -> Callable[[Row], Clip]:
 
 # The kinds of observers: of what films a model is shown, and what its surprise is.
 
-PIXELS = "squared error of pixels, white = 1"
-
 
 @dataclass(frozen=True)
 class FrameObserver:
@@ -222,7 +220,11 @@ class FrameObserver:
 
     def manner(self, notes: Sequence[str]) -> dict[str, Any]:
         """Sight, unit and way of reading, for `expectation_result`. notes: of the run."""
-        return {"sees": self.card.sight, "unit": PIXELS, "way": "error of the predicted frames"}
+        return {
+            "sees": self.card.sight,
+            "unit": "squared error of pixels, white = 1",
+            "way": "error of the predicted frames",
+        }
 
     def _errors(self, film: Clip, grid: WindowGrid, number: int, rollout: Rollout) -> tuple[float, float]:
         """Errors of a rollout about a window of a film: in the unit of the observer, and in tracks, NaN without."""

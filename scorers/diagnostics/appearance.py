@@ -152,8 +152,6 @@ def _change(before: Image, own: Mask, shown: Image, truth: Image, objects: float
 
 # Whether the camera stands still, or keeps to its path in the view `moving`.
 
-LEAST_TURN = 0.5  # degrees rms from the hand-over, from which on it is read whether the camera turns as it should
-
 
 @scorer(
     id="drift/camera",
@@ -219,7 +217,8 @@ def _followed(clip: Clip, context: int, off: Array) -> dict[str, Reading]:
     commanded = clip.camera_poses(context)[context:][: len(off), :2].astype(np.float64)  # degrees
     known = np.isfinite(off).all(axis=1)
     commanded, off = commanded[known], off[known]
-    if not known.any() or np.sqrt((commanded**2).sum(axis=1).mean()) < LEAST_TURN:
+    # From 0.5 degrees rms from the hand-over on it is read whether the camera turns as it should
+    if not known.any() or np.sqrt((commanded**2).sum(axis=1).mean()) < 0.5:
         return {}
     focal = lens(clip.scene.camera, clip.spec)[0, 0]
     besides = -np.degrees(np.arctan(off[:, :2] / focal))  # what a camera turns to moves to the middle

@@ -105,10 +105,6 @@ def drawn_image(row: Row, spec: RenderSpec) -> Image:
 
 # A model whose answers are videos: plays them back, clip by clip, at the size and rate that are scored.
 
-END_TOLERANCE = 0.02  # s that may be missing at the end of a video that still counts as complete
-LONG_LAST_FRAME = 0.5  # s beyond an interval for which the last frame may be shown before a note says so
-DRIFT_TOLERANCE = 0.25  # of an interval; time stamps that drift by less over a video show the same frames
-
 
 def default_name(path: Path) -> str:
     """Name of a model whose answer names none: that of the folder, or of the folder that holds `answers`."""
@@ -216,7 +212,8 @@ class RecordedVideos:
 
         meant = meant_rate(rate, tick, requested, fitting, is_coarse=is_coarse)
         if meant is not None:
-            tolerated = DRIFT_TOLERANCE / abs(meant - rate) if meant != rate else math.inf  # s
+            # Time stamps that drift by less than a quarter of an interval over a video show the same frames
+            tolerated = 0.25 / abs(meant - rate) if meant != rate else math.inf
             drifting = [key for key in keys if timings[key].stamps[-1] > tolerated]
             timings.update({key: retimed(timings[key], meant) for key in drifting})
             if not drifting:
@@ -307,7 +304,8 @@ class RecordedVideos:
             handover = self.stated_handover(key) if known else -1 / rate  # the latest that is possible
             there = self.duration(key) - 1 / rate - handover
             seconds = self._seconds[key[0]]
-            if there < seconds - max(END_TOLERANCE, 0.5 / rate):
+            # 0.02 s may be missing at the end of a video that still counts as complete
+            if there < seconds - max(0.02, 0.5 / rate):
                 wanted = f"{'' if known else 'at least '}{round((seconds + handover) * rate) + 1} frames"
                 name, bound = self.listing.entries[key].name, "" if known else "at most "
                 shortfalls[key] = f"{name} {info.frames} of {wanted}, {bound}{max(there, 0):.3g} of {seconds:g} s"
@@ -324,7 +322,8 @@ class RecordedVideos:
     def _is_held(self, key: SampleKey) -> bool:
         """True if the last frame fills much of the time that is scored."""
         needed = self._seconds[key[0]]
-        return min(self.duration(key), needed) - self._even_duration(key) > LONG_LAST_FRAME
+        # The last frame may be shown for 0.5 s beyond an interval before a note says so
+        return min(self.duration(key), needed) - self._even_duration(key) > 0.5
 
     def _frames(self, key: SampleKey) -> Iterator[tuple[float, float, Image]]:
         """(time in s from the first frame, duration in s, frame (H, W, 3)) of a video: see `frames_at_times`."""

@@ -30,7 +30,6 @@ TOLERANCE = RateTolerance()
 
 RENDERABLE_RATES = whole_rates()
 CHANGED_LEVELS = 24  # grey levels; a smaller difference may come from lossy coding
-STILL_SHARE = 1e-4  # of the pixels; if fewer have changed, nothing moves
 
 
 def scored_rate(rates: Iterable[float], requested: float) -> float:
@@ -196,7 +195,8 @@ def begins_with_context(first: Image, context: NDArray[np.uint8], spare: float, 
         lead: Seconds that the conditioning frames take.
     """
     from_start, from_end = _changed_share(first, context[0]), _changed_share(first, context[-1])
-    if max(from_start, from_end) > STILL_SHARE and from_start != from_end:
+    # If fewer of the pixels have changed, nothing moves
+    if max(from_start, from_end) > 1e-4 and from_start != from_end:
         return from_start < from_end
     return spare > lead / 2
 

@@ -27,7 +27,6 @@ from physbench.world.scene import PHYSICS_HZ, Body, Scene, Vector
 
 LEAST_FIT = 0.95  # quality of exact states of ground truth, mean over clips
 LEAST_LAWFUL = 0.99  # of clips whose ground truth is lawful without a break, under a law of last resort
-NEAR = 0.1  # radii or half extents within which bodies touch at a break
 AROUND = (0.2, 0.1)  # s before and after a break in which they do
 
 
@@ -132,7 +131,8 @@ def _body(clip: Clip, shadowing: Shadowing, body: int) -> Body:
 def _touched(clip: Clip, body: Body, when: float) -> str:
     """Body or edge nearest to a body around a moment: "an edge of block", "floor"; "" where nothing is near."""
     frames = np.flatnonzero((clip.times >= when - AROUND[0]) & (clip.times <= when + AROUND[1]))
-    number, reach = clip.scene.bodies.index(body), NEAR * max(body.size)
+    # Bodies touch at a break within 0.1 radii or half extents
+    number, reach = clip.scene.bodies.index(body), 0.1 * max(body.size)
     nearest, name = reach, ""
     for other, each in enumerate(clip.scene.bodies):
         if each is body or not each.collides or (each.until is not None and each.until < when):

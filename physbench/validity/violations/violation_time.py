@@ -8,8 +8,6 @@ from physbench.support.arrays import Array
 from physbench.validity.violations.candidate_events import CandidateEvents
 from physbench.validity.violations.violation_plan import Clock, ViolationEvent, ViolationPlan, violation
 
-LEAST_SPEED = 0.3  # m/s of some body when time goes wrong
-
 
 def at_rate(since: float, factor: float) -> Clock:
     """Time runs `factor` times as fast after `since` s."""
@@ -41,7 +39,7 @@ def turned_back(since: float, span: float) -> Clock:
 
 
 def _since(candidates: CandidateEvents, rng: np.random.Generator) -> float:
-    return float(candidates.times[candidates.choices(rng, LEAST_SPEED)[0][1]])
+    return float(candidates.times[candidates.choices(rng, 0.3)[0][1]])  # m/s of some body when time goes wrong
 
 
 @violation(
