@@ -17,18 +17,7 @@ from physbench.clips.generate import render_spec
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.models.load_model import load_encoder, model_sha256
-from physbench.probes.document import (
-    MODEL,
-    PIXELS,
-    TRUTH,
-    UNTRAINED,
-    ForceReading,
-    Gain,
-    LeftOut,
-    ProbeDocument,
-    ProbeReading,
-    Score,
-)
+from physbench.probes import document
 from physbench.probes.encode import Features, Latents, Samples, looks_ahead, moments_of, sampled, two_frames
 from physbench.probes.quantities import BODY, QUANTITIES, Quantity, implied_force
 from physbench.result.bootstrap import FEWEST, TOO_FEW, Resampled, resample
@@ -168,7 +157,7 @@ def probe_model(
     model_args: Mapping[str, str] | None = None,
     trust_code: bool = False,
     workers: int = 2,
-) -> ProbeDocument:
+) -> document.ProbeDocument:
     """Probe a model.
 
     Read-outs are fitted on, and cross-validated on, the split `test`, which no model was trained on, and read `ood`
@@ -185,15 +174,15 @@ def probe_model(
     spec = render_spec(card.image_size, card.fps, card.look, card.view)
     notes: list[str] = []
     ask = Latents(encoder, target)
-    encoders: dict[str, Callable[[NDArray[np.uint8]], Tensor]] = {MODEL: ask}
+    encoders: dict[str, Callable[[NDArray[np.uint8]], Tensor]] = {document.MODEL: ask}
     try:
         fresh = load_encoder(
             target, device=where, dtype=kind, model_args=model_args, trust_code=trust_code, untrained_beside=encoder
         )
-        encoders[UNTRAINED] = Latents(fresh, f"{target}, untrained")
+        encoders[document.UNTRAINED] = Latents(fresh, f"{target}, untrained")
     except ModelError as problem:
         notes.append(f"No untrained copy stands beside it: {problem}")
-    encoders[PIXELS] = two_frames
+    encoders[document.PIXELS] = two_frames
     store = ClipStore()
     store.ensure(chosen.rows, spec, workers)
 
@@ -216,7 +205,7 @@ def probe_model(
         raise UsageError(
             f"No quantity varies over {FEWEST} clips of a family of {chosen.label} here. Give a larger --limit."
         )
-    return ProbeDocument(
+    return document.ProbeDocument(
         schema_version=1,
         physbench_version=__version__,
         model=target,
@@ -236,7 +225,7 @@ def probe_model(
 
 def read_all(
     samples: Samples, features: Mapping[str, Features], fitted: str, step: float
-) -> tuple[list[ProbeReading], list[ForceReading], list[LeftOut]]:
+) -> tuple[list[document.ProbeReading], list[document.ForceReading], list[document.LeftOut]]:
     """Fit read-outs to each family's clips and read them there, on the other split and on the other families.
 
     Args:
@@ -256,7 +245,7 @@ def read_all(
             for name, each in features.items():
                 predicted[family][name] = _predictions(samples, each, family, fitted, varied)
                 progress.advance()
-    readings: list[ProbeReading] = []
+    readings: list[document.ProbeReading] = []
     splits = sorted({row.split for row in samples.rows}, key=lambda split: (split != fitted, split))
     for split in splits:
         for family in samples.families:
@@ -343,7 +332,7 @@ def _reading(
     fitted_on: str,
     family: str,
     split: str,
-) -> ProbeReading | None:
+) -> document.ProbeReading | None:
     """Scores of all that was read, on the same moments; None where there is nothing to read."""
     tasks = np.array([row.task for row in samples.rows])[samples.clip]
     chosen = samples.read & samples.of(family, split) & _in_tasks(samples, varied[quantity.name])
@@ -383,7 +372,7 @@ def _reading(
         return float(low), float(high) if minus is not None else min(float(high), 1.0)
 
     errors = dict(zip(predicted, (float(np.sqrt(each.mean() / values.shape[1])) for each in squares[1:]), strict=True))
-    return ProbeReading(
+    return document.ProbeReading(
         quantity=quantity.name,
         unit=quantity.unit,
         fitted_on=fitted_on,
@@ -393,12 +382,13 @@ def _reading(
         clips=sum(drawn.sizes),
         moments=len(at),
         scores={
-            name: Score(r2=float(each[0]), interval=interval(each), error=errors[name]) for name, each in r2.items()
+            name: document.Score(r2=float(each[0]), interval=interval(each), error=errors[name])
+            for name, each in r2.items()
         },
         gains={
-            name: Gain(r2=float(r2[MODEL][0] - each[0]), interval=interval(r2[MODEL], each))
+            name: document.Gain(r2=float(r2[document.MODEL][0] - each[0]), interval=interval(r2[document.MODEL], each))
             for name, each in r2.items()
-            if name != MODEL
+            if name != document.MODEL
         },
     )
 
@@ -410,7 +400,7 @@ def _totals(drawn: Resampled[Stratum], row: int) -> Array:
 
 def _forces(
     samples: Samples, predicted: Mapping[str, Mapping[str, Predicted]], split: str, step: float
-) -> Iterator[ForceReading]:
+) -> Iterator[document.ForceReading]:
     """Implied laws of force by task, of true positions and of those read off each encoder."""
     moments = {index: np.flatnonzero(samples.clip == index) for index in {pull.clip for pull in samples.pulls}}
 
@@ -426,9 +416,9 @@ def _forces(
         ]
         if not pulls:
             continue
-        for name, places in {TRUTH: samples.targets, **predicted[task.split("/")[0]]}.items():
+        for name, places in {document.TRUTH: samples.targets, **predicted[task.split("/")[0]]}.items():
             force = implied_force(pulls, partial(path, places), step)
-            yield ForceReading(
+            yield document.ForceReading(
                 task=task,
                 read=name,
                 exponent=force.exponent,
@@ -439,7 +429,7 @@ def _forces(
             )
 
 
-def _left_out(samples: Samples, varied: Mapping[str, set[str]], split: str) -> Iterator[LeftOut]:
+def _left_out(samples: Samples, varied: Mapping[str, set[str]], split: str) -> Iterator[document.LeftOut]:
     """Quantities and tasks in which they are not read, with the reason."""
     tasks = sorted({row.task for row in samples.rows})
     for quantity in QUANTITIES:
@@ -447,10 +437,10 @@ def _left_out(samples: Samples, varied: Mapping[str, set[str]], split: str) -> I
         if constant:
             names = "all tasks" if len(constant) == len(tasks) else ", ".join(task.split("/")[1] for task in constant)
             reason = "nothing is hidden" if quantity.name.startswith("hidden") else "it does not vary"
-            yield LeftOut(quantity=quantity.name, where=names, reason=reason)
+            yield document.LeftOut(quantity=quantity.name, where=names, reason=reason)
         for family in samples.families:
             own = samples.of(family, split) & samples.read & _in_tasks(samples, varied[quantity.name])
             slots = [each for (name, _), each in samples.targets.items() if name == quantity.name]
             many = [len(np.unique(samples.clip[own & np.isfinite(each).all(1)])) for each in slots]
             if 0 < max(many, default=0) < FEWEST:
-                yield LeftOut(quantity=quantity.name, where=family, reason=TOO_FEW)
+                yield document.LeftOut(quantity=quantity.name, where=family, reason=TOO_FEW)

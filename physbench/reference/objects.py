@@ -18,23 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from physbench.models.protocol import ModelCard
-from physbench.reference import objects_slots
+from physbench.reference import objects_dynamics, objects_slots
 from physbench.reference.architecture import CHUNK_FRAMES, Architecture
-from physbench.reference.objects_dynamics import (
-    SMOOTHING_HALF_WIDTH,
-    Dynamics,
-    RolloutWindows,
-    StartStates,
-    estimate_initial_state,
-    event_windows,
-    exact_share,
-    fitted_windows,
-    mlp,
-    rollout_error,
-    scene_parameters,
-    simulate_frames,
-    smoothed_states,
-)
 from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
 from physbench.support.files import atomic_path
 from physbench.support.progress import Progress
@@ -63,14 +48,16 @@ class Painter(nn.Module):
         self.size = nn.Parameter(torch.tensor([1.0, 0.0]))  # drawn radius = first x seen radius + second
         self.edge = nn.Parameter(torch.tensor(1.0))  # px over which a disc fades
         self.shade = nn.Parameter(torch.tensor([1.0, 0.0, 0.0, 0.0]))  # brightness, in powers of the squared distance
-        self.hides = mlp(2, 16, 1)
+        self.hides = objects_dynamics.mlp(2, 16, 1)
 
     def opacity(self, background: Tensor) -> Tensor:
         """Background (B, 3, H, W) -> opacity (B, H, W) 0..1 of each pixel for objects that pass behind it."""
         grey = background.mean(1)
         commonest = grey.flatten(1).median(1).values[:, None, None]
         seen = torch.stack([(grey - 0.5) * 8, (grey - commonest) * 8], -1)
-        return exact_share((1 + 2 * COVER_MARGIN) * torch.sigmoid(4 * self.hides(seen)[..., 0] - 2.0) - COVER_MARGIN)
+        return objects_dynamics.exact_share(
+            (1 + 2 * COVER_MARGIN) * torch.sigmoid(4 * self.hides(seen)[..., 0] - 2.0) - COVER_MARGIN
+        )
 
     def forward(
         self, positions: Tensor, slots: objects_slots.Slots, opacity: Tensor, object_images: ObjectImages | None = None
@@ -152,7 +139,7 @@ class ObjectsNet(nn.Module):
         super().__init__()
         self.config = dict(config)
         self.segmenter = objects_slots.Segmenter(config["slots"])
-        self.dynamics = Dynamics(config["substeps"], config["regimes"], config["hidden"])
+        self.dynamics = objects_dynamics.Dynamics(config["substeps"], config["regimes"], config["hidden"])
         self.painter = Painter(config["slots"])
 
 
@@ -166,10 +153,12 @@ class ObjectsModel:
     def predict_positions(self, slots: objects_slots.Slots, horizon: int, pushes: Tensor | None) -> Tensor:
         """Predicted positions (B, horizon, N, 2) in px after the context."""
         dynamics, context = self.net.dynamics, self.card.context_frames
-        scenes = scene_parameters(dynamics, slots, context)
+        scenes = objects_dynamics.scene_parameters(dynamics, slots, context)
         seen, weight = slots.centre[:, :context], slots.weight[:, :context]
-        position, velocity, _ = estimate_initial_state(dynamics, scenes, seen, weight, pushes)
-        return simulate_frames(dynamics, position, velocity, scenes, context + horizon, pushes)[0][:, context:]
+        position, velocity, _ = objects_dynamics.estimate_initial_state(dynamics, scenes, seen, weight, pushes)
+        return objects_dynamics.simulate_frames(dynamics, position, velocity, scenes, context + horizon, pushes)[0][
+            :, context:
+        ]
 
     @torch.no_grad()
     def rollout(self, context: Tensor, *, horizon: int, actions: Tensor | None, **given: object) -> Iterator[Tensor]:
@@ -244,9 +233,9 @@ class TrainingData:
     folder: Path
     pixels: Tensor | None = None  # (P, 3)
     slots: objects_slots.Slots | None = None
-    start_states: StartStates | None = None
+    start_states: objects_dynamics.StartStates | None = None
     events: Tensor = field(default_factory=lambda: torch.empty(0, 2, dtype=torch.long))
-    pool: RolloutWindows | None = None
+    pool: objects_dynamics.RolloutWindows | None = None
     drawing_examples: tuple[Tensor, objects_slots.Slots, Tensor] | None = None  # see gather_drawing_examples
 
     @property
@@ -310,8 +299,8 @@ class TrainingData:
             save_slots(path, self.slots, stamp)
         sure = self.slots.surely_seen()
         self.slots = objects_slots.concatenate([sure, sure.mirrored()])
-        self.start_states = smoothed_states(self.slots)
-        self.events = event_windows(self.start_states, self.slots, SHORTEST)
+        self.start_states = objects_dynamics.smoothed_states(self.slots)
+        self.events = objects_dynamics.event_windows(self.start_states, self.slots, SHORTEST)
 
     def fit_starts(self, progress: float, numbers: torch.Generator) -> None:
         """Choose POOL_SIZE windows, half of them at the hand-over, and fit their states with the current dynamics."""
@@ -322,7 +311,7 @@ class TrainingData:
         late = torch.rand(POOL_SIZE, generator=numbers).to(chosen.device).square()
         room = (self.slots.frames[chosen] - USUAL).clamp_min(0)
         first = (late * room).long() * (torch.arange(POOL_SIZE, device=chosen.device) % 2)
-        self.pool = fitted_windows(self.net.dynamics, self.slots.select(chosen), self.context, first)
+        self.pool = objects_dynamics.fitted_windows(self.net.dynamics, self.slots.select(chosen), self.context, first)
 
     def motion_loss(self, progress: float, numbers: torch.Generator) -> Tensor:
         """Error of rollouts, first from smoothed and later from fitted states; most are short, some long."""
@@ -336,20 +325,20 @@ class TrainingData:
         device = self.slots.frames.device
         if self.pool is not None:
             chosen = torch.randint(len(self.pool.first), (batch,), generator=numbers).to(device)
-            return rollout_error(self.net.dynamics, self.pool.select(chosen), self.context, horizon)
+            return objects_dynamics.rollout_error(self.net.dynamics, self.pool.select(chosen), self.context, horizon)
         chosen = torch.randint(len(self.slots.frames), (batch,), generator=numbers).to(device)
         late = torch.rand(batch, generator=numbers).to(device)
-        room = (self.slots.frames[chosen] - min(horizon, USUAL) - SMOOTHING_HALF_WIDTH).clamp_min(1)
-        first = SMOOTHING_HALF_WIDTH + ((late.square() if long else late) * room).long()
+        room = (self.slots.frames[chosen] - min(horizon, USUAL) - objects_dynamics.SMOOTHING_HALF_WIDTH).clamp_min(1)
+        first = objects_dynamics.SMOOTHING_HALF_WIDTH + ((late.square() if long else late) * room).long()
         if len(self.events) and not long:
             half = self.events[torch.randint(len(self.events), (batch // 2,), generator=numbers).to(device)]
             chosen = torch.cat([chosen[len(half) :], half[:, 0]])
             first = torch.cat([first[len(half) :], half[:, 1]])
         at = (chosen, first)
         states = (self.start_states.position[at], self.start_states.velocity[at], self.start_states.trust[at])
-        windows = RolloutWindows(self.slots.select(chosen), first, *states)
+        windows = objects_dynamics.RolloutWindows(self.slots.select(chosen), first, *states)
         # until then partial gravity costs nothing
-        return rollout_error(self.net.dynamics, windows, self.context, horizon, progress > 0.5)
+        return objects_dynamics.rollout_error(self.net.dynamics, windows, self.context, horizon, progress > 0.5)
 
     def gather_drawing_examples(self) -> None:
         """Collect frames (E, D, 3, H, W) to learn drawing from, their slots, and positions of objects (E, D, N, 2).

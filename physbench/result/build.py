@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from physbench import __version__
 from physbench.clips.suite import FRESH, OWN, SUITE_VERSION
+from physbench.result import levels, readings
 from physbench.result.beyond_memory import beyond_memory
 from physbench.result.bootstrap import ANCHORS, MODELS, RESAMPLES, Fixed, estimate, pooled, rounded
 from physbench.result.coverage import at_interim, axis_counts, partial_run, unasked_axes, unasked_reasons
@@ -24,28 +25,9 @@ from physbench.result.document import (
 )
 from physbench.result.findings import findings, law_phrases
 from physbench.result.implied_worlds import read_diagnosis, read_timing
-from physbench.result.levels import (
-    axis_result,
-    family_result,
-    family_skill,
-    gaps,
-    overall,
-    reference_result,
-    split_result,
-    task_result,
-)
 from physbench.result.manifest import Manifest, read_manifest, renew
 from physbench.result.parts import combination_gaps, skill_by_part
 from physbench.result.read import read_run
-from physbench.result.readings import (
-    first_breaks,
-    lawful_time,
-    reading_results,
-    strength_of_run,
-    unavailable,
-    unseen_constants,
-    velocity_errors,
-)
 from physbench.result.sentences import note, sentences
 from physbench.result.skill import clip_qualities, event_results, kinds, skills, task_means
 from physbench.result.task_roles import fixed_kinds
@@ -118,8 +100,8 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
     axes = dict(enumerate(e.qualities.axes))
     families = tuple(dict.fromkeys(task.split("/")[0] for task in e.tasks))
     failures = _failures(tables["model"])
-    whole = at_interim(overall(p, 0, incomplete), manifest)
-    by_axis = {name: axis_result(p, a) for a, name in axes.items()}
+    whole = at_interim(levels.overall(p, 0, incomplete), manifest)
+    by_axis = {name: levels.axis_result(p, a) for a, name in axes.items()}
     document = ResultDocument(
         schema_version=1,
         physbench_version=__version__,
@@ -132,34 +114,36 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         context=manifest.scored_context,
         sentences=[],
         overall=whole,
-        by_family={family: family_skill(p, family) for family in families},
+        by_family={family: levels.family_skill(p, family) for family in families},
         axes=by_axis,
-        families={family: {name: family_result(p, family, a) for a, name in axes.items()} for family in families},
-        tasks={task: {name: task_result(e, task, a) for a, name in axes.items()} for task in e.tasks},
+        families={
+            family: {name: levels.family_result(p, family, a) for a, name in axes.items()} for family in families
+        },
+        tasks={task: {name: levels.task_result(e, task, a) for a, name in axes.items()} for task in e.tasks},
         splits={
-            split: {name: split_result(e, split, a) for a, name in axes.items()}
+            split: {name: levels.split_result(e, split, a) for a, name in axes.items()}
             for split in dict.fromkeys(row.split for row in rows)
         },
-        gaps=gaps(e),
-        references={MODELS[1]: reference_result(p, incomplete)},
+        gaps=levels.gaps(e),
+        references={MODELS[1]: levels.reference_result(p, incomplete)},
         beyond_memory=beyond_memory(manifest, whole, by_axis),
         best_of=best_of(tables, incomplete, fixed, unasked),
         distribution=distribution(tables, resamples),
-        unseen_constants=unseen_constants(tables, resamples=resamples, fixed=fixed),
-        first_breaks=first_breaks(tables),
-        strength=strength_of_run(tables),
-        lawful=lawful_time(tables, resamples),
+        unseen_constants=readings.unseen_constants(tables, resamples=resamples, fixed=fixed),
+        first_breaks=readings.first_breaks(tables),
+        strength=readings.strength_of_run(tables),
+        lawful=readings.lawful_time(tables, resamples),
         implied_worlds=read_diagnosis(folder),
         timing=read_timing(folder),
         event_frequency=event_results(tables["model"], tables["truth"]),
         by_part=skill_by_part(tables, rows, e, resamples, unasked),
-        velocity_errors=velocity_errors(tables, e, resamples),
+        velocity_errors=readings.velocity_errors(tables, e, resamples),
         combinations=combination_gaps(tables, e, resamples),
-        readings=reading_results(tables, resamples),
+        readings=readings.reading_results(tables, resamples),
         counts=_counts(tables["model"], rows, failures, manifest),
         axis_counts=axis_counts(tables),
         failures=failures,
-        unavailable={**unavailable(tables["model"]), **unasked_reasons(manifest.card)},
+        unavailable={**readings.unavailable(tables["model"]), **unasked_reasons(manifest.card)},
         speed=_speed(manifest),
     )
     named = findings(document, law_phrases(manifest.own_laws if own_laws else {}))

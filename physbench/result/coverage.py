@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from physbench.models.protocol import ModelCard
-from physbench.result.document import (
-    AxisCounts,
-    LeftOut,
-    PartialRun,
-    ReadingCounts,
-    ReadingResult,
-    SkillValue,
-    Undetermined,
-)
+from physbench.result import document
 from physbench.result.formats import AXIS_NAMES, joined
 from physbench.result.manifest import Manifest
 from physbench.score.protocol import AXES
@@ -32,7 +24,7 @@ if TYPE_CHECKING:
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w|\.\d)")  # not the 1 of a task's version
 
 
-def axis_counts(tables: Mapping[str, pd.DataFrame]) -> dict[str, AxisCounts]:
+def axis_counts(tables: Mapping[str, pd.DataFrame]) -> dict[str, document.AxisCounts]:
     """Counts by axis. A clip counts where ground truth has a quality in a headline reading of the axis."""
     return {axis: _axis(tables["model"], tables["truth"], axis) for axis in AXES}
 
@@ -46,32 +38,34 @@ def together(reasons: Iterable[str]) -> str:
     return NUMBER.sub(lambda match: next(ranges), first)
 
 
-def _axis(model: pd.DataFrame, truth: pd.DataFrame, axis: str) -> AxisCounts:
+def _axis(model: pd.DataFrame, truth: pd.DataFrame, axis: str) -> document.AxisCounts:
     rows = truth[truth["axis"] == axis]
     if rows.empty or not (model["axis"] == axis).any():
         every = truth.drop_duplicates("clip").assign(reason="not measured")
-        return AxisCounts(counted=0, left_out=_left_out(every), readings={}, undetermined=None)
+        return document.AxisCounts(counted=0, left_out=_left_out(every), readings={}, undetermined=None)
     valid = rows["quality"].notna()
     counted = set(rows.loc[valid, "clip"])
     others = rows[~rows["clip"].isin(counted)].sort_values("reading")
     telling = others[others["reading"] != reading_of("stand-in")]  # that it does not apply is the rule
     others = others if telling.empty else telling
     why = others.groupby("clip")["reason"].agg(lambda reasons: "; ".join(dict.fromkeys(reasons)))
-    return AxisCounts(
+    return document.AxisCounts(
         counted=len(counted),
         left_out=_left_out(others.drop_duplicates("clip").assign(reason=lambda own: own["clip"].map(why))),
         readings={
-            str(name): ReadingCounts(valid=int(valid[own.index].sum()), not_valid=_left_out(own[~valid[own.index]]))
+            str(name): document.ReadingCounts(
+                valid=int(valid[own.index].sum()), not_valid=_left_out(own[~valid[own.index]])
+            )
             for name, own in sorted(rows.groupby("reading"), key=lambda each: -int(valid[each[1].index].sum()))
         },
         undetermined=_undetermined(model) if axis == scorer_of("undetermined-share").axis else None,
     )
 
 
-def _left_out(rows: pd.DataFrame) -> list[LeftOut]:
+def _left_out(rows: pd.DataFrame) -> list[document.LeftOut]:
     """Group clips by reason, numbers ignored, the most frequent first. rows: one a clip, with its task and reason."""
     groups = [
-        LeftOut(
+        document.LeftOut(
             reason=together(own["reason"]),
             clips=len(own),
             tasks={str(t): int(n) for t, n in own.groupby("task").size().items()},
@@ -81,13 +75,13 @@ def _left_out(rows: pd.DataFrame) -> list[LeftOut]:
     return sorted(groups, key=lambda each: (-each.clips, each.reason))
 
 
-def _undetermined(model: pd.DataFrame) -> Undetermined | None:
+def _undetermined(model: pd.DataFrame) -> document.Undetermined | None:
     rows = model[(model["reading"] == reading_of("undetermined-share")) & model["value"].notna()]
     if rows.empty:
         return None
     shares = rows.groupby(["task", "clip"])["value"].mean()
     whole = shares[shares >= 1 - 1e-6]  # share of the time of visible objects from which all of it is undetermined
-    return Undetermined(
+    return document.Undetermined(
         clips=len(whole),
         of=len(shares),
         share=round(float(shares.mean()), 6),
@@ -129,14 +123,14 @@ def _axes_text(card: ModelCard) -> str:
 # What a result says of a run that has ended before its suite did, from its manifest.
 
 
-def partial_run(manifest: Manifest) -> PartialRun | None:
+def partial_run(manifest: Manifest) -> document.PartialRun | None:
     """Reason that the run has ended early, and the clips that it lacks; None where it has all that were requested."""
     stopped = manifest.stopped
     if stopped is None:
         return None
     rows, requested = manifest.rows, manifest.requested_rows
     known = set(rows)
-    return PartialRun(
+    return document.PartialRun(
         by=stopped.by,
         asked=stopped.asked,
         clips=len(rows),
@@ -148,16 +142,16 @@ def partial_run(manifest: Manifest) -> PartialRun | None:
     )
 
 
-def at_interim(overall: SkillValue, manifest: Manifest) -> SkillValue:
+def at_interim(overall: document.SkillValue, manifest: Manifest) -> document.SkillValue:
     """Overall as it was when `--until` ended the run, the references being those of the whole suite; else as it is."""
     stopped = manifest.stopped
     if stopped is None or stopped.interval is None:
         return overall
     low, high = stopped.interval
-    return SkillValue(skill=stopped.skill, interval=(float(low), float(high)))
+    return document.SkillValue(skill=stopped.skill, interval=(float(low), float(high)))
 
 
-def partial_words(ended: PartialRun) -> str:
+def partial_words(ended: document.PartialRun) -> str:
     """ "partial, ended by --budget 2h: 328 of 448 clips are missing, up to 24 of a task"."""
     splits = Counter(clip.split(".")[2] for clip in ended.missing)  # ids are family.task.split.seed
     most = max(Counter(tuple(clip.split(".")[:2]) for clip in ended.missing).values(), default=0)
@@ -172,7 +166,7 @@ def partial_words(ended: PartialRun) -> str:
     return text
 
 
-def early_sign(readings: Mapping[str, ReadingResult]) -> float | None:
+def early_sign(readings: Mapping[str, document.ReadingResult]) -> float | None:
     """Mean over families of the mean over tasks, from the readings of a result document; None where no task has it."""
     families: dict[str, list[float]] = {}
     reading = readings.get(reading_of("early-sign"))

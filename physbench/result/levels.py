@@ -6,17 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from physbench.result import document
 from physbench.result.bootstrap import MODELS, Estimate, ends, one_model, over_tasks, rounded
 from physbench.result.coverage import NOT_APPLICABLE
-from physbench.result.document import (
-    AxisResult,
-    FamilyResult,
-    GapValue,
-    QualityValue,
-    ReferenceResult,
-    SkillValue,
-    TaskResult,
-)
 from physbench.result.formats import AXIS_NAMES
 from physbench.result.skill import SKILL, Stratum
 from physbench.result.skill import kind as kind_of
@@ -27,7 +19,7 @@ from physbench.support.arrays import Array
 INSIDE, OUTSIDE = "test", "ood"
 
 
-def gaps(e: Estimate) -> dict[str, dict[str, GapValue]]:
+def gaps(e: Estimate) -> dict[str, dict[str, document.GapValue]]:
     """The gap at every level that has both splits: "all", families, tasks. Empty where a run has one split."""
     if {INSIDE, OUTSIDE} - {stratum.split for stratum in e.counts}:
         return {}
@@ -38,7 +30,7 @@ def gaps(e: Estimate) -> dict[str, dict[str, GapValue]]:
     }
 
 
-def gap(e: Estimate, a: int, tasks: Sequence[str]) -> GapValue:
+def gap(e: Estimate, a: int, tasks: Sequence[str]) -> document.GapValue:
     """The gap on one axis over those of `tasks` that are scored on it and have clips that count in both splits."""
     both = [
         task
@@ -47,13 +39,13 @@ def gap(e: Estimate, a: int, tasks: Sequence[str]) -> GapValue:
     ]
     if not both:
         reason = "not scored on this axis" if not e.scored(a, tasks) else "one split alone has clips that count"
-        return GapValue(test=None, ood=None, gap=None, truth=None, interval=None, reason=reason)
+        return document.GapValue(test=None, ood=None, gap=None, truth=None, interval=None, reason=reason)
     model, truth = 0, e.qualities.sources.index("truth")
     test, ood = (_mean(e.stratum_means, both, split, model, a) for split in (INSIDE, OUTSIDE))
     expected = _mean(e.stratum_means, both, INSIDE, truth, a) - _mean(e.stratum_means, both, OUTSIDE, truth, a)
     reason = e.too_few(a, both)
     draws = [_mean(e.stratum_draws, both, split, model, a) for split in (INSIDE, OUTSIDE)]
-    return GapValue(
+    return document.GapValue(
         test=rounded(test),
         ood=rounded(ood),
         gap=rounded(test - ood),
@@ -74,30 +66,30 @@ def _mean(means: Mapping[Stratum, Array], tasks: Sequence[str], split: str, sour
 BASELINE = MODELS[1]  # constant velocity
 
 
-def overall(e: Estimate, which: int, incomplete: str) -> SkillValue:
+def overall(e: Estimate, which: int, incomplete: str) -> document.SkillValue:
     """Overall skill of the model (0) or of constant velocity (1); `incomplete` says why there can be none."""
     return _overall(e, e.point[which].overall, incomplete, e.draws[which].overall)
 
 
-def family_skill(e: Estimate, family: str) -> SkillValue:
+def family_skill(e: Estimate, family: str) -> document.SkillValue:
     """Skill that a family adds to overall: of the model."""
     point, draws = (estimate.family.get(family) for estimate in (e.point[0], e.draws[0]))
     if point is None or draws is None or not np.isfinite(point):
-        return SkillValue(skill=None, interval=None, reason="no informative task")
+        return document.SkillValue(skill=None, interval=None, reason="no informative task")
     reasons = [e.too_few(a, scored) for a in e.asked if (scored := e.scored(a, e.family(family)))]
     reason = next((r for r in reasons if r), "")
-    return SkillValue(skill=rounded(point), interval=_unless(e, reason, draws), reason=reason)
+    return document.SkillValue(skill=rounded(point), interval=_unless(e, reason, draws), reason=reason)
 
 
-def axis_skill(e: Estimate, which: int, a: int) -> SkillValue:
+def axis_skill(e: Estimate, which: int, a: int) -> document.SkillValue:
     """Skill of one axis."""
     return _axis(e, a, e.point[which].axis[a], e.draws[which].axis[:, a])
 
 
-def axis_result(e: Estimate, a: int) -> AxisResult:
+def axis_result(e: Estimate, a: int) -> document.AxisResult:
     """The model on one axis."""
     kinds = [e.kinds[task][a] for task in e.tasks]
-    return AxisResult(
+    return document.AxisResult(
         **axis_skill(e, 0, a).model_dump(),
         quality=rounded(e.point[0].axis_quality[a]),
         quality_interval=_unless(e, e.too_few(a, e.scored(a)), e.draws[0].axis_quality[:, a], low=0, high=1),
@@ -107,12 +99,12 @@ def axis_result(e: Estimate, a: int) -> AxisResult:
     )
 
 
-def family_result(e: Estimate, family: str, a: int) -> FamilyResult:
+def family_result(e: Estimate, family: str, a: int) -> document.FamilyResult:
     """The model in one family on one axis."""
     tasks = e.scored(a, e.family(family))
     reason = e.too_few(a, tasks)
     point, draws = e.point[0], e.draws[0]
-    return FamilyResult(
+    return document.FamilyResult(
         quality=rounded(point.family_quality[family][a]),
         interval=_unless(e, reason, draws.family_quality[family][:, a], low=0, high=1),
         clips=e.clips(a, tasks),
@@ -129,7 +121,7 @@ def _over_tasks(e: Estimate, family: str, a: int) -> tuple[float, float] | None:
     return None if mean is None else ends(np.array(mean))
 
 
-def task_result(e: Estimate, task: str, a: int) -> TaskResult:
+def task_result(e: Estimate, task: str, a: int) -> document.TaskResult:
     """The model in one task on one axis, beside its references."""
     kind, reason = e.kinds[task][a], e.too_few(a, (task,))
     by_source = dict(zip(e.qualities.sources, e.means[task][:, a], strict=True))
@@ -143,7 +135,7 @@ def task_result(e: Estimate, task: str, a: int) -> TaskResult:
     }[kind]
     if kind != kind_of(by_source["truth"], by_source["freeze"]):
         why = f"{values} in these clips; {kind} as the whole suite has it"
-    return TaskResult(
+    return document.TaskResult(
         quality=rounded(e.point[0].quality[task][a]),
         interval=_unless(e, reason, e.draws[0].quality[task][:, a], low=0, high=1),
         clips=e.clips(a, (task,)),
@@ -157,20 +149,20 @@ def task_result(e: Estimate, task: str, a: int) -> TaskResult:
     )
 
 
-def split_result(e: Estimate, split: str, a: int, tasks: tuple[str, ...] | None = None) -> QualityValue:
+def split_result(e: Estimate, split: str, a: int, tasks: tuple[str, ...] | None = None) -> document.QualityValue:
     """Mean quality of one split: over the clips of a task, over the tasks of a family, over families."""
     chosen = e.scored(a) if tasks is None else tasks
     keys = [key for key in e.counts if key.split == split and key.task in chosen and e.counts[key][a]]
     reason = e.too_few(a, tuple(key.task for key in keys), split)
     if not keys:
-        return QualityValue(quality=None, interval=None, clips=0, reason=reason)
+        return document.QualityValue(quality=None, interval=None, clips=0, reason=reason)
     families = list(dict.fromkeys(key.family for key in keys))
 
     def pooled(means: dict[Stratum, Array]) -> Array:
         members = [[means[key][..., 0, a] for key in keys if key.family == family] for family in families]
         return np.asarray(np.mean([np.mean(member, axis=0) for member in members], axis=0), dtype=np.float64)
 
-    return QualityValue(
+    return document.QualityValue(
         quality=rounded(pooled(e.stratum_means)),
         interval=_unless(e, reason, pooled(e.stratum_draws), low=0, high=1),
         clips=sum(int(e.counts[key][a]) for key in keys),
@@ -178,12 +170,12 @@ def split_result(e: Estimate, split: str, a: int, tasks: tuple[str, ...] | None 
     )
 
 
-def reference_result(e: Estimate, incomplete: str) -> ReferenceResult:
+def reference_result(e: Estimate, incomplete: str) -> document.ReferenceResult:
     """Constant velocity on the same clips, and the paired difference of the model and it."""
     own, other = e.point
     draws, other_draws = e.draws
     axes = e.qualities.axes
-    return ReferenceResult(
+    return document.ReferenceResult(
         overall=overall(e, 1, incomplete),
         axes={name: axis_skill(e, 1, a) for a, name in enumerate(axes)},
         ahead=_overall(e, own.overall - other.overall, incomplete, draws.overall, other_draws.overall),
@@ -194,25 +186,29 @@ def reference_result(e: Estimate, incomplete: str) -> ReferenceResult:
     )
 
 
-def _overall(e: Estimate, point: Array, incomplete: str, draws: Array, minus: Array | None = None) -> SkillValue:
+def _overall(
+    e: Estimate, point: Array, incomplete: str, draws: Array, minus: Array | None = None
+) -> document.SkillValue:
     if incomplete:
-        return SkillValue(skill=None, interval=None, reason=incomplete)
+        return document.SkillValue(skill=None, interval=None, reason=incomplete)
     if not np.isfinite(point):
         lacking = [AXIS_NAMES[e.qualities.axes[a]] for a in e.asked if not np.isfinite(e.point[0].axis[a])]
-        return SkillValue(skill=None, interval=None, reason=f"no skill on {', '.join(lacking)}")
+        return document.SkillValue(skill=None, interval=None, reason=f"no skill on {', '.join(lacking)}")
     reasons = [e.too_few(a, e.scored(a)) for a in e.asked]
     reason = next((r for r in reasons if r), "")
-    return SkillValue(skill=rounded(point), interval=_skill(e, reason, draws, minus), reason=reason)
+    return document.SkillValue(skill=rounded(point), interval=_skill(e, reason, draws, minus), reason=reason)
 
 
-def _axis(e: Estimate, a: int, point: Array, draws: Array, minus: Array | None = None) -> SkillValue:
+def _axis(e: Estimate, a: int, point: Array, draws: Array, minus: Array | None = None) -> document.SkillValue:
     if a not in e.asked:
-        return SkillValue(skill=None, interval=None, reason=NOT_APPLICABLE)
+        return document.SkillValue(skill=None, interval=None, reason=NOT_APPLICABLE)
     if not np.isfinite(point):
         absent = all(e.kinds[task][a] == "absent" for task in e.tasks)
-        return SkillValue(skill=None, interval=None, reason="not measured" if absent else "no informative task")
+        return document.SkillValue(
+            skill=None, interval=None, reason="not measured" if absent else "no informative task"
+        )
     reason = e.too_few(a, e.scored(a))
-    return SkillValue(skill=rounded(point), interval=_skill(e, reason, draws, minus), reason=reason)
+    return document.SkillValue(skill=rounded(point), interval=_skill(e, reason, draws, minus), reason=reason)
 
 
 def _skill(e: Estimate, reason: str, draws: Array, minus: Array | None) -> tuple[float, float] | None:

@@ -9,21 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.result import bootstrap
-from physbench.result.document import (
-    FirstBreaks,
-    FreedFactor,
-    Lawful,
-    ReadingResult,
-    ReadingValue,
-    SkillValue,
-    StrengthResult,
-    StrengthValue,
-    UnseenConstants,
-    UnseenFamily,
-    UnseenTask,
-    VelocityErrors,
-)
+from physbench.result import bootstrap, document
 from physbench.result.formats import FAILED_ON, counted
 from physbench.result.levels import axis_result, family_result, task_result
 from physbench.result.read import REFERENCE_MODELS
@@ -42,7 +28,7 @@ if TYPE_CHECKING:
 LARGEST = 2.0  # diameters, of what breaks at every tolerance that is tried
 
 
-def strength_of_run(tables: Mapping[str, pd.DataFrame]) -> StrengthResult | None:
+def strength_of_run(tables: Mapping[str, pd.DataFrame]) -> document.StrengthResult | None:
     """Strength of the model and of its references on the same clips; None where none was read."""
     truth, model = (strength_by_clip(tables[name]) for name in ("truth", "model"))
     if truth.empty or model.empty:
@@ -50,7 +36,7 @@ def strength_of_run(tables: Mapping[str, pd.DataFrame]) -> StrengthResult | None
     own = model.reindex(truth.index).dropna()
     tasks = own.index.get_level_values("task")
     families = tasks.str.split("/").str[0]
-    return StrengthResult(
+    return document.StrengthResult(
         all=_strength_value(own),
         families={str(name): _strength_value(own[families == name]) for name in dict.fromkeys(families)},
         tasks={str(name): _strength_value(own[tasks == name]) for name in dict.fromkeys(tasks)},
@@ -83,12 +69,12 @@ def strength_by_clip(table: pd.DataFrame, above: float | None = None) -> pd.Seri
     return values.groupby([rows["task"], rows["clip"]]).mean()
 
 
-def _strength_value(values: pd.Series[float]) -> StrengthValue:
+def _strength_value(values: pd.Series[float]) -> document.StrengthValue:
     if values.empty:
-        return StrengthValue(median=None, quartiles=None, clips=0)
+        return document.StrengthValue(median=None, quartiles=None, clips=0)
     low, high = (bootstrap.rounded(values.quantile(share)) for share in (0.25, 0.75))
     quartiles = None if low is None or high is None else (low, high)
-    return StrengthValue(median=bootstrap.rounded(values.median()), quartiles=quartiles, clips=len(values))
+    return document.StrengthValue(median=bootstrap.rounded(values.median()), quartiles=quartiles, clips=len(values))
 
 
 # Lawfulness over time: the share of the due objects that the laws explain at each moment, and how often they break.
@@ -268,7 +254,7 @@ class BreakCount:
 # How long a prediction stays physical: until its first break.
 
 
-def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> Lawful | None:
+def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> document.Lawful | None:
     """Mean over families of the mean lawful time of their clips in s; None where ground truth has no such reading.
 
     A clip counts where ground truth has a value. One that has none there (it failed) was physical for 0 s. The horizon
@@ -300,7 +286,7 @@ def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> Lawful | 
         drawn = bootstrap.resample(blocks, resamples=resamples, bounded=(0,))
         seconds = over_families({key: draws * horizons[key.task] for key, draws in drawn.means.items()}, clips)
         interval = bootstrap.ends(drawn.interval(seconds[:, 0]), 0.0, horizon)
-    return Lawful(
+    return document.Lawful(
         seconds=bootstrap.rounded(point[0]),
         interval=interval,
         horizon=round(horizon, 6),
@@ -309,7 +295,7 @@ def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> Lawful | 
     )
 
 
-def first_breaks(tables: Mapping[str, pd.DataFrame]) -> dict[str, FirstBreaks]:
+def first_breaks(tables: Mapping[str, pd.DataFrame]) -> dict[str, document.FirstBreaks]:
     """First breaks of the clips of each family. A clip without a break has the value of ground truth."""
     model, truth = (
         table[(table["reading"] == reading_of("first-break")) & table["value"].notna()]
@@ -323,7 +309,7 @@ def first_breaks(tables: Mapping[str, pd.DataFrame]) -> dict[str, FirstBreaks]:
     for family in dict.fromkeys(families):
         own, end = (values.reindex(both[families == family]).to_numpy() for values in (model, truth))
         broken = own < end - 1e-6
-        breaks[str(family)] = FirstBreaks(
+        breaks[str(family)] = document.FirstBreaks(
             clips=len(own),
             broken=int(broken.sum()),
             at_handover=int((broken & (own <= HANDOVER_WINDOW + 1e-6)).sum()),
@@ -381,7 +367,7 @@ def with_free_constants(table: pd.DataFrame) -> pd.DataFrame:
 
 def unseen_constants(
     tables: Mapping[str, pd.DataFrame], *, resamples: int = bootstrap.RESAMPLES, fixed: bootstrap.Fixed | None = None
-) -> UnseenConstants | None:
+) -> document.UnseenConstants | None:
     """Consistency with unseen constants free; None where every context shows every constant, or nothing was shadowed.
 
     tables: "model", "constant-velocity", "truth" and "freeze". fixed: kinds of tasks, those of the axis.
@@ -400,13 +386,16 @@ def unseen_constants(
         return {"applies": int(applies["task"].isin(tasks).sum()), "factor": _factor(own, resamples)}
 
     families = dict.fromkeys(task.split("/")[0] for task in e.tasks)
-    return UnseenConstants(
+    return document.UnseenConstants(
         clips=len(applies),
         consistency=axis_result(e, 0),
         families={
-            name: UnseenFamily(**family_result(e, name, 0).model_dump(), **beside(e.family(name))) for name in families
+            name: document.UnseenFamily(**family_result(e, name, 0).model_dump(), **beside(e.family(name)))
+            for name in families
         },
-        tasks={task: UnseenTask(**task_result(e, task, 0).model_dump(), **beside((task,))) for task in e.tasks},
+        tasks={
+            task: document.UnseenTask(**task_result(e, task, 0).model_dump(), **beside((task,))) for task in e.tasks
+        },
         factor=_factor(factors, resamples),
     )
 
@@ -416,10 +405,10 @@ def _values(table: pd.DataFrame, role: ReadingRole) -> pd.DataFrame:
     return table[(table["reading"] == reading_of(role)) & table["value"].notna()]
 
 
-def _factor(rows: pd.DataFrame, resamples: int) -> FreedFactor:
+def _factor(rows: pd.DataFrame, resamples: int) -> document.FreedFactor:
     """Median over clips of the mean over a clip's samples."""
     if rows.empty:
-        return FreedFactor(value=None, interval=None, clips=0, reason="no clip has one")
+        return document.FreedFactor(value=None, interval=None, clips=0, reason="no clip has one")
     strata = {
         Stratum(str(task), str(split)): group.groupby("clip")["value"].mean().to_numpy(dtype=np.float64)
         for (task, split), group in rows.groupby(["task", "split"], sort=True)
@@ -432,7 +421,7 @@ def _factor(rows: pd.DataFrame, resamples: int) -> FreedFactor:
         else f"{bootstrap.TOO_FEW}: {least} in a stratum, an interval needs {bootstrap.FEWEST}"
     )
     low, high = (0.0, 0.0) if reason else bootstrap.median_interval(strata, resamples=resamples)
-    return FreedFactor(
+    return document.FreedFactor(
         value=round(float(np.median(pooled)), 6),
         interval=None if reason else (round(low, 6), round(high, 6)),
         clips=len(pooled),
@@ -509,12 +498,12 @@ def panel(tables: Mapping[str, pd.DataFrame], resamples: int) -> Panel:
     return Panel(readings, averaged, values, bootstrap.resample(flat, resamples=resamples, bounded=shares))
 
 
-def reading_results(tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, ReadingResult]:
+def reading_results(tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, document.ReadingResult]:
     """Every reading that has a value for the model or for a reference."""
     grid = panel(tables, resamples)
     model = tables["model"]
     first = model.drop_duplicates("reading").set_index("reading")
-    results: dict[str, ReadingResult] = {}
+    results: dict[str, document.ReadingResult] = {}
     for name in grid.readings:
         axis = first.at[name, "axis"]
         tasks = {
@@ -522,7 +511,7 @@ def reading_results(tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[
             for task in dict.fromkeys(key.task for key in grid.values)
             if any(grid.of(name, task, source) for source in SOURCES)
         }
-        results[name] = ReadingResult(
+        results[name] = document.ReadingResult(
             unit=str(first.at[name, "unit"]),
             axis=axis if isinstance(axis, str) else None,
             statistic=grid.statistic(name),
@@ -531,7 +520,7 @@ def reading_results(tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[
     return results
 
 
-def _reading_value(panel: Panel, table: pd.DataFrame, reading: str, task: str) -> ReadingValue:
+def _reading_value(panel: Panel, table: pd.DataFrame, reading: str, task: str) -> document.ReadingValue:
     statistic = panel.statistic(reading)
     values = {source: panel.of(reading, task, source) for source in SOURCES}
     counts = {source: sum(map(len, strata.values())) for source, strata in values.items()}
@@ -543,7 +532,7 @@ def _reading_value(panel: Panel, table: pd.DataFrame, reading: str, task: str) -
     elif own is None:
         fewest = min(map(len, values["model"].values()))
         reason = f"{bootstrap.TOO_FEW}: {fewest} in a stratum, an interval needs {bootstrap.FEWEST}"
-    return ReadingValue(
+    return document.ReadingValue(
         value=_point(values["model"], statistic),
         interval=own,
         clips=counts["model"],
@@ -594,7 +583,7 @@ PARTS = ("", "code", "code-before", "missing")  # keys of the scorer
 
 def velocity_errors(
     tables: Mapping[str, pd.DataFrame], e: bootstrap.Estimate, resamples: int
-) -> dict[str, dict[str, VelocityErrors]]:
+) -> dict[str, dict[str, document.VelocityErrors]]:
     """Errors of the model and its references by task and split; {} where none was read."""
     rows = tables["truth"][tables["truth"]["reading"] == reading_of("velocity-error")]
     rows = rows[rows["value"].notna()]
@@ -603,7 +592,7 @@ def velocity_errors(
     values = {
         source: {part: _by_clip(tables[source], part) for part in PARTS} for source in ("model", *REFERENCE_MODELS)
     }
-    errors: dict[str, dict[str, VelocityErrors]] = {}
+    errors: dict[str, dict[str, document.VelocityErrors]] = {}
     for (task, split), group in rows.groupby(["task", "split"], sort=True):
         clips = sorted(set(group["clip"]))
         own = {
@@ -623,7 +612,7 @@ def _by_clip(table: pd.DataFrame, part: str) -> pd.Series[float]:
 
 def _errors(
     key: Stratum, own: Mapping[str, Mapping[str, Array]], e: bootstrap.Estimate, resamples: int
-) -> VelocityErrors:
+) -> document.VelocityErrors:
     """own: by source and part, values (n,) of the clips of a task and split, NaN where there is none."""
     known = np.isfinite(own["model"][""])
     # What failed counts as a frozen frame whose balls are missing: a model must not gain by failing.
@@ -640,7 +629,7 @@ def _errors(
     if not reason:
         drawn = bootstrap.resample({key: good[None]}, resamples=resamples)
         interval = bootstrap.ends(drawn.interval(drawn.means[key][:, 0]), 0.0)
-    return VelocityErrors(
+    return document.VelocityErrors(
         paper=_mean(paper),
         interval=interval,
         code=_mean(model["code"]),
@@ -662,13 +651,13 @@ def _mean(values: Array) -> float | None:
     return bootstrap.rounded(good.mean()) if len(good) else None
 
 
-def stratum_skill(e: bootstrap.Estimate, key: Stratum) -> SkillValue:
+def stratum_skill(e: bootstrap.Estimate, key: Stratum) -> document.SkillValue:
     """Skill of the model in the clips of one task and split, between ground truth and freeze in these clips.
 
     As the overall skill of a suite of this task alone, on the axes on which these clips are informative.
     """
     if key not in e.stratum_means:
-        return SkillValue(skill=None, interval=None, reason="not run")
+        return document.SkillValue(skill=None, interval=None, reason="not run")
     truth, freeze = e.stratum_means[key][bootstrap.ANCHORS]  # (A,)
     kinds: dict[str, tuple[Kind, ...]] = {
         key.task: tuple(
@@ -681,7 +670,7 @@ def stratum_skill(e: bootstrap.Estimate, key: Stratum) -> SkillValue:
         for means in (e.stratum_means, e.stratum_draws)
     )
     if point is None or draws is None:
-        return SkillValue(skill=None, interval=None, reason="a frozen frame does as well as ground truth")
+        return document.SkillValue(skill=None, interval=None, reason="a frozen frame does as well as ground truth")
     reason = next((why for a in e.asked if (why := e.too_few(a, (key.task,), key.split)) and e.counts[key][a]), "")
     interval = None if reason else bootstrap.ends(e.resampled.interval(draws), SKILL.floor)
-    return SkillValue(skill=bootstrap.rounded(point), interval=interval, reason=reason)
+    return document.SkillValue(skill=bootstrap.rounded(point), interval=interval, reason=reason)

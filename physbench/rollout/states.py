@@ -17,17 +17,7 @@ from physbench.clips.generate import frame_times, make_params, make_scene, past_
 from physbench.clips.scene_changes import CHANGES
 from physbench.clips.suite import Suite
 from physbench.clips.task import find_task
-from physbench.models.protocol import (
-    BODY_COLUMNS,
-    PLACE,
-    SHAPE_NUMBERS,
-    SIZES,
-    SPEED,
-    STATE_COLUMNS,
-    STATIC_COLUMNS,
-    VIEW,
-    StateCard,
-)
+from physbench.models import protocol
 from physbench.rollout.store import Rollout
 from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError, UsageError
@@ -38,35 +28,37 @@ from physbench.world.scene import HISTORY, PALETTE, Body, RenderSpec, Scene, wro
 # States in the columns, units and layout of a model's card, and back to 13 columns in SI units.
 
 
-def to_model(states: Array, card: StateCard, given: StateInputs) -> Array:
+def to_model(states: Array, card: protocol.StateCard, given: StateInputs) -> Array:
     """States (B, T, N, 13) -> (B, T, N, S), or (B, T, N * S), as the card has them."""
     if card.columns == "all":
         columns = states
     else:
-        parts = [_shown(states[..., PLACE], card, given, moves=False)]
+        parts = [_shown(states[..., protocol.PLACE], card, given, moves=False)]
         if card.columns == "positions+velocities":
-            parts.append(_shown(states[..., SPEED], card, given, moves=True))
+            parts.append(_shown(states[..., protocol.SPEED], card, given, moves=True))
         columns = np.concatenate(parts, axis=-1) * given.mask[:, None, :, None]
     return columns.reshape(*columns.shape[:2], -1) if card.layout == "flat" else columns
 
 
-def from_model(answer: Array, card: StateCard, given: StateInputs, last: Array) -> Array:
+def from_model(answer: Array, card: protocol.StateCard, given: StateInputs, last: Array) -> Array:
     """Answers (B, T, N, S) or positions alone (B, T, N, axes) -> (B, T, N, 13), NaN where a column is unknown.
 
     last: states (B, N, 13) before the answer. A model of the plane of motion leaves each body at its depth.
     """
-    if answer.shape[-1] == len(STATE_COLUMNS):
+    if answer.shape[-1] == len(protocol.STATE_COLUMNS):
         return answer
-    states = np.full((*answer.shape[:3], len(STATE_COLUMNS)), np.nan)
+    states = np.full((*answer.shape[:3], len(protocol.STATE_COLUMNS)), np.nan)
     axes = card.axes
-    states[..., PLACE] = _placed(answer[..., :axes], card, given, last[:, None, :, PLACE], moves=False)
+    states[..., protocol.PLACE] = _placed(
+        answer[..., :axes], card, given, last[:, None, :, protocol.PLACE], moves=False
+    )
     if answer.shape[-1] == 2 * axes:
         still = np.zeros((len(last), 1, last.shape[1], 3))
-        states[..., SPEED] = _placed(answer[..., axes:], card, given, still, moves=True)
+        states[..., protocol.SPEED] = _placed(answer[..., axes:], card, given, still, moves=True)
     return states
 
 
-def _shown(vectors: Array, card: StateCard, given: StateInputs, moves: bool) -> Array:
+def _shown(vectors: Array, card: protocol.StateCard, given: StateInputs, moves: bool) -> Array:
     """Places or velocities (B, T, N, 3) of the world in the card's space and units (B, T, N, axes)."""
     if card.space == "world":
         return vectors
@@ -78,7 +70,7 @@ def _shown(vectors: Array, card: StateCard, given: StateInputs, moves: bool) -> 
     return (flat - centre) * scale + (0.0 if moves else card.window_px / 2)
 
 
-def _placed(values: Array, card: StateCard, given: StateInputs, depth: Array, moves: bool) -> Array:
+def _placed(values: Array, card: protocol.StateCard, given: StateInputs, depth: Array, moves: bool) -> Array:
     """The way back: (B, T, N, axes) -> (B, T, N, 3). depth: (B, 1, N, 3), of which the third axis is used."""
     if card.space == "world":
         return values
@@ -91,7 +83,7 @@ def _placed(values: Array, card: StateCard, given: StateInputs, depth: Array, mo
     return placed
 
 
-def _image(card: StateCard, given: StateInputs, moves: bool) -> tuple[Array, Array]:
+def _image(card: protocol.StateCard, given: StateInputs, moves: bool) -> tuple[Array, Array]:
     """px per m of both axes (B, 1, 1, 2), y downwards, and the middle of the image (B, 1, 1, 2) m; 0 for velocities."""
     scale = np.array([1.0, -1.0]) * (card.window_px / given.window)[:, None, None, None]
     centre = given.center[:, None, None, :]
@@ -134,7 +126,7 @@ class StateInputs:
         return StateInputs(**parts)
 
 
-def state_inputs(clips: Sequence[Clip], card: StateCard) -> StateInputs:
+def state_inputs(clips: Sequence[Clip], card: protocol.StateCard) -> StateInputs:
     """Inputs of a model from clips of one horizon; of a clip with more bodies than rows the first ones."""
     many = np.array([len(clip.tracked) for clip in clips])
     rows = card.bodies or int(many.max())
@@ -156,7 +148,7 @@ def state_inputs(clips: Sequence[Clip], card: StateCard) -> StateInputs:
     )
 
 
-def context_states(clip: Clip, card: StateCard) -> Array:
+def context_states(clip: Clip, card: protocol.StateCard) -> Array:
     """States (C, K, 13) of the coloured bodies; where C reaches further back than the history, with `past_states`.
 
     Where there are none, the first is repeated.
@@ -171,7 +163,7 @@ def context_states(clip: Clip, card: StateCard) -> Array:
     return np.concatenate([before, states])
 
 
-def state_actions(clips: Sequence[Clip], card: StateCard, rows: int) -> Array | None:
+def state_actions(clips: Sequence[Clip], card: protocol.StateCard, rows: int) -> Array | None:
     """Impulses (B, C + horizon, N, 3) in N s, zeros for clips without; None where none has any, or none are used.
 
     Of a driven body the velocities in m/s that it is told, of one with a thruster its forces in N.
@@ -225,18 +217,18 @@ def scene_constants(scene: Scene) -> Constants:
         if body.hue is None and body.role != "moving" and body.collides and body.until is None
     ]
     return (
-        np.array(bodies, dtype=np.float64).reshape(-1, len(BODY_COLUMNS)),
-        np.array(statics, dtype=np.float64).reshape(-1, len(STATIC_COLUMNS)),
+        np.array(bodies, dtype=np.float64).reshape(-1, len(protocol.BODY_COLUMNS)),
+        np.array(statics, dtype=np.float64).reshape(-1, len(protocol.STATIC_COLUMNS)),
         np.array(scene.gravity, dtype=np.float64),
     )
 
 
 def _shape(body: Body) -> list[float]:
     """Number of the shape and its sizes, padded with zeros."""
-    sizes = [*body.size, *[0.0] * (len(SIZES) - len(body.size))]
+    sizes = [*body.size, *[0.0] * (len(protocol.SIZES) - len(body.size))]
     if body.bore:
         sizes[2] = body.bore * body.size[0]
-    return [float(SHAPE_NUMBERS.index(body.shape)), *sizes]
+    return [float(protocol.SHAPE_NUMBERS.index(body.shape)), *sizes]
 
 
 def _body_row(body: Body, pull: dict[str, float]) -> list[float]:
@@ -266,7 +258,7 @@ def _padded(values: Array, rows: int, axis: int = 0) -> Array:
 
 def _padded_statics(values: Array, rows: int) -> Array:
     padded = _padded(values, rows)
-    padded[len(values) :, STATIC_COLUMNS.index("shape")] = NO_SHAPE
+    padded[len(values) :, protocol.STATIC_COLUMNS.index("shape")] = NO_SHAPE
     return padded
 
 
@@ -315,7 +307,7 @@ def clip_tables(row: Row, fps: float, context: int, noise: float) -> dict[str, T
     from physbench.world.bullet import simulate
 
     scene = make_scene(row)
-    times = frame_times(scene, RenderSpec(*VIEW, float(fps)))
+    times = frame_times(scene, RenderSpec(*protocol.VIEW, float(fps)))
     since = int(np.argmin(np.abs(times))) + 1 - context
     shown_times = times[since : since + context]
     states = simulate(scene, shown_times).states[:, list(scene.tracked)]
@@ -328,12 +320,14 @@ def clip_tables(row: Row, fps: float, context: int, noise: float) -> dict[str, T
     return {
         "clips": [about],
         "states": [
-            {"clip": row.id, "time_s": float(time), "body": name, **_named(STATE_COLUMNS, state)}
+            {"clip": row.id, "time_s": float(time), "body": name, **_named(protocol.STATE_COLUMNS, state)}
             for time, moment in zip(shown_times, states, strict=True)
             for name, state in zip(names, moment, strict=True)
         ],
-        "bodies": [{"clip": row.id, "body": n, **_named(BODY_COLUMNS, b)} for n, b in zip(names, bodies, strict=True)],
-        "statics": [{"clip": row.id, **_named(STATIC_COLUMNS, fixed)} for fixed in statics],
+        "bodies": [
+            {"clip": row.id, "body": n, **_named(protocol.BODY_COLUMNS, b)} for n, b in zip(names, bodies, strict=True)
+        ],
+        "statics": [{"clip": row.id, **_named(protocol.STATIC_COLUMNS, fixed)} for fixed in statics],
     }
 
 
@@ -341,8 +335,8 @@ def _add_noise(states: NDArray[np.float64], row: Row, noise: float) -> None:
     """Add noise to positions and velocities (T, K, 13), in place."""
     seed = int.from_bytes(hashlib.sha256(f"state noise|{row.unchanged.id}".encode()).digest()[:8], "little")
     draw = np.random.default_rng(seed).normal(0.0, 1.0, (*states.shape[:2], 6))
-    states[..., PLACE] += noise * draw[..., :3]
-    states[..., SPEED] += noise * draw[..., 3:]
+    states[..., protocol.PLACE] += noise * draw[..., :3]
+    states[..., protocol.SPEED] += noise * draw[..., 3:]
 
 
 def _named(columns: Sequence[str], values: NDArray[np.float64]) -> dict[str, float | None]:
@@ -358,7 +352,9 @@ def _write(path: Path, rows: Table) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    nothing = {name: pa.array([], pa.float64()) for name in ("clip", *STATIC_COLUMNS)}  # no clip has anything fixed
+    nothing = {
+        name: pa.array([], pa.float64()) for name in ("clip", *protocol.STATIC_COLUMNS)
+    }  # no clip has anything fixed
     table = pa.Table.from_pylist(rows) if rows else pa.table(nothing)
     with atomic_path(path) as draft:
         pq.write_table(table, draft, compression="zstd")

@@ -15,23 +15,11 @@ from physbench.result.read import ClipSource, clips_of
 from physbench.rollout.batches import BatchItem
 from physbench.rollout.engine import BatchResult, RolloutEngine
 from physbench.rollout.store import SharedRollout, drop_rollout
-from physbench.run import worker
+from physbench.run import rollouts, worker
 from physbench.run.finalize import drop_results, prepare_finish
 from physbench.run.jobs import Jobs, first_of_each_task, in_turn, rows_in_turn, splits_mixed
 from physbench.run.model import calls_along_time, model_of
 from physbench.run.progress import Announced, Outlook, StatusLines, legs, stops_at
-from physbench.run.rollouts import (
-    WAITING,
-    BeingStored,
-    ClipPreparation,
-    RolloutKeeping,
-    RolloutNotes,
-    ShownClips,
-    UnseenClips,
-    encoders,
-    patience,
-    unseen,
-)
 from physbench.run.state import Run, batches_of_shard
 from physbench.support.errors import PhysbenchError
 from physbench.support.processes import WorkerPool, short_switch_interval
@@ -73,12 +61,12 @@ def _roll_unseen(run: Run, pool: WorkerPool | None) -> int:
     """Make all rollouts on fresh seeds before any file shows what follows. Returns what the function above does."""
     if run.planned and not run.missing() and not run.unanswered:
         return 0
-    with unseen(run.folder), model_of(run) as engine:
+    with rollouts.unseen(run.folder), model_of(run) as engine:
         if engine is None:
             return 0
         assert pool is not None, "clips of fresh seeds are in no archive"
         # Four clips beside one for each worker are made in advance and kept in memory
-        clips = UnseenClips(pool, run.card.spec, engine.devices * (run.workers + 4))
+        clips = rollouts.UnseenClips(pool, run.card.spec, engine.devices * (run.workers + 4))
         roll_unseen(run, pool, engine, clips)
         return engine.peak_accelerator
 
@@ -118,8 +106,8 @@ def do_missing(
         )
         compiling = contextlib.nullcontext() if noticed is None else Announced(run.say, COMPILING, noticed)
         with StatusLines(run.say, outlook.status), compiling:
-            clips = ClipPreparation(run, pool, jobs, source if absent else None, set(absent), scores)
-            shown = ShownClips(partial(_needed, run, engine, source), clips)
+            clips = rollouts.ClipPreparation(run, pool, jobs, source if absent else None, set(absent), scores)
+            shown = rollouts.ShownClips(partial(_needed, run, engine, source), clips)
             pipeline = Pipeline(run, pool, engine, jobs, outlook, shown, todo, shares=shares, scores=scores)
             results = pipeline.work(clips)
     hashes = {done.row: done.state_hash for done in results if isinstance(done, worker.Referenced)}
@@ -131,9 +119,9 @@ def do_missing(
     ]
 
 
-def roll_unseen(run: Run, pool: WorkerPool | None, engine: RolloutEngine, clips: UnseenClips) -> None:
+def roll_unseen(run: Run, pool: WorkerPool | None, engine: RolloutEngine, clips: rollouts.UnseenClips) -> None:
     """Make the rollouts that are missing, of clips that lie in no file, and nothing else."""
-    shown = ShownClips(partial(_needed, run, engine, None), clips)
+    shown = rollouts.ShownClips(partial(_needed, run, engine, None), clips)
     if not run.planned:
         plan(run, engine, shown.get)
     batches = run.batches()
@@ -194,7 +182,7 @@ class Pipeline:
         engine: RolloutEngine | None,
         jobs: Jobs,
         outlook: Outlook,
-        shown: ShownClips,
+        shown: rollouts.ShownClips,
         todo: set[BatchItem],
         *,
         shares: bool,
@@ -203,11 +191,11 @@ class Pipeline:
         self.run, self.pool, self.engine = run, pool, engine
         self.jobs, self.outlook, self.shown, self.todo, self.scores = jobs, outlook, shown, set(todo), scores
         self._shares = shares and scores and pool is not None and pool.shares_memory
-        self._keeping: RolloutKeeping | None = None
-        self._storing = BeingStored()
+        self._keeping: rollouts.RolloutKeeping | None = None
+        self._storing = rollouts.BeingStored()
         self._sent: list[Future[Any]] = []  # scores of rollouts that the workers store
 
-    def work(self, clips: ClipPreparation) -> list[Any]:
+    def work(self, clips: rollouts.ClipPreparation) -> list[Any]:
         """Make clips, rollouts, scores and references. Returns what the jobs returned."""
         run, engine = self.run, self.engine
         absent = [row for row in run.rows if row in clips.absent]
@@ -252,10 +240,12 @@ class Pipeline:
 
     def roll(self, engine: RolloutEngine) -> None:
         """Roll out what is missing, keep it, and have it scored; no more of it than the run may."""
-        with short_switch_interval(), encoders(self.run.workers) as pool:
+        with short_switch_interval(), rollouts.encoders(self.run.workers) as pool:
             o = self.run.options  # a model whose time counts, or whose scores come last, does not wait
-            longest = 0.0 if o.budget is not None or o.until is not None else patience(self.run.workers)
-            self._keeping = RolloutKeeping(self.run.folder, self.run.card.fps, self.jobs, self._shares, pool, longest)
+            longest = 0.0 if o.budget is not None or o.until is not None else rollouts.patience(self.run.workers)
+            self._keeping = rollouts.RolloutKeeping(
+                self.run.folder, self.run.card.fps, self.jobs, self._shares, pool, longest
+            )
             with self._storing:
                 self._roll_legs(engine)
             self._settle()
@@ -265,7 +255,7 @@ class Pipeline:
         run, outlook = self.run, self.outlook
         batches = run.batches()
         begun, made, missing = time.monotonic(), 0, len(run.missing())
-        notes = RolloutNotes(run, engine)
+        notes = rollouts.RolloutNotes(run, engine)
         for leg in legs(run, batches):
             if run.budget_spent:
                 return
@@ -288,7 +278,7 @@ class Pipeline:
                 if stops_at(run, outlook.skill, leg):
                     return
 
-    def _keep(self, result: BatchResult, notes: RolloutNotes) -> None:
+    def _keep(self, result: BatchResult, notes: rollouts.RolloutNotes) -> None:
         """Keep the rollouts of a batch, and have them scored."""
         run = self.run
         run.refuse_deleted()
@@ -305,7 +295,7 @@ class Pipeline:
                 else:
                     self._go_on(item, kept)
         self._storing.add(storing, result.seconds / 4)  # meanwhile the model is at work on the next
-        self._settle(WAITING.batches)
+        self._settle(rollouts.WAITING.batches)
 
     def _settle(self, besides: int = 0) -> None:
         """Wait for rollouts that are being stored, and have them scored; not for so many of the last batches."""
@@ -334,7 +324,7 @@ class Pipeline:
             self._keeping.scoring(shared, future)
             self._sent.append(future)
 
-    def _end_early(self, clips: ClipPreparation) -> None:
+    def _end_early(self, clips: rollouts.ClipPreparation) -> None:
         """End with what is rolled out where the time was spent before all is, and give up the other clips."""
         run = self.run
         wait(self._sent)

@@ -19,17 +19,9 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.result.manifest import Event
 from physbench.result.read import REFERENCE_MODELS, ClipSource
+from physbench.rollout import store
 from physbench.rollout.batches import Batch, BatchItem
 from physbench.rollout.engine import BatchResult, RolloutEngine
-from physbench.rollout.store import (
-    FiledRollout,
-    Rollout,
-    SharedRollout,
-    can_share,
-    share,
-    store_rollout,
-    store_rollouts,
-)
 from physbench.run import worker
 from physbench.run.jobs import ClipsReadAhead, Jobs
 from physbench.run.state import Run
@@ -267,7 +259,7 @@ WAITING = WaitLimits()
 
 LEAST_CORES = 4  # for encoders
 
-Kept = SharedRollout | Future[None] | None
+Kept = store.SharedRollout | Future[None] | None
 
 
 @contextmanager
@@ -277,7 +269,7 @@ def encoders(workers: int) -> Generator[WorkerPool | None, None, None]:
     They start with the first rollout that they get.
     """
     pool = None
-    if workers > 1 and cores() >= LEAST_CORES and can_share():
+    if workers > 1 and cores() >= LEAST_CORES and store.can_share():
         with suppress(PhysbenchError):  # no room for semaphores
             pool = WorkerPool(min(16, cores()), ("physbench.rollout.store", "av"))
     with nullcontext() if pool is None else pool:
@@ -321,7 +313,7 @@ class RolloutKeeping:
         self._shared = 0  # bytes of frames that wait for workers
         self._lock = threading.Lock()
 
-    def kept(self, rollouts: Sequence[Rollout]) -> Generator[Kept, None, None]:
+    def kept(self, rollouts: Sequence[store.Rollout]) -> Generator[Kept, None, None]:
         """Keep the rollouts of a batch.
 
         Yields:
@@ -335,28 +327,28 @@ class RolloutKeeping:
             for shared in self._shared_or_stored(rollouts):
                 yield None if shared is None else self._stored_by(self._encoders, shared)
         else:
-            for _ in store_rollouts(self._folder, rollouts, self._fps):
+            for _ in store.store_rollouts(self._folder, rollouts, self._fps):
                 yield None
 
-    def _shared_or_stored(self, rollouts: Sequence[Rollout]) -> Generator[SharedRollout | None, None, None]:
+    def _shared_or_stored(self, rollouts: Sequence[store.Rollout]) -> Generator[store.SharedRollout | None, None, None]:
         """Rollouts in shared memory; None for one that does not go there, and is stored."""
-        for rollout, shared in zip(rollouts, thread_map(share, rollouts), strict=True):
+        for rollout, shared in zip(rollouts, thread_map(store.share, rollouts), strict=True):
             if shared is None:
-                store_rollout(self._folder, rollout, self._fps)
+                store.store_rollout(self._folder, rollout, self._fps)
             yield shared
 
-    def _stored_by(self, encoders: WorkerPool, shared: SharedRollout) -> Future[None]:
+    def _stored_by(self, encoders: WorkerPool, shared: store.SharedRollout) -> Future[None]:
         """Have an encoder store a rollout; its memory is let go then."""
         storing = encoders.submit(store_shared, self._folder.path, shared, self._fps)
         storing.add_done_callback(lambda _: shared.close())
         return storing
 
-    def _are_seen(self, rollouts: Sequence[Rollout], encoders: WorkerPool) -> bool:
+    def _are_seen(self, rollouts: Sequence[store.Rollout], encoders: WorkerPool) -> bool:
         """True if encoders can store these: some have frames here, and the system lets another process map them."""
         framed = [rollout for rollout in rollouts if len(rollout.frames)]
-        if not framed or any(isinstance(rollout, FiledRollout) for rollout in rollouts):
+        if not framed or any(isinstance(rollout, store.FiledRollout) for rollout in rollouts):
             return False
-        if not self._tried and (shared := share(framed[0])) is not None:
+        if not self._tried and (shared := store.share(framed[0])) is not None:
             self._tried = True
             try:
                 if not encoders.submit(is_seen, shared).result():
@@ -382,7 +374,7 @@ class RolloutKeeping:
                 return False
         return True
 
-    def scoring(self, shared: SharedRollout, future: Future[Any]) -> None:
+    def scoring(self, shared: store.SharedRollout, future: Future[Any]) -> None:
         """A worker has what was yielded until `future` is done."""
         self._count(shared.bytes)
 
@@ -397,7 +389,7 @@ class RolloutKeeping:
             self._shared += more
 
 
-def is_seen(shared: SharedRollout) -> bool:
+def is_seen(shared: store.SharedRollout) -> bool:
     """In an encoder: whether it can map the frames."""
     try:
         shared.load()
@@ -406,9 +398,9 @@ def is_seen(shared: SharedRollout) -> bool:
     return True
 
 
-def store_shared(folder: Path, shared: SharedRollout, fps: float) -> None:
+def store_shared(folder: Path, shared: store.SharedRollout, fps: float) -> None:
     """In an encoder: store a rollout."""
-    store_rollout(RunFolder(folder), shared.load(), fps)
+    store.store_rollout(RunFolder(folder), shared.load(), fps)
 
 
 class BeingStored:

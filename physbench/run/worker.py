@@ -321,7 +321,6 @@ def clip_file(row: Row, spec: RenderSpec) -> str:
 def files_in(folder: Path) -> dict[str, bytes]:
     """All files of a folder, those last that say that a job is done."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    # Parts say that a job is done: they come last
     paths.sort(key=lambda path: "parts" in path.relative_to(folder).parts)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 

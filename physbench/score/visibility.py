@@ -24,22 +24,9 @@ from physbench.shadowing.observed_motion import SHARE_MARGIN
 from physbench.shadowing.search import SEGMENT, LawfulSegments, SegmentSearch, is_long_enough
 from physbench.shadowing.shadow import Shadowing
 from physbench.support.arrays import Array, Mask
+from physbench.track import visibility
 from physbench.track.finite_differences import runs
 from physbench.track.tracks import Tracks
-from physbench.track.visibility import (
-    HIDDEN_SHARE,
-    MAX_AREA_RATIO,
-    MAX_GAP,
-    MIN_DETECTED_SHARE,
-    POSITION_SHARE,
-    VISIBLE_SHARE,
-    detected,
-    has_position,
-    in_frame,
-    inside_view,
-    truth_framed,
-    whole_area,
-)
 from physbench.world.camera import px_from_plane
 from physbench.world.scene import PHYSICS_HZ
 
@@ -175,10 +162,10 @@ class LawfulContinuation:
 def true_trajectory(clip: Clip, context: int, column: int) -> ImageTrajectory:
     """Trajectory of an object in the image, in ground truth."""
     window = clip.window(context)
-    inside = inside_view(clip, context)[:, column]
+    inside = visibility.inside_view(clip, context)[:, column]
     position, share = clip.px_positions()[window, column], clip.visible_share()[window, column]
     at_rest = ((position >= 0) & (position <= (clip.spec.width, clip.spec.height))).all(axis=-1)
-    return ImageTrajectory(position, share, inside, at_rest & ~inside & (share < HIDDEN_SHARE))
+    return ImageTrajectory(position, share, inside, at_rest & ~inside & (share < visibility.HIDDEN_SHARE))
 
 
 def lawful_continuations(clip: Clip, shadowing: Shadowing | None) -> dict[int, LawfulContinuation]:
@@ -238,16 +225,19 @@ def present(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContin
     trajectory that part may be hidden. Where that trajectory, or ground truth, shows half of an object, a detection
     without a position for more than MAX_GAP s does not count: a bar of its hue is not the object.
     """
-    there, area = detected(clip, tracks), tracks.area >= MIN_DETECTED_SHARE * whole_area(clip, tracks.context)
+    there, area = (
+        visibility.detected(clip, tracks),
+        tracks.area >= visibility.MIN_DETECTED_SHARE * visibility.whole_area(clip, tracks.context),
+    )
     for column, each in continuations.items():
         there[: each.until, column] |= area[: each.until, column]
     share = clip.visible_share()[clip.window(tracks.context)]
     for column, each in continuations.items():
         share[: each.until, column] = each.trajectory.share[: each.until]
-    gap, dt = there & ~has_position(tracks) & (share >= POSITION_SHARE), 1 / clip.spec.fps
+    gap, dt = there & ~visibility.has_position(tracks) & (share >= visibility.POSITION_SHARE), 1 / clip.spec.fps
     for column, unplaced in enumerate(gap.T):
         for run in runs(unplaced):
-            there[run, column] = len(run) * dt <= MAX_GAP + 1e-9
+            there[run, column] = len(run) * dt <= visibility.MAX_GAP + 1e-9
     return there
 
 
@@ -256,15 +246,15 @@ def expected_visible(clip: Clip, tracks: Tracks, continuations: Mapping[int, Law
 
     continuations: of the same tracks, by their columns; ground truth alone decides for other objects. there: `present`.
     """
-    expected = truth_framed(clip, tracks)
+    expected = visibility.truth_framed(clip, tracks)
     for column, each in continuations.items():
         trajectory = each.trajectory
-        hidden = trajectory.inside & (trajectory.share < VISIBLE_SHARE + SHARE_MARGIN)
+        hidden = trajectory.inside & (trajectory.share < visibility.VISIBLE_SHARE + SHARE_MARGIN)
         outside = ~trajectory.inside & np.isfinite(trajectory.position[:, 0])
         away = hidden | _left_view(tracks.times, outside, there[:, column])
         away[each.until :] = False
-        framed = in_frame(clip, tracks, trajectory.position)
-        shown = trajectory.inside & (trajectory.share >= VISIBLE_SHARE) & framed
+        framed = visibility.in_frame(clip, tracks, trajectory.position)
+        shown = trajectory.inside & (trajectory.share >= visibility.VISIBLE_SHARE) & framed
         expected[:, column] = (expected[:, column] | shown) & ~(away & ~there[:, column])
     expected[: tracks.context] = False
     return expected
@@ -359,7 +349,7 @@ class Return:
         return (
             self.in_time
             and (self.position_unknown if self.position is None else self.position <= self.interval.bounds.position)
-            and (self.size is None or RETURN.min_area <= self.size <= MAX_AREA_RATIO)
+            and (self.size is None or RETURN.min_area <= self.size <= visibility.MAX_AREA_RATIO)
         )
 
 
@@ -371,10 +361,10 @@ def hidden_intervals(
     away: those in which the camera looks elsewhere, and to whose end it looks back; not those behind something.
     """
     hidden, shown = (
-        trajectory.away.copy() if away else (trajectory.share < HIDDEN_SHARE) & trajectory.inside,
-        (trajectory.share >= VISIBLE_SHARE) & trajectory.inside,
+        trajectory.away.copy() if away else (trajectory.share < visibility.HIDDEN_SHARE) & trajectory.inside,
+        (trajectory.share >= visibility.VISIBLE_SHARE) & trajectory.inside,
     )
-    trace = trajectory.share >= MIN_DETECTED_SHARE
+    trace = trajectory.share >= visibility.MIN_DETECTED_SHARE
     if away:
         trace |= (trajectory.share > 0) & ~trajectory.inside & ~trajectory.away  # cut by the border
     hidden[:context] = shown[:context] = False
@@ -425,7 +415,7 @@ def _true_intervals(clip: Clip, context: int, column: int, away: bool) -> list[H
     """Those of ground truth, with wider bounds where too little is shown before them."""
     trajectory, times, intervals = true_trajectory(clip, context, column), clip.times[clip.window(context)], []
     for each in hidden_intervals(trajectory, column, context, away):
-        shown = times[: each.first][((trajectory.share >= POSITION_SHARE) & trajectory.inside)[: each.first]]
+        shown = times[: each.first][((trajectory.share >= visibility.POSITION_SHARE) & trajectory.inside)[: each.first]]
         intervals.append(each if is_long_enough(shown) else replace(each, bounds=UNKNOWN_BOUNDS))
     return intervals
 
@@ -434,7 +424,7 @@ def _begun_in(
     segment: LawfulSegment, continuation: LawfulContinuation, column: int, context: int, away: bool
 ) -> list[HiddenInterval]:
     """The hidden intervals that begin in a lawful segment."""
-    if not (continuation.trajectory.share[segment.first : segment.first_miss] < VISIBLE_SHARE).any():
+    if not (continuation.trajectory.share[segment.first : segment.first_miss] < visibility.VISIBLE_SHARE).any():
         return []
     intervals = hidden_intervals(continuation.continued(segment.until), column, context, away)
     return [each for each in intervals if segment.first <= each.first < segment.first_miss]
@@ -449,7 +439,7 @@ def returns(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContin
 
 
 def _returns(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation]) -> Iterator[Return]:
-    there = tracks.area >= MIN_DETECTED_SHARE * whole_area(
+    there = tracks.area >= visibility.MIN_DETECTED_SHARE * visibility.whole_area(
         clip, tracks.context
     )  # also of an object that is out a little late
     kinds = (False, True) if clip.scene.camera.path else (False,)
@@ -499,7 +489,7 @@ def _on(trajectory: ImageTrajectory, interval: HiddenInterval, context: int) -> 
 
 
 def _return(clip: Clip, tracks: Tracks, interval: HiddenInterval, there: Mask) -> Return:
-    hidden = interval.trajectory.share < HIDDEN_SHARE
+    hidden = interval.trajectory.share < visibility.HIDDEN_SHARE
     frames = interval.first + np.flatnonzero(hidden[interval.first : interval.last + 1])
     unseen = float(np.mean(~there[frames]))
     most = interval.bounds.max_delay(_step(tracks.times))
@@ -574,7 +564,7 @@ def _position_error(clip: Clip, tracks: Tracks, interval: HiddenInterval, soon: 
 
     Not before: the edge of a body that returns on the wrong side of a narrow screen is near its trajectory.
     """
-    k, whole = interval.column, whole_area(clip, tracks.context)
+    k, whole = interval.column, visibility.whole_area(clip, tracks.context)
     known = soon[np.isfinite(tracks.position[soon, k, 0])]
     if not len(known):
         return None
@@ -586,8 +576,8 @@ def _position_error(clip: Clip, tracks: Tracks, interval: HiddenInterval, soon: 
 
 def _position_unknown(times: Array, interval: HiddenInterval, soon: NDArray[np.intp]) -> bool:
     """True if its trajectory shows half of it for less than MAX_GAP s in those frames: no position is expected."""
-    shown = runs(interval.trajectory.share[soon] >= POSITION_SHARE)
-    return max((len(run) for run in shown), default=0) * _step(times) < MAX_GAP - 1e-9
+    shown = runs(interval.trajectory.share[soon] >= visibility.POSITION_SHARE)
+    return max((len(run) for run in shown), default=0) * _step(times) < visibility.MAX_GAP - 1e-9
 
 
 def _off(clip: Clip, tracks: Tracks, column: int, at: int, path: Array) -> float:
@@ -616,7 +606,7 @@ def _appearance(
 ) -> tuple[float | None, float | None]:
     """Largest area over that which should be seen, and degrees of hue off, within the frames after its return."""
     k = interval.column
-    share = tracks.area[soon, k] / np.maximum(whole_area(clip, tracks.context)[soon, k], 1e-9)
+    share = tracks.area[soon, k] / np.maximum(visibility.whole_area(clip, tracks.context)[soon, k], 1e-9)
     hue = np.abs(tracks.hue[soon[share >= 0.5], k])
     most = float(np.percentile(interval.trajectory.share[soon], RETURN.largest_percentile))
     size = float(np.percentile(share, RETURN.largest_percentile)) / most if most >= RETURN.size_share else None

@@ -16,16 +16,8 @@ import numpy as np
 
 from physbench.clips.clip import Row
 from physbench.clips.suite import SUITE_VERSION
+from physbench.result import document
 from physbench.result.bootstrap import MISS
-from physbench.result.document import (
-    ControlResult,
-    ExpectationKindResult,
-    ExpectationResult,
-    NoticedFrom,
-    ObserverResult,
-    PairShare,
-    SizeResult,
-)
 from physbench.result.formats import number
 from physbench.result.task_roles import picture_class
 from physbench.support.arrays import Array
@@ -206,13 +198,13 @@ def relative(readings: Readings, *, by_peak: bool = False) -> tuple[Array, Array
     return possible, other
 
 
-def control_alarms(name: str, controls: Readings, pairs: Readings) -> ControlResult:
+def control_alarms(name: str, controls: Readings, pairs: Readings) -> document.ControlResult:
     every = [*pairs, *controls]
     level = film_alarms(pairs, controls)["level"]
     _, surprise = relative(every)
     own = surprise[[reading.pair.kind == name for reading in every]]
     alarms = None if level is None else float((own > level).mean())
-    return ControlResult(shows=CONTROLS[name], films=len(own), alarms=alarms)
+    return document.ControlResult(shows=CONTROLS[name], films=len(own), alarms=alarms)
 
 
 def expectation_result(
@@ -229,7 +221,7 @@ def expectation_result(
     baseline: str = "pixel baseline",
     not_shown: Sequence[str] = (),
     shown: str = f"{WINDOW.predicted:g} s are predicted, every {WINDOW.stride:g} s",
-) -> ExpectationResult:
+) -> document.ExpectationResult:
     """Everything that the pairs tell.
 
     Args:
@@ -269,7 +261,7 @@ def expectation_result(
     controls = [reading for reading in model if reading.pair.control]
     alarms = film_alarms(near_kinds, controls)
     worst = max((reading.ahead for reading in model), default=0.0)
-    return ExpectationResult(
+    return document.ExpectationResult(
         unit=unit,
         way=way,
         settings={
@@ -299,7 +291,7 @@ def expectation_result(
             for name, readings in near_by.items()
         }
         | {
-            name: ObserverResult(counted=None, all=None, auroc=None, reason=reason)
+            name: document.ObserverResult(counted=None, all=None, auroc=None, reason=reason)
             for name, reason in (absent or {}).items()
         },
         baselines=list(baselines),
@@ -313,10 +305,10 @@ def expectation_result(
     )
 
 
-def _observer(readings: Readings, controls: Readings, counting: set[tuple[str, float]]) -> ObserverResult:
+def _observer(readings: Readings, controls: Readings, counting: set[tuple[str, float]]) -> document.ObserverResult:
     """Result of another observer on pairs; the AUROC where controls are among the films that it judges."""
     every = over_kinds(readings)
-    return ObserverResult(
+    return document.ObserverResult(
         counted=over_kinds([r for r in readings if (r.pair.kind, r.pair.size) in counting]).accuracy,
         all=every.accuracy,
         auroc=film_alarms(readings, controls)["auroc"] if controls else None,
@@ -343,15 +335,15 @@ def by_clip(readings: Readings, *, by_peak: bool = False) -> tuple[tuple[Row, ..
     return rows, right, pairs
 
 
-def share(readings: Readings, none: str = "there is no pair") -> PairShare:
+def share(readings: Readings, none: str = "there is no pair") -> document.PairShare:
     """Accuracy over pairs with an interval over clips, whose pairs are drawn together."""
     rows, right, pairs = by_clip(readings)
     if not len(rows):
-        return PairShare(accuracy=None, interval=None, pairs=0, reason=none)
+        return document.PairShare(accuracy=None, interval=None, pairs=0, reason=none)
     accuracy = float(right.sum() / pairs.sum())
     if len(rows) < PAIRS.fewest:
-        return PairShare(accuracy=accuracy, interval=None, pairs=int(pairs.sum()), reason="too few clips")
-    return PairShare(accuracy=accuracy, interval=_interval(right, pairs), pairs=int(pairs.sum()))
+        return document.PairShare(accuracy=accuracy, interval=None, pairs=int(pairs.sum()), reason="too few clips")
+    return document.PairShare(accuracy=accuracy, interval=_interval(right, pairs), pairs=int(pairs.sum()))
 
 
 def _mean(readings: Readings) -> float | None:
@@ -379,12 +371,12 @@ def _not_a_point(ends: Array, share: float, clips: int) -> tuple[float, float]:
     return min(float(wilson.low), low), max(float(wilson.high), high)
 
 
-def over_kinds(readings: Readings, none: str = "there is no pair", *, by_peak: bool = False) -> PairShare:
+def over_kinds(readings: Readings, none: str = "there is no pair", *, by_peak: bool = False) -> document.PairShare:
     """Mean over kinds of the mean over sizes, so that no kind weighs more for having more pairs."""
     kinds = list(dict.fromkeys(reading.pair.kind for reading in readings))
     rows = list(dict.fromkeys(reading.pair.row for reading in readings))
     if not kinds:
-        return PairShare(accuracy=None, interval=None, pairs=0, reason=none)
+        return document.PairShare(accuracy=None, interval=None, pairs=0, reason=none)
     cells = list(dict.fromkeys((reading.pair.kind, reading.pair.size) for reading in readings))
     right, pairs = np.zeros((len(rows), len(cells))), np.zeros((len(rows), len(cells)))
     for reading in readings:
@@ -403,12 +395,12 @@ def over_kinds(readings: Readings, none: str = "there is no pair", *, by_peak: b
     accuracy = float(mean(np.ones((1, len(rows))))[0])
     total = int(pairs.sum())
     if len(rows) < PAIRS.fewest:
-        return PairShare(accuracy=accuracy, interval=None, pairs=total, reason="too few clips")
+        return document.PairShare(accuracy=accuracy, interval=None, pairs=total, reason="too few clips")
     n = len(rows)
     drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=PAIRS.resamples).astype(np.float64)
     draws = accuracy + np.sqrt(n / (n - 1)) * (mean(drawn) - accuracy)
     low, high = _not_a_point(np.clip(np.quantile(draws, [MISS / 2, 1 - MISS / 2]), 0, 1), accuracy, n)
-    return PairShare(accuracy=accuracy, interval=(low, high), pairs=total)
+    return document.PairShare(accuracy=accuracy, interval=(low, high), pairs=total)
 
 
 # Kinds and their thresholds.
@@ -440,7 +432,7 @@ def _kind(
     solved: Solved,
     *,
     timed: bool,
-) -> ExpectationKindResult:
+) -> document.ExpectationKindResult:
     own = _of(model, kind.name)
     others = {name: _of(readings, kind.name) for name, readings in baselines.items()}
     whole = share(own)
@@ -455,7 +447,7 @@ def _kind(
     smallest = _shown(kind, own)[0]
     threshold = None if fit is None else noticed_from(kind, fit, smallest)
     times = [reading.peak_time for reading in own if timed and np.isfinite(reading.peak_time)]
-    return ExpectationKindResult(
+    return document.ExpectationKindResult(
         **whole.model_dump(),
         noun=kind.noun,
         unit=kind.unit,
@@ -494,16 +486,18 @@ def fitted(kind: ImpossibleKind, readings: Readings, resamples: int = FIT.resamp
     return fit_threshold(tuple(kind.amount(size) for size in sizes), right, pairs, resamples=resamples)
 
 
-def noticed_from(kind: ImpossibleKind, fit: FittedThreshold, smallest: float) -> NoticedFrom:
+def noticed_from(kind: ImpossibleKind, fit: FittedThreshold, smallest: float) -> document.NoticedFrom:
     """A fitted threshold as a severity of the kind, of which `smallest` is the least that was shown."""
     interval = None
     if fit.interval is not None:
         low, high = (kind.severity(end) if np.isfinite(end) else None for end in fit.interval)
         interval = (low, high)
     if not fit.reached:
-        return NoticedFrom(size=None, interval=interval, reason="the largest size is noticed in less than 75 %")
+        return document.NoticedFrom(
+            size=None, interval=interval, reason="the largest size is noticed in less than 75 %"
+        )
     below = bool(np.isclose(fit.amount, kind.amount(smallest)))
-    return NoticedFrom(size=kind.severity(fit.amount), interval=interval, below_smallest=below)
+    return document.NoticedFrom(size=kind.severity(fit.amount), interval=interval, below_smallest=below)
 
 
 def size_text(size: float) -> str:
@@ -516,7 +510,7 @@ def fitted_text(kind: ImpossibleKind, fit: FittedThreshold | None) -> str:
     return threshold_text(kind, None if fit is None else noticed_from(kind, fit, kind.sizes[0]))
 
 
-def threshold_text(kind: ImpossibleKind, threshold: NoticedFrom | None) -> str:
+def threshold_text(kind: ImpossibleKind, threshold: document.NoticedFrom | None) -> str:
     """A threshold in words: "from 0.4 diameters on", "never"; "" where there is none."""
     if threshold is None:
         return ""
@@ -533,14 +527,14 @@ def _size(
     beside: Mapping[str, Readings],
     fit: FittedThreshold | None,
     solved: tuple[str, ...],
-) -> SizeResult:
+) -> document.SizeResult:
     own = [reading for reading in model if reading.pair.size == size]
     at = _shown(kind, model).index(size)
 
     def accuracy(others: Mapping[str, Readings]) -> dict[str, float | None]:
         return {name: _mean([each for each in readings if each.pair.size == size]) for name, readings in others.items()}
 
-    return SizeResult(
+    return document.SizeResult(
         size=size,
         accuracy=_mean(own),
         accuracy_maximum=float(np.mean([reading.right_by_peak for reading in own])) if own else None,

@@ -157,8 +157,10 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> MemoryRun:
                 run.rollouts.add(item)
                 yield None
 
-    monkeypatch.setattr(pipeline, "RolloutKeeping", Keeping)
-    monkeypatch.setattr(pipeline, "RolloutNotes", lambda *_: SimpleNamespace(write_down=lambda *_: 0, note_down=int))
+    monkeypatch.setattr(pipeline.rollouts, "RolloutKeeping", Keeping)
+    monkeypatch.setattr(
+        pipeline.rollouts, "RolloutNotes", lambda *_: SimpleNamespace(write_down=lambda *_: 0, note_down=int)
+    )
     monkeypatch.setattr(pipeline, "prepare_finish", lambda _: None)
     return run
 

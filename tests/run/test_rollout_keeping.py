@@ -111,7 +111,7 @@ def test_encoders_store_what_waits_and_the_job_begins_then(tmp_path: Path, monke
 
 def test_who_does_not_see_the_memory_does_not_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollouts, "cores", lambda: 4)
-    monkeypatch.setattr(rollouts, "share", hidden)
+    monkeypatch.setattr(rollouts.store, "share", hidden)
     with encoders(2) as pool:
         keeping = RolloutKeeping(RunFolder(tmp_path), 15.0, Jobs(Progress("jobs"), 2, {}), False, pool)
         assert list(keeping.kept(ROLLOUTS)) == [None] * 3
@@ -198,7 +198,7 @@ def test_a_run_has_the_same_bytes_whoever_stores_and_where_workers_cannot_look(
     for name, ahead, many, shared in ways:
         monkeypatch.setattr(rollouts, "cores", lambda many=many: many)
         monkeypatch.setattr(rollouts, "WAITING", replace(WAITING, jobs=ahead, frame_bytes=ahead, patience=0.0))
-        monkeypatch.setattr(rollouts, "share", shared)
+        monkeypatch.setattr(rollouts.store, "share", shared)
         found[name] = evaluated(tmp_path / name, toys)
         assert (len(sent) > known) == (name != "files"), name
         assert ("cannot be read and are made again" in capsys.readouterr().err) == (name == "hidden")

@@ -9,15 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from physbench.models.adapter import Adapter, without_scheme
-from physbench.models.huggingface.diffusers_folder import (
-    GUARDRAIL_PACKAGE,
-    PipelineFolder,
-    check_folder,
-    folder_sha256,
-    is_pipeline,
-    read_folder,
-    refusal,
-)
+from physbench.models.huggingface import diffusers_folder
 from physbench.models.protocol import Model
 from physbench.support.errors import ModelError
 from physbench.support.files import user_path
@@ -31,7 +23,7 @@ PACKAGES = ("diffusers", "transformers", "accelerate", "ftfy")  # Wan and SkyRee
 INSTALL = 'pip install "physbench[diffusers]"'
 
 
-def missing_packages(folder: PipelineFolder | None = None) -> list[str]:
+def missing_packages(folder: diffusers_folder.PipelineFolder | None = None) -> list[str]:
     """Packages of the extra that are not installed, of those that every pipeline needs, or one folder."""
     needed = list(PACKAGES)
     if folder is not None and (
@@ -45,7 +37,7 @@ def missing_packages(folder: PipelineFolder | None = None) -> list[str]:
 def installed_versions() -> str:
     """ "diffusers 0.42.1, transformers 5.23.0": versions of what decides the frames."""
     versions = []
-    for name in (*PACKAGES, GUARDRAIL_PACKAGE):
+    for name in (*PACKAGES, diffusers_folder.GUARDRAIL_PACKAGE):
         try:
             versions.append(f"{name} {version(name)}")
         except PackageNotFoundError:
@@ -65,23 +57,23 @@ class DiffusersAdapter(Adapter):
         return f"diffusers:DIR  a video pipeline in a local folder ({state})"
 
     def recognises(self, target: str) -> bool:
-        return is_pipeline(Path(target))
+        return diffusers_folder.is_pipeline(Path(target))
 
-    def _folder(self, target: str) -> PipelineFolder:
-        return read_folder(user_path(without_scheme(target, self.name)))
+    def _folder(self, target: str) -> diffusers_folder.PipelineFolder:
+        return diffusers_folder.read_folder(user_path(without_scheme(target, self.name)))
 
     def check(self, target: str) -> None:
         folder = self._folder(target)
-        if reason := refusal(folder.class_name):
+        if reason := diffusers_folder.refusal(folder.class_name):
             raise ModelError(f"{folder.path}: {reason}")
         if missing := missing_packages(folder):
             *others, last = missing
             named = f"{', '.join(others)} and {last}" if others else last
             raise ModelError(f"{target} needs {named}: {INSTALL}")
-        check_folder(folder)
+        diffusers_folder.check_folder(folder)
 
     def sha256(self, target: str) -> str | None:
-        return folder_sha256(self._folder(target))
+        return diffusers_folder.folder_sha256(self._folder(target))
 
     def describe(self, target: str, model_args: Mapping[str, str]) -> list[tuple[str, str]]:
         """Treatment of clips, as (name, text), from the configs; see `DescribedAdapter`."""

@@ -9,19 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from physbench.result import formats
-from physbench.result.document import (
-    EventFrequencyResult,
-    FamilyResult,
-    GapValue,
-    Interval,
-    LeftOut,
-    ReadingValue,
-    ResultDocument,
-    SkillValue,
-    TaskResult,
-    Undetermined,
-)
+from physbench.result import document, formats
 from physbench.result.formats import AXIS_NAMES, bracket, fixed, joined, number, plain, short, unit
 from physbench.result.implied_worlds import bounds
 from physbench.result.readings import strength_text
@@ -30,7 +18,7 @@ from physbench.score.score_clip import reading_of
 # Sentences on which clips count and which do not, for the report and for Markdown.
 
 
-def counting(result: ResultDocument) -> list[str]:
+def counting(result: document.ResultDocument) -> list[str]:
     """Sentences: how many clips count on each axis, which are left out and why, and which show too little."""
     clips, axes = result.counts.clips, result.axis_counts
     if not axes:
@@ -47,7 +35,7 @@ def counting(result: ResultDocument) -> list[str]:
     return sentences + [_too_little(own.undetermined, axis) for axis, own in axes.items() if own.undetermined]
 
 
-def partly(result: ResultDocument) -> list[str]:
+def partly(result: document.ResultDocument) -> list[str]:
     """Sentences: which readings of an axis are not valid in clips that others of the axis read."""
     return [
         f"{reading} is not valid in {'; '.join(map(left_out, own.not_valid))}."
@@ -57,7 +45,7 @@ def partly(result: ResultDocument) -> list[str]:
     ]
 
 
-def not_valid(result: ResultDocument, task: str) -> dict[str, list[str]]:
+def not_valid(result: document.ResultDocument, task: str) -> dict[str, list[str]]:
     """By axis: which of its readings are not valid in clips of a task, with the reason and what is read instead."""
     reasons = {}
     for axis, own in result.axis_counts.items():
@@ -79,14 +67,14 @@ def not_valid(result: ResultDocument, task: str) -> dict[str, list[str]]:
     return reasons
 
 
-def left_out(omitted: LeftOut) -> str:
+def left_out(omitted: document.LeftOut) -> str:
     """ "32 clips of stack (cannot be shadowed)"."""
     tasks = [short(task) for task in omitted.tasks]
     of = joined(tasks) if len(tasks) <= 3 else f"{len(tasks)} tasks"
     return f"{formats.counted(omitted.clips, 'clip')} of {of} ({omitted.reason})"
 
 
-def _too_little(lack: Undetermined, axis: str) -> str:
+def _too_little(lack: document.Undetermined, axis: str) -> str:
     share = f"{100 * lack.share:.1f} % of the time in which objects should be visible is undetermined on average"
     if not lack.clips:
         return f"No clip of {lack.of} that are shadowed shows too little to be judged; {share}."
@@ -100,7 +88,7 @@ def _too_little(lack: Undetermined, axis: str) -> str:
 # Deciding events behind one image in words: what happens too seldom, and what that costs.
 
 
-def event_sentences(result: ResultDocument) -> list[str]:
+def event_sentences(result: document.ResultDocument) -> list[str]:
     """Sentences on events that a model shows too seldom behind one image, by task, and their cost; [] for none."""
     sentences = [
         f"{kind} in {each.seen:.3g} of {each.clips} clips of {task.split('/')[-1]}, where lawful futures have "
@@ -116,7 +104,7 @@ def event_sentences(result: ResultDocument) -> list[str]:
     ]
 
 
-def event_counts(result: ResultDocument) -> Iterator[tuple[str, str, EventFrequencyResult]]:
+def event_counts(result: document.ResultDocument) -> Iterator[tuple[str, str, document.EventFrequencyResult]]:
     """Task, kind and figures of all events that were counted."""
     for task, kinds in result.event_frequency.items():
         for kind, each in kinds.items():
@@ -164,7 +152,7 @@ class Table:
 EMPTY_CELLS = (Cell(""),) * 6
 
 
-def cell(value: float | None, interval: Interval | None, title: str = "", tone: str = "") -> Cell:
+def cell(value: float | None, interval: document.Interval | None, title: str = "", tone: str = "") -> Cell:
     """A figure of a result with its interval."""
     return Cell(fixed(value), bracket(interval), title, tone)
 
@@ -178,7 +166,7 @@ def once(rows: Sequence[tuple[str, tuple[Cell, ...], str]]) -> tuple[TableRow, .
     )
 
 
-def qualities(result: ResultDocument) -> Table:
+def qualities(result: document.ResultDocument) -> Table:
     """Skill and quality of every task on every axis, beside those of the references."""
     groups = []
     for axis, value in result.axes.items():
@@ -202,7 +190,7 @@ def qualities(result: ResultDocument) -> Table:
     return Table("Skill and quality by axis and task", columns, tuple(groups), style="group")
 
 
-def over_tasks(result: ResultDocument) -> Table | None:
+def over_tasks(result: document.ResultDocument) -> Table | None:
     """Intervals for other clips and for other tasks; None where no family has the second, and for few clips."""
     rows = [
         (family, (Cell(AXIS_NAMES.get(axis, axis)), Cell(fixed(skill.skill)),
@@ -217,7 +205,7 @@ def over_tasks(result: ResultDocument) -> Table | None:
     return Table("Intervals over clips and over tasks by family", columns, (once(rows),), (1,))
 
 
-def unseen_constants(result: ResultDocument) -> Table | None:
+def unseen_constants(result: document.ResultDocument) -> Table | None:
     """Consistency with unseen constants free, by task; None where the context shows them all."""
     freed = result.unseen_constants
     if not freed:
@@ -236,7 +224,7 @@ def unseen_constants(result: ResultDocument) -> Table | None:
     return Table("Physical consistency with unseen constants left free", columns, (tuple(rows),))
 
 
-def events(result: ResultDocument) -> Table | None:
+def events(result: document.ResultDocument) -> Table | None:
     """Frequency of decisive events behind one image; None where nothing was counted."""
     rows = tuple(
         TableRow(
@@ -253,16 +241,16 @@ def events(result: ResultDocument) -> Table | None:
     return Table("Events behind one image", columns, (rows,)) if rows else None
 
 
-def gaps(result: ResultDocument) -> tuple[Table, Table] | None:
+def gaps(result: document.ResultDocument) -> tuple[Table, Table] | None:
     """Quality on `test` minus that on `ood`: by family, and by task with both; None where there is no second split."""
     if not result.gaps:
         return None
 
-    def tone(gap: GapValue) -> str:
+    def tone(gap: document.GapValue) -> str:
         ends = gap.interval
         return "off" if ends and (ends[0] > 0 or ends[1] < 0) else ""
 
-    def about(gap: GapValue) -> str:
+    def about(gap: document.GapValue) -> str:
         known = f"test {fixed(gap.test)}, ood {fixed(gap.ood)}; truth itself {fixed(gap.truth)}"
         return gap.reason if gap.gap is None else known
 
@@ -300,7 +288,7 @@ VELOCITY_LEGEND = (
 )
 
 
-def velocity_errors(result: ResultDocument) -> Table | None:
+def velocity_errors(result: document.ResultDocument) -> Table | None:
     """PhyWorld's errors beside those of the references and skill, by scene and split; None on other suites."""
     rows: list[tuple[str, tuple[Cell, ...], str]] = []
     for task, splits in result.velocity_errors.items():
@@ -329,7 +317,7 @@ COMBINATIONS_LEGEND = (
 COMBINATION_BASES = {name: BASES[name] for name in ("truth", "constant-velocity")}
 
 
-def combinations(result: ResultDocument) -> Table | None:
+def combinations(result: document.ResultDocument) -> Table | None:
     """Consistency, permanence and abnormal clips in trained and held-out templates; None on other suites."""
     rows: list[tuple[str, tuple[Cell, ...], str]] = []
     for measure, own in result.combinations.items():
@@ -345,7 +333,7 @@ def combinations(result: ResultDocument) -> Table | None:
     return Table("Combinations", columns, (once(rows),)) if rows else None
 
 
-def parts(result: ResultDocument) -> Table | None:
+def parts(result: document.ResultDocument) -> Table | None:
     """Skill by difficulty and by time of the deciding event; None where no task declares either."""
     axes, groups = tuple(result.axes), []
     for kind, rows_of_part in result.by_part.items():
@@ -360,7 +348,7 @@ def parts(result: ResultDocument) -> Table | None:
     return Table("Skill by difficulty and time of the event", columns, tuple(groups), style="group") if groups else None
 
 
-def implied_worlds(result: ResultDocument) -> Table | None:
+def implied_worlds(result: document.ResultDocument) -> Table | None:
     """Changed worlds that explain each family, with their values; None where nothing was diagnosed."""
     rows: list[tuple[str, tuple[Cell, ...], str]] = []
     for family, world in result.implied_worlds.items():
@@ -379,7 +367,7 @@ def implied_worlds(result: ResultDocument) -> Table | None:
     return Table("Changed worlds by family", columns, (once(rows),), (1,)) if rows else None
 
 
-def readings(label: str, values: Iterable[tuple[str, str, ReadingValue, str]]) -> Table:
+def readings(label: str, values: Iterable[tuple[str, str, document.ReadingValue, str]]) -> Table:
     """Diagnostics (reading, task, value, unit) beside those of the references."""
     rows = [
         (name, (
@@ -398,7 +386,7 @@ def _ends(interval: Sequence[float] | None) -> str:
     return f"[{number(interval[0])}, {number(interval[1])}]" if interval else ""
 
 
-def valid_counts(result: ResultDocument) -> Table | None:
+def valid_counts(result: document.ResultDocument) -> Table | None:
     """In how many clips each reading of an axis is valid; None for results of older programs."""
     rows = [
         (AXIS_NAMES.get(axis, axis), (
@@ -412,7 +400,7 @@ def valid_counts(result: ResultDocument) -> Table | None:
     return Table("Clips that count by reading", columns, (once(rows),), (1, 3)) if rows else None
 
 
-def failures(result: ResultDocument) -> Table | None:
+def failures(result: document.ResultDocument) -> Table | None:
     """The first clips that failed; None where none did."""
     several = result.counts.samples > 1
     rows = tuple(
@@ -435,7 +423,7 @@ class SkillRow:
     strength: str = "–"  # diameters, median
 
 
-def skill_rows(result: ResultDocument) -> list[SkillRow]:
+def skill_rows(result: document.ResultDocument) -> list[SkillRow]:
     """Rows in the order in which they are shown."""
     axes = list(result.axes)
     whole, references, families, sizes = _strengths(result)
@@ -460,7 +448,7 @@ def skill_rows(result: ResultDocument) -> list[SkillRow]:
     return lines
 
 
-def _strengths(result: ResultDocument) -> tuple[str, dict[str, str], dict[str, str], dict[str, str]]:
+def _strengths(result: document.ResultDocument) -> tuple[str, dict[str, str], dict[str, str], dict[str, str]]:
     """Strength of all clips, and by reference, family and task; nothing where it was not read."""
     sizes = result.strength
     if sizes is None:
@@ -470,12 +458,14 @@ def _strengths(result: ResultDocument) -> tuple[str, dict[str, str], dict[str, s
     return strength_text(sizes.all.median), references, families, tasks
 
 
-def _skills(overall: SkillValue, axes: Mapping[str, SkillValue], names: Iterable[str]) -> tuple[Cell, ...]:
+def _skills(
+    overall: document.SkillValue, axes: Mapping[str, document.SkillValue], names: Iterable[str]
+) -> tuple[Cell, ...]:
     skills = (overall, *(axes[name] for name in names))
     return tuple(_skill(each.skill, each.interval, each.reason) for each in skills)
 
 
-def _memory_rows(result: ResultDocument) -> list[SkillRow]:
+def _memory_rows(result: document.ResultDocument) -> list[SkillRow]:
     """The memory of as many training clips, and the model minus it; nothing where none is published."""
     compared = result.beyond_memory
     if compared is None or compared.clips is None or compared.memory is None or compared.overall is None:
@@ -490,13 +480,13 @@ def _memory_rows(result: ResultDocument) -> list[SkillRow]:
     ]
 
 
-def memory_note(result: ResultDocument) -> str:
+def memory_note(result: document.ResultDocument) -> str:
     """Reason that a result says nothing of memory; "" where it does, and for results of older programs."""
     beyond = result.beyond_memory
     return f"{BEYOND_MEMORY.capitalize()} is not known: {beyond.reason}." if beyond and beyond.clips is None else ""
 
 
-def _gap(gap: GapValue) -> Cell:
+def _gap(gap: document.GapValue) -> Cell:
     """Quality on `test` minus that on `ood`: no skill, so that it has no colour."""
     if gap.gap is None:
         return Cell("–", title=gap.reason)
@@ -504,17 +494,17 @@ def _gap(gap: GapValue) -> Cell:
     return Cell(fixed(gap.gap), bracket(gap.interval), title)
 
 
-def _gains(task: Mapping[str, TaskResult]) -> list[float]:
+def _gains(task: Mapping[str, document.TaskResult]) -> list[float]:
     return [axis.skill for axis in task.values() if axis.kind == "informative" and axis.skill is not None]
 
 
-def _gain(task: Mapping[str, TaskResult]) -> Cell:
+def _gain(task: Mapping[str, document.TaskResult]) -> Cell:
     """Gain of a task: its mean over the axes on which it is informative."""
     gains = _gains(task)
     return _skill(sum(gains) / len(gains), None, "mean of the axes on which it is informative") if gains else Cell("–")
 
 
-def _adds(result: ResultDocument, family: str, tasks: list[str]) -> Cell:
+def _adds(result: document.ResultDocument, family: str, tasks: list[str]) -> Cell:
     """Contribution of a family to overall."""
     family_skill = result.by_family.get(family)
     if family_skill is None or family_skill.skill is None:
@@ -525,7 +515,7 @@ def _adds(result: ResultDocument, family: str, tasks: list[str]) -> Cell:
     return _skill(family_skill.skill, family_skill.interval, f"mean of its tasks{lost}")
 
 
-def _family(value: FamilyResult) -> Cell:
+def _family(value: document.FamilyResult) -> Cell:
     lost = value.guard
     if value.skill is None:
         return _saturated(lost, "its tasks cost the axis this") if lost is not None else Cell("–", title=value.reason)
@@ -543,7 +533,7 @@ def gained_and_lost(gained: float | None, lost: float | None) -> str:
     return fixed(gained) if lost is None or lost >= KEPT_FROM else f"{fixed(gained)} {fixed(lost)}"
 
 
-def _task(value: TaskResult) -> Cell:
+def _task(value: document.TaskResult) -> Cell:
     if value.kind == "informative":
         return _skill(value.skill, value.skill_interval, value.why)
     if value.kind == "guard":
@@ -551,7 +541,7 @@ def _task(value: TaskResult) -> Cell:
     return Cell("–", value.kind, value.why)
 
 
-def _skill(value: float | None, interval: Interval | None, title: str) -> Cell:
+def _skill(value: float | None, interval: document.Interval | None, title: str) -> Cell:
     if value is None:
         return Cell("–", title=title)
     strength = round(min(abs(value), 1.0), 3)
