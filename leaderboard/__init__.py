@@ -1,7 +1,7 @@
 """Ranks the results of several models on one static page.
 
 - `verify`: all checks of a submission or a run, in the order of their cost, and its way onto a board: `claim`,
-  `check_tables`, `rescoring`, `check_rollouts`, `fresh_rollouts`.
+  `check_tables`, `rescoring`, `fresh_rollouts`.
 - `submit`, `submission`, `commitment`: what a submitter sends, and which rollouts a board asks for.
 - `entries`: what a board keeps. `eligibility`: what it takes. `ranking`: ranks with intervals. `site`: its pages.
 """

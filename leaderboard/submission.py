@@ -15,7 +15,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
-from physbench.leaderboard.check_rollouts import sent_files, stored_rollout
 from physbench.leaderboard.check_tables import check_clips
 from physbench.leaderboard.claim import Claim, read_claim
 from physbench.leaderboard.commitment import (
@@ -28,7 +27,7 @@ from physbench.leaderboard.commitment import (
     read_challenge,
 )
 from physbench.leaderboard.eligibility import of_claim, refuse_other_suite, refuse_unmeasurable, refuse_unrankable
-from physbench.leaderboard.rescoring import rollout_name
+from physbench.leaderboard.rescoring import rollout_name, sent_files, stored_rollout
 from physbench.result.read import REFERENCE_MODELS, read_run
 from physbench.rollout.answers import answers_of
 from physbench.rollout.store import load_rollout

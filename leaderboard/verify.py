@@ -14,7 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from physbench.clips.packed import PackedClips
-from physbench.leaderboard.check_rollouts import check_commitment, check_rollouts, show_rollouts, stored_rollout
 from physbench.leaderboard.check_tables import (
     PICTURES_CHECK,
     Tables,
@@ -50,7 +49,14 @@ from physbench.leaderboard.commitment import (
 from physbench.leaderboard.eligibility import of_claim, refuse_ineligible, refuse_present, refuse_unmeasurable
 from physbench.leaderboard.entries import Entry, add, candidates, entry_place
 from physbench.leaderboard.fresh_rollouts import ModelToRun, check_model, check_ready
-from physbench.leaderboard.rescoring import make_again, rollout_name
+from physbench.leaderboard.rescoring import (
+    check_commitment,
+    check_rollouts,
+    make_again,
+    rollout_name,
+    show_rollouts,
+    stored_rollout,
+)
 from physbench.leaderboard.submission import Submission, opened_submission
 from physbench.result.bootstrap import RESAMPLES
 from physbench.result.manifest import read_manifest

@@ -16,7 +16,7 @@ import pytest
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import PUBLISHED_VERSION, Suite, find_suite
-from physbench.leaderboard import check_rollouts, check_tables, entries, rescoring
+from physbench.leaderboard import check_tables, entries, rescoring
 from physbench.leaderboard.rescoring import all_scorers
 from physbench.leaderboard.verify import How
 from physbench.models.protocol import ModelCard
@@ -144,11 +144,11 @@ def _read_once(monkeypatch: pytest.MonkeyPatch, readings_so_far: dict[Key, objec
     for module in (check_tables, entries):
         monkeypatch.setattr(module, "build_result", remembered("result", module.build_result, files))
 
-    def sent(job: check_rollouts.RetrackJob) -> Key:
+    def sent(job: rescoring.RetrackJob) -> Key:
         paths = (job.sent.rollout(job.row.id, job.sample), job.sent.tracks(job.row.id, job.sample))
         return (job.row, job.card, job.promised.model_dump_json(), *(p.is_file() and p.read_bytes() for p in paths))
 
-    monkeypatch.setattr(check_rollouts, "retrack", remembered("retracked", check_rollouts.retrack, sent))
+    monkeypatch.setattr(rescoring, "retrack", remembered("retracked", rescoring.retrack, sent))
     monkeypatch.setattr(
         rescoring,
         "rows_of_tracks",
@@ -159,11 +159,11 @@ def _read_once(monkeypatch: pytest.MonkeyPatch, readings_so_far: dict[Key, objec
         ),
     )
     monkeypatch.setattr(
-        check_rollouts,
+        rescoring,
         "observed",
         remembered(
             "tracks",
-            check_rollouts.observed,
+            rescoring.observed,
             lambda clip, rollout, context: (clip.id, clip.spec, content(rollout.frames), context),
         ),
     )

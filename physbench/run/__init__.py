@@ -6,6 +6,6 @@
 - `pipeline`: clips, rollouts and scores at the same time, in the processes of `worker`, through `jobs` and `preload`.
 - `model`, `rollouts` (and their clips), `references`: what goes through it. `progress`, `finalize`: what it shows, its
   end.
-- `ray_cluster`, `ray_engine`, `remote_run`: on other machines.
+- `ray_cluster`, `remote_run`: on other machines.
 - `process`: Ctrl-C and memory. `versions`: code and libraries that decide scores.
 """

@@ -15,7 +15,7 @@ from physbench.rollout.device_names import device_kind, split_devices
 from physbench.rollout.engine import RolloutEngine
 from physbench.run.manifest import other_settings
 from physbench.run.options import Options
-from physbench.run.ray_cluster import RayPool
+from physbench.run.ray_cluster import RayEngine, RayPool
 from physbench.run.repair import drop_unanswered
 from physbench.run.state import Run
 from physbench.support.errors import UsageError
@@ -40,8 +40,6 @@ def model_of(run: Run, pool: WorkerPool | None = None) -> Iterator[RolloutEngine
         return
     part_size = min(sizes, default=None)
     if isinstance(pool, RayPool):
-        from physbench.run.ray_engine import RayEngine
-
         arguments = engine_arguments(o, run.salt, part_size=part_size, debug=run.debug)
         started: RolloutEngine = RayEngine(pool, arguments, run.manifest.model)
     else:
