@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -45,63 +46,36 @@ Cached = Annotated[
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes that read tracks again. [default: cores]")]
 
 
-def _how(
-    model: str,
-    model_arg: list[str] | None,
-    fresh_seeds: int,
-    draw: str,
-    device: str,
-    batch_size: int | None,
-    trust_code: bool,
-    cached: bool,
-    workers: int | None,
-    board: Path | None,
-    clips: str,
-    rescore: bool = True,
-) -> How:
-    """Settings of a check, from the options that `verify` and `add` share."""
+def _how(given: Mapping[str, Any], *, rescore: bool) -> How:
+    """Settings of a check, from the options of `verify` or `add`. rescore: whether all is read again."""
     from physbench.clips.packed import opened_archive
     from physbench.leaderboard.fresh_rollouts import ModelToRun, SecretDraw
     from physbench.leaderboard.verify import How
     from physbench.run.options import parse_model_args
     from physbench.support.processes import worker_count
 
-    if not model and (fresh_seeds or model_arg or draw):
+    model, model_arg, draw = given["model"], given["model_arg"], given.get("draw", "")
+    if not model and (given["fresh_seeds"] or model_arg or draw):
         raise UsageError("--fresh-seeds, --model-arg and --draw need the model itself: --model MODEL.")
     if draw:
         SecretDraw(draw)  # raises where it is none
-    for name, value, least in (
-        ("--fresh-seeds", fresh_seeds, 0),
-        ("--workers", workers, 1),
-        ("--batch-size", batch_size, 1),
-    ):
-        if value is not None and value < least:
-            raise UsageError(f"{name}: expected at least {least}, got {value}.")
-    to_run = (
-        ModelToRun(
-            model,
-            fresh_seeds,
-            parse_model_args(model_arg or []),
-            device=device,
-            batch_size=batch_size,
-            trust_code=trust_code,
-            draw=draw,
-        )
-        if model
-        else None
-    )
+    for name, least in (("fresh_seeds", 0), ("workers", 1), ("batch_size", 1)):
+        if given[name] is not None and given[name] < least:
+            raise UsageError(f"--{name.replace('_', '-')}: expected at least {least}, got {given[name]}.")
+    settings = {name: given[name] for name in ("fresh_seeds", "device", "batch_size", "trust_code")}
     return How(
-        workers=worker_count(workers),
+        workers=worker_count(given["workers"]),
         rescore=rescore,
-        cached_references=cached,
-        model=to_run,
-        board=board,
-        archive=opened_archive(clips) if clips else None,
+        cached_references=given["cached_references"],
+        model=ModelToRun(model, model_arg=parse_model_args(model_arg or []), draw=draw, **settings) if model else None,
+        board=Path(given["board"]) if given["board"] else None,
+        archive=opened_archive(given["clips"]) if given["clips"] else None,
     )
 
 
 @app.command()
 def verify(
+    context: typer.Context,
     path: Annotated[Path, typer.Argument(metavar="FILE|RUN", help="A submission, or the folder of a run.")],
     board: Annotated[Path | None, typer.Option(metavar="DIR", help="The board whose challenges count.")] = None,
     model: Model = "",
@@ -127,21 +101,7 @@ def verify(
 
     from physbench.leaderboard.verify import verified
 
-    how = _how(
-        model,
-        model_arg,
-        fresh_seeds,
-        draw,
-        device,
-        batch_size,
-        trust_code,
-        cached_references,
-        workers,
-        board,
-        clips,
-        not quick,
-    )
-    with verified(path, how) as checked:
+    with verified(path, _how(context.params, rescore=not quick)) as checked:
         verification = checked.verification
     if as_json:
         typer.echo(json.dumps(verification.document(), indent=1))
@@ -211,6 +171,7 @@ def challenge(
 
 @app.command()
 def add(
+    context: typer.Context,
     runs: Annotated[
         list[Path], typer.Argument(metavar="FILE|RUN...", help="Submissions, or folders of finished runs of core.")
     ],
@@ -253,20 +214,7 @@ def add(
     if len(runs) > 1 and model:
         raise UsageError("--model belongs to one submission: add it alone.")
     submission.check()
-    how = _how(
-        model,
-        model_arg,
-        fresh_seeds,
-        "",
-        device,
-        batch_size,
-        trust_code,
-        cached_references,
-        workers,
-        board,
-        clips,
-        not self_reported,
-    )
+    how = _how(context.params, rescore=not self_reported)
     for run in runs:
         stated = None if submission == Submission() else submission
         entry = admit(run, board, how, submission=stated, replace=replace, diagnosis=diagnosis)
