@@ -91,8 +91,6 @@ def item_seed(row: Row, sample: int, seed: int, salt: str = "") -> int:
 
 # A batch on its way through the model's process, and its result.
 
-SPARE_MESSAGES = 64
-
 
 @dataclass(frozen=True, eq=False)
 class BatchResult:
@@ -142,7 +140,7 @@ class BatchInFlight:
         self.received += 1
         size, kind = self.job.batch_size, type(message).__name__
         # Eight a clip: a part of its own that is halved, tried again and finished needs fewer
-        if self.received > 8 * size + SPARE_MESSAGES:
+        if self.received > 8 * size + 64:
             return "more messages than its batch has parts"
         wrong = f"a {kind} that does not fit its batch"
         started = () if self.started is None else self.started.positions
@@ -265,16 +263,19 @@ def remaining_job(job: messages.RolloutJob, positions: Sequence[int], part_size:
     return replace(job, positions=tuple(positions), part_size=part_size, inputs=inputs)
 
 
-MAX_BATCH = {"cpu": 16}
-MAX_BATCH_ON_ACCELERATOR = 64
-MEMORY_SHARE = {"cpu": 0.25}  # of the free memory; scoring needs some too
-MEMORY_SHARE_ON_ACCELERATOR = 0.8
-TIME_SHARE = 0.25  # of the time-out, for one batch
-# Bytes of the uint8 frames of a batch. Several times as much is at work at once, and on a processor small batches cost
-# next to nothing: there a run is to fit a laptop.
-MAX_FRAME_BYTES = {"cpu": 64 * 2**20}
-MAX_FRAME_BYTES_ON_ACCELERATOR = 256 * 2**20
-SECOND_PROBE_CLIPS = 4
+@dataclass(frozen=True)
+class BatchLimits:
+    """The most that a batch may take on a kind of device."""
+
+    clips: int = 64
+    memory: float = 0.8  # of what is free
+    # Of its uint8 frames. Several times as much is at work at once, and on a processor small batches cost next to
+    # nothing: there a run is to fit a laptop, and scoring needs some memory, too.
+    frame_bytes: int = 256 * 2**20
+    time: float = 0.25  # of the time-out
+
+
+ON_ACCELERATOR, ON_CPU = BatchLimits(), BatchLimits(clips=16, memory=0.25, frame_bytes=64 * 2**20)
 
 
 def find_batch_size(
@@ -284,16 +285,15 @@ def find_batch_size(
     horizon: Callable[[Row], int],
     samples: int = 1,
 ) -> int:
-    """The largest power of two that fits memory and TIME_SHARE of the time-out, and gives at least four batches."""
+    """The largest power of two that fits memory and a quarter of the time-out, and gives at least four batches."""
     if engine.info.recorded:
         return 1  # recorded answers are not computed
     kind = device_kind(engine.info.device)
-    most = MAX_BATCH.get(kind, MAX_BATCH_ON_ACCELERATOR)
+    limits = ON_CPU if kind == "cpu" else ON_ACCELERATOR
     row = max(rows, key=horizon)
     frames = horizon(row)
     size = answers_of(engine.card).bytes_of(1, frames)
-    most_bytes = MAX_FRAME_BYTES.get(kind, MAX_FRAME_BYTES_ON_ACCELERATOR)
-    most = min(most, -(-len(rows) * samples // 4), max(1, most_bytes // size))
+    most = min(limits.clips, -(-len(rows) * samples // 4), max(1, limits.frame_bytes // size))
     floor = size * 4 * 2  # the answer in float32, twice
 
     events, part_size = len(engine.events), engine.part_size
@@ -305,7 +305,7 @@ def find_batch_size(
         seconds = single.seconds
         per_clip = floor
         if seconds < 5.0 and most > 1:  # a slower clip gets no second probe
-            several = _probe(engine, row, frames, load, min(SECOND_PROBE_CLIPS, most))
+            several = _probe(engine, row, frames, load, min(4, most))
             if several.events:
                 sizes = [event.part_size or 1 for event in several.events]
                 return min(sizes)
@@ -315,8 +315,8 @@ def find_batch_size(
     finally:
         del engine.events[events:]
         engine.part_size = part_size
-    share = MEMORY_SHARE.get(kind, MEMORY_SHARE_ON_ACCELERATOR)
-    fits = min(most, int(engine.free * share / per_clip), int(engine.timeout * TIME_SHARE / max(seconds, 1e-6)))
+    by_time = int(engine.timeout * limits.time / max(seconds, 1e-6))
+    fits = min(most, int(engine.free * limits.memory / per_clip), by_time)
     return 1 << (max(1, fits).bit_length() - 1)
 
 

@@ -154,8 +154,6 @@ class PictureConverter:
 # FFmpeg follows orientation, sample aspect and edits that cut. It leaves crops of the container to its caller, and
 # plays edits of another speed as if they had none. What PNG files say of their orientation comes without its mirroring.
 
-MAX_INDEX_BYTES = 2**24
-MAX_PARTS = 10_000  # boxes or elements that are looked at
 NO_CROP: Crop = (0, 0, 0, 0)
 
 
@@ -186,7 +184,7 @@ def _iso_headers(stream: IO[bytes]) -> Headers:
     """The boxes `clap`, a crop, and `elst`, the edits, of the first video track of an MP4 or QuickTime file."""
     end = stream.seek(0, os.SEEK_END)
     place = 0
-    for _ in range(MAX_PARTS):
+    for _ in range(BOUNDS.max_parts):
         stream.seek(place)
         head = stream.read(16)
         if len(head) < 8:
@@ -197,7 +195,7 @@ def _iso_headers(stream: IO[bytes]) -> Headers:
             size, start = struct.unpack(">Q", head[8:16])[0], 16
         if kind == b"moov":
             stream.seek(place + start)
-            movie = stream.read(min((size or end) - start, MAX_INDEX_BYTES))
+            movie = stream.read(min((size or end) - start, BOUNDS.max_index_bytes))
             break
         place += size or end
     else:
@@ -236,7 +234,7 @@ def _box(content: bytes, *path: bytes) -> bytes:
 def _edit_speeds(edits: bytes) -> list[float]:
     if len(edits) < 8:
         return []
-    count = min(struct.unpack_from(">I", edits, 4)[0], MAX_PARTS)
+    count = min(struct.unpack_from(">I", edits, 4)[0], BOUNDS.max_parts)
     layout = ">QqhH" if edits[0] == 1 else ">IihH"
     entries = [struct.unpack_from(layout, edits, 8 + number * struct.calcsize(layout)) for number in range(count)]
     return [whole + part / 65536 for _, start, whole, part in entries if start >= 0]
@@ -260,12 +258,12 @@ _SEGMENT, _TRACKS, _TRACK, _TRACK_TYPE, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0
 
 def _matroska_headers(stream: IO[bytes]) -> Headers:
     """The elements PixelCrop... of the first video track of a Matroska or WebM file."""
-    for _ in range(MAX_PARTS):
+    for _ in range(BOUNDS.max_parts):
         kind, size = _element(stream)
         if kind == _SEGMENT:
             continue  # its elements follow
         if kind == _TRACKS:
-            tracks = stream.read(min(size, MAX_INDEX_BYTES))
+            tracks = stream.read(min(size, BOUNDS.max_index_bytes))
             break
         stream.seek(size, os.SEEK_CUR)
     else:
@@ -309,11 +307,11 @@ def _png_headers(stream: IO[bytes]) -> Headers:
     """The chunks `eXIf`, with an orientation, and `pHYs`, the shape of a pixel, of a PNG file."""
     stream.seek(8)
     orientation, odd = 1, []
-    for _ in range(MAX_PARTS):
+    for _ in range(BOUNDS.max_parts):
         size, kind = struct.unpack(">I4s", stream.read(8))
         if kind in (b"IDAT", b"IEND"):
             break
-        content = stream.read(min(size, MAX_INDEX_BYTES))
+        content = stream.read(min(size, BOUNDS.max_index_bytes))
         if kind == b"pHYs":
             across, down = struct.unpack(">II", content[:8])
             odd = [f"pixels of {down}:{across}"] if across != down else []
@@ -341,6 +339,8 @@ class VideoBounds:
     max_side_px: int = 4096
     max_frames: int = 20_000
     max_pixels: int = 2**24  # pixels of a frame that the decoder may allocate
+    max_index_bytes: int = 2**24
+    max_parts: int = 10_000  # boxes or elements that are looked at
 
 
 BOUNDS = VideoBounds()

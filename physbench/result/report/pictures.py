@@ -255,9 +255,17 @@ def _points(positions: Array, corner: Array, side: float) -> str:
 
 Frames = NDArray[np.uint8]
 
-MOMENTS = 8
-FRAME_GAP = 2  # px between frames
-FRAME_PX = 128  # longer sides are made smaller for the page
+
+@dataclass(frozen=True)
+class StripLayout:
+    """Frames of a clip side by side."""
+
+    moments: int = 8
+    gap: int = 2  # px between frames
+    most_px: int = 128  # longer sides are made smaller for the page
+
+
+STRIP = StripLayout()
 
 
 @dataclass(frozen=True)
@@ -286,7 +294,7 @@ class Strip:
 def moments(clip: Clip) -> NDArray[np.intp]:
     """Indices after the hand-over (0: the first predicted frame) of the frames shown, evenly over the horizon."""
     last = clip.horizon - 1
-    return np.unique(np.round(np.linspace(last / MOMENTS, last, MOMENTS)).astype(int))
+    return np.unique(np.round(np.linspace(last / STRIP.moments, last, STRIP.moments)).astype(int))
 
 
 def strips(clip: Clip, prediction: Frames, tracks: Tracks, quality: int | None = None) -> tuple[Strip, Strip]:
@@ -302,11 +310,11 @@ def strips(clip: Clip, prediction: Frames, tracks: Tracks, quality: int | None =
     radius = clip.diameters()[clip.handover :] * clip.pixels_per_metre / 2
     state = tracks.state[tracks.context - 1 :]
     height, width = clip.frames.shape[1:3]
-    scale = min(1.0, FRAME_PX / max(height, width))
+    scale = min(1.0, STRIP.most_px / max(height, width))
     cell = (round(width * scale), round(height * scale))
     truth_marks, seen_marks = [], []
     for column, moment in enumerate(shown):
-        offset = np.array([column * (cell[0] + FRAME_GAP), 0.0])
+        offset = np.array([column * (cell[0] + STRIP.gap), 0.0])
         frame = moment + 1  # frame 0 of both is the hand-over
         for k, body in enumerate(clip.tracked_bodies):
             hue = body.hue or 0
@@ -326,7 +334,7 @@ def strips(clip: Clip, prediction: Frames, tracks: Tracks, quality: int | None =
             seen_marks.append(Mark(hue, _film_points(seen, offset, cell), *_last(seen, here), ring=ring, lost=lost))
     true = picture_strip([clip.future()[i] for i in shown], cell, quality)
     picture = picture_strip([prediction[i] if i < len(prediction) else None for i in shown], cell, quality)
-    size = (len(shown) * (cell[0] + FRAME_GAP) - FRAME_GAP, cell[1])
+    size = (len(shown) * (cell[0] + STRIP.gap) - STRIP.gap, cell[1])
     return Strip("truth", true, *size, tuple(truth_marks)), Strip("model", picture, *size, tuple(seen_marks))
 
 
@@ -344,14 +352,14 @@ def picture_strip(frames: list[Frames | None], cell: tuple[int, int], quality: i
     """Frames side by side as a data URI; None leaves its cell empty."""
     from PIL import Image
 
-    strip = Image.new("RGBA", (len(frames) * (cell[0] + FRAME_GAP) - FRAME_GAP, cell[1]), (0, 0, 0, 0))
+    strip = Image.new("RGBA", (len(frames) * (cell[0] + STRIP.gap) - STRIP.gap, cell[1]), (0, 0, 0, 0))
     for i, frame in enumerate(frames):
         if frame is None:
             continue
         picture = Image.fromarray(frame)
         if picture.size != cell:
             picture = picture.resize(cell, Image.Resampling.BOX)
-        strip.paste(picture.convert("RGBA"), (i * (cell[0] + FRAME_GAP), 0))
+        strip.paste(picture.convert("RGBA"), (i * (cell[0] + STRIP.gap), 0))
     return data_uri(strip, quality)
 
 
@@ -383,15 +391,13 @@ def _round(value: float) -> float:
     return round(float(value), 1)
 
 
-RATE = 10  # frames/s at least, of faster clips every second or third frame
-LEAST_RATE = 4  # frames/s, of what would be too large otherwise
-SIDE_GAP = 4  # px between the two
-
-
 @dataclass(frozen=True)
 class SheetBounds:
-    """Size and quality of the pictures of a report."""
+    """Rate, size and quality of the pictures of a report."""
 
+    rate: int = 10  # frames/s at least, of faster clips every second or third frame
+    least_rate: int = 4  # frames/s, of what would be too large otherwise
+    side_gap: int = 4  # px between prediction and ground truth
     most_bytes: int = 90_000  # of a picture; a larger one keeps every second frame
     most_lossy_bytes: int = 8_000  # where a quality is asked for: noise that is still larger is packed at a lower one
     least_quality: int = 2
@@ -449,13 +455,13 @@ def player(
 
     if not features.check("webp"):
         return None
-    step = max(1, int(fps // RATE))
+    step = max(1, int(fps // SHEET.rate))
     while True:
         shown = list(range((len(truth) - 1) % step, len(truth), step))  # ends with the last frame
         moments = [_moment(truth[i], prediction[i] if i < len(prediction) else None) for i in shown]
         small = len(moments) * len(moments[0]) <= 16_383  # px, of WebP
         packed = _webp(np.concatenate(moments), quality) if small else b""
-        if small and (len(packed) <= SHEET.most_bytes or fps / step < 2 * LEAST_RATE):
+        if small and (len(packed) <= SHEET.most_bytes or fps / step < 2 * SHEET.least_rate):
             break
         step *= 2
     while quality is not None and len(packed) > SHEET.most_lossy_bytes and quality > SHEET.least_quality:
@@ -472,11 +478,11 @@ def _moment(truth: Frames, prediction: Frames | None) -> Frames:
     from PIL import Image
 
     height, width = truth.shape[:2]
-    scale = min(1.0, FRAME_PX / max(height, width))
+    scale = min(1.0, STRIP.most_px / max(height, width))
     w, h = round(width * scale), round(height * scale)
-    whole = np.full((h, 2 * w + SIDE_GAP, 3), ENDED, dtype=np.uint8)
-    whole[:, w : w + SIDE_GAP] = GAP_COLOUR
-    for frame, x in ((truth, 0), (prediction, w + SIDE_GAP)):
+    whole = np.full((h, 2 * w + SHEET.side_gap, 3), ENDED, dtype=np.uint8)
+    whole[:, w : w + SHEET.side_gap] = GAP_COLOUR
+    for frame, x in ((truth, 0), (prediction, w + SHEET.side_gap)):
         if frame is not None:
             small = np.asarray(Image.fromarray(frame).resize((w, h), Image.Resampling.BOX))
             whole[:, x : x + w] = small // SHEET.greys_as_one * SHEET.greys_as_one + SHEET.greys_as_one // 2

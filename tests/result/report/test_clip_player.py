@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from physbench.result.report.pictures import SHEET, SIDE_GAP, player
+from physbench.result.report.pictures import SHEET, player
 
 
 def decoded(uri: str) -> np.ndarray:
@@ -31,11 +31,11 @@ def test_truth_and_prediction_are_in_step_at_the_times_of_the_clip(fps: float, s
     found = player("a", truth, truth[::-1], fps)
     assert found is not None and found.seconds == 4 and found.moments == len(truth) // step
     sheet = decoded(found.sheet).reshape(found.moments, found.height, found.width, 3)
-    assert (found.width, found.height) == (2 * 64 + SIDE_GAP, 64)
+    assert (found.width, found.height) == (2 * 64 + SHEET.side_gap, 64)
     for shown, time in zip(sheet, found.times, strict=True):
         i = round(time * fps) - 1  # the first predicted frame is one frame after the hand-over
         assert np.abs(shown[:, :64] - truth[i]).max() <= SHEET.greys_as_one
-        assert np.abs(shown[:, 64 + SIDE_GAP :] - truth[::-1][i]).max() <= SHEET.greys_as_one
+        assert np.abs(shown[:, 64 + SHEET.side_gap :] - truth[::-1][i]).max() <= SHEET.greys_as_one
     assert player("a", truth, truth[::-1], fps) == found
 
 
@@ -43,7 +43,7 @@ def test_a_prediction_that_ends_early_turns_grey() -> None:
     found = player("a", moving_square(20), moving_square(20)[:5], 10)
     assert found is not None
     sheet = decoded(found.sheet).reshape(20, found.height, found.width, 3)
-    assert sheet[4, :, 64 + SIDE_GAP :].std() > 0 and sheet[5:, :, 64 + SIDE_GAP :].std() == 0
+    assert sheet[4, :, 64 + SHEET.side_gap :].std() > 0 and sheet[5:, :, 64 + SHEET.side_gap :].std() == 0
 
 
 def test_noise_and_length_are_kept_small() -> None:
@@ -62,7 +62,7 @@ def test_noise_and_length_are_kept_small() -> None:
 def test_large_frames_are_made_smaller() -> None:
     found = player("a", moving_square(8, 256), moving_square(8, 256), 10)
     assert found is not None
-    assert found.width == 2 * 128 + SIDE_GAP
+    assert found.width == 2 * 128 + SHEET.side_gap
 
 
 def test_marks_lie_on_the_time_line() -> None:

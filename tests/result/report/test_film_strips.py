@@ -12,7 +12,7 @@ from PIL import Image
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
-from physbench.result.report.pictures import FRAME_GAP, moments, picture_strip, strips, times_of
+from physbench.result.report.pictures import STRIP, moments, picture_strip, strips, times_of
 from physbench.track.tracks import Visibility
 from physbench.world.scene import RenderSpec
 
@@ -39,9 +39,9 @@ def test_frames_are_those_of_truth_and_prediction(clip: Clip, kit) -> None:
     truth, model = strips(clip, prediction, tracks)
     for strip, frames in ((truth, clip.future()), (model, prediction)):
         picture = decoded(strip.picture)
-        assert picture.shape == (64, 8 * (64 + FRAME_GAP) - FRAME_GAP, 4)
+        assert picture.shape == (64, 8 * (64 + STRIP.gap) - STRIP.gap, 4)
         for column, moment in enumerate(moments(clip)):
-            left = column * (64 + FRAME_GAP)
+            left = column * (64 + STRIP.gap)
             np.testing.assert_array_equal(picture[:, left : left + 64, :3], frames[moment])
         assert len(strip.picture) < 30_000
 
@@ -50,7 +50,7 @@ def test_marks_are_where_objects_are_seen_and_should_be(clip: Clip, kit) -> None
     prediction, tracks = kit.at_half_speed(clip)
     truth, model = strips(clip, prediction, tracks)
     for column, moment in enumerate(moments(clip)):
-        left = column * (64 + FRAME_GAP)
+        left = column * (64 + STRIP.gap)
         true, seen = clip.px_positions()[clip.handover + 1 + moment, 0], tracks.position[kit.CONTEXT + moment, 0]
         assert (truth.marks[column].x, truth.marks[column].y) == pytest.approx((true[0] + left, true[1]), abs=0.06)
         assert model.marks[column].ring[:2] == pytest.approx((true[0] + left, true[1]), abs=0.06)
@@ -89,7 +89,7 @@ def test_the_star_of_an_orbit_has_no_ring(kit) -> None:
 def test_large_frames_are_made_smaller() -> None:
     frame = np.zeros((256, 384, 3), np.uint8)
     picture = decoded(picture_strip([frame, None], (128, 85)))
-    assert picture.shape == (85, 2 * 128 + FRAME_GAP, 4)
+    assert picture.shape == (85, 2 * 128 + STRIP.gap, 4)
 
 
 def test_wide_and_large_clips(kit) -> None:
