@@ -429,7 +429,6 @@ def _quality(scorer: Scorer, row: Any) -> float | None:
 # Checks of documents: every aggregate of result.json from the rows.
 
 # Words, which the board makes itself from checked figures, and the search for other laws, which it makes again.
-OWN_WORDS = {"physbench_version", "sentences", "findings", "implied_worlds"}
 
 
 def write_checked(checked: RunFolder, claim: Claim, tables: Tables) -> None:
@@ -469,7 +468,9 @@ def _comparable(result: ResultDocument) -> dict[str, Any]:
         return {name: value for name, value in readings.items() if name.partition(".")[0] in own_scorers()}
 
     kept = {"readings": shipped(result.readings), "unavailable": shipped(result.unavailable)}
-    return result.model_copy(update=kept).model_dump(mode="json", exclude=OWN_WORDS)
+    return result.model_copy(update=kept).model_dump(
+        mode="json", exclude={"physbench_version", "sentences", "findings", "implied_worlds"}
+    )
 
 
 def first_difference(claimed: Any, right: Any, place: str = "") -> tuple[int, str]:

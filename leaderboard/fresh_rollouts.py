@@ -58,8 +58,6 @@ if TYPE_CHECKING:
 # The secret comes from the randomness of the system when the check begins, so that nobody can prepare for the clips. It
 # is printed at the end: who gives it again repeats the check on the same clips.
 
-SECRET = re.compile(r"[0-9a-f]{32}")
-
 
 @dataclass(frozen=True)
 class SecretDraw:
@@ -68,7 +66,7 @@ class SecretDraw:
     secret: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def __post_init__(self) -> None:
-        if not SECRET.fullmatch(self.secret):
+        if not re.fullmatch(r"[0-9a-f]{32}", self.secret):
             raise UsageError(
                 f"--draw: expected the 32 hexadecimal digits that a check printed, got {self.secret!r:.80}."
             )

@@ -85,7 +85,6 @@ def _opened(archive: Path) -> PackedClips:
 MOST_TRACKS = 32 << 20  # bytes of the arrays of one clip; those of core have 0.1 MB
 MOST_VIDEO = 1 << 30  # bytes of a file
 TRACK_CLOSE = 1e-6  # px and other units, between tracks that were sent and tracks of the same frames
-OPTIONAL = ("chroma", "shape", "camera", "scenery", "scenery_off", "scenery_lost")
 
 
 def read_sent_tracks(path: Path, clip: Clip, context: int) -> Tracks:
@@ -120,7 +119,7 @@ def _misfit(tracks: Tracks, clip: Clip, context: int) -> str:
     }  # fmt: skip
     for name, shape in shapes.items():
         value = getattr(tracks, name)
-        if value is None and name in OPTIONAL:
+        if value is None and name in ("chroma", "shape", "camera", "scenery", "scenery_off", "scenery_lost"):
             continue
         if not isinstance(value, np.ndarray) or value.shape != shape or value.dtype.kind not in "fiub":
             return f"{name} has the shape {getattr(value, 'shape', None)}, and {shape} is that of the clip"

@@ -24,7 +24,6 @@ from physbench.cli.console import GroupedHelp, complain, note, prepare_streams
 from physbench.cli.settings_file import FileSettings, read_settings
 from physbench.support.errors import DISK_FULL, SYSTEM_LIMITS, PhysbenchError
 
-OF_MODULES = {"skimage": "scikit-image"}  # names of libraries that are not those of their modules
 # A noun has `app`, a verb a function of its name. The line is what `physbench --help` says of it.
 COMMANDS: Mapping[str, str] = {
     "eval": "Evaluate a model: roll it out, score it, write a report.",
@@ -213,7 +212,8 @@ def _lacking(module: str) -> str:
     """The library that physbench names as its own need and whose module this is; "" for any other module."""
     from importlib.metadata import requires
 
-    name = OF_MODULES.get(module.partition(".")[0], module.partition(".")[0])
+    # This library has another name than its module
+    name = {"skimage": "scikit-image"}.get(module.partition(".")[0], module.partition(".")[0])
     needed = {re.split(r"[^A-Za-z0-9._-]", line)[0] for line in requires("physbench") or () if "extra ==" not in line}
     return name if name in needed else ""
 

@@ -101,8 +101,6 @@ def make_clip(row: Row, spec: RenderSpec) -> Clip:
 
 # What was before the history, for models that look back further.
 
-STILL_TIME = 0.1  # s
-
 
 def frames_before(clip: Clip, count: int) -> NDArray[np.uint8]:
     """The `count` frames (count, H, W, 3) before the first one of a clip; that one again where `past_states` has none.
@@ -134,7 +132,7 @@ def past_states(clip: Clip, count: int) -> NDArray[np.float64] | None:
         if body.role == "kinematic":
             place, velocity = map(np.array, WaypointPath(body).at(-HISTORY))
             states[:, i, :3] = place - back[:, None] / PHYSICS_HZ * velocity
-    later = clip.states[np.searchsorted(clip.times, STILL_TIME - HISTORY)]
+    later = clip.states[np.searchsorted(clip.times, 0.1 - HISTORY)]
     # What moves by less than 1e-4 m as the history begins is held, or rests
     moves = np.linalg.norm((later - first)[:, :3], axis=-1) > 1e-4
     moving = [i for i, body in enumerate(scene.bodies) if body.role == "moving" and moves[i]]

@@ -47,9 +47,6 @@ PACKED_VERSION = 1
 PACKED_INDEX = "index.json"
 FRAMES_FILE = "frames.npy"  # in the .npz file of a clip
 PACKED_DATE = (1980, 1, 1, 0, 0, 0)  # of all files in an archive: the same clips are the same bytes
-MOST_PACKED_INDEX_BYTES = 1 << 28
-MOST_PACKED_CLIP_BYTES = 1 << 31
-MOST_SIDE = 1 << 14  # px
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,7 @@ def _arrays_of(clip: Clip) -> bytes:
 def packed_index(file: Path | BinaryIO) -> bytes:
     """The index of an archive, whose hash fits. Raises one of NOT_ARRAYS where the file is no whole archive."""
     with zipfile.ZipFile(file) as archive:
-        if archive.getinfo(PACKED_INDEX).file_size > MOST_PACKED_INDEX_BYTES:
+        if archive.getinfo(PACKED_INDEX).file_size > 1 << 28:  # bytes
             raise ValueError("its index is too large")
         content = archive.read(PACKED_INDEX)
     seal_of(content)
@@ -198,7 +195,7 @@ class PackedClips:
             self.spec = replace(RenderSpec(*index["spec"]), look=str(look["name"]), view=str(index.get("view", FAR)))
             if self.spec.view not in VIEWS:
                 raise ValueError(f"its view is {self.spec.view!r:.80}")
-            if not 0 < max(self.spec.height, self.spec.width, self.spec.fps) < MOST_SIDE:
+            if not 0 < max(self.spec.height, self.spec.width, self.spec.fps) < 1 << 14:  # px
                 raise ValueError("its size or rate is none")
             self.pybullet = str(index["pybullet"])
             self._clips = {name: PackedClip(**entry) for name, entry in dict(index["clips"]).items()}
@@ -339,7 +336,7 @@ class PackedClips:
 
     def _bytes_of(self, name: str, entry: PackedClip) -> bytes:
         try:
-            if self._archive.getinfo(_place(name)).file_size > MOST_PACKED_CLIP_BYTES:
+            if self._archive.getinfo(_place(name)).file_size > 1 << 31:  # bytes
                 raise self._damaged(name)
             content = self._archive.read(_place(name))
         except NOT_ARRAYS as error:

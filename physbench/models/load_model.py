@@ -42,7 +42,6 @@ NO_PREDICTOR = (
 )
 SURPRISED = {"vjepa2": "V-JEPA 2", "videomae": "VideoMAE"}  # `model_type` of what `transformers:DIR` can ask
 OTHERS = {"ijepa": ("I-JEPA", NO_PREDICTOR), "vjepa": ("V-JEPA", PLANNED)}
-JEPA_PARTS = {"encoder", "predictor", "target_encoder"}  # keys of Meta's checkpoints (jepa, vjepa2, ijepa)
 DINO_WM_MODULES = ("models.vit.ViTPredictor", "models.dino.DinoV2Encoder", "models.visual_world_model.")
 
 
@@ -72,7 +71,8 @@ def latent_predictor_pickle(names: set[str], texts: set[str]) -> str | None:
     """
     if any(name.startswith(DINO_WM_MODULES) for name in names):
         return "DINO-WM"
-    return "I-JEPA or V-JEPA" if texts >= JEPA_PARTS else None
+    # Keys of Meta's checkpoints: jepa, vjepa2, ijepa
+    return "I-JEPA or V-JEPA" if texts >= {"encoder", "predictor", "target_encoder"} else None
 
 
 def describe_latent_predictor(path: Path, name: str) -> str:
@@ -157,7 +157,6 @@ def _describe_missing_target(target: str, path: Path) -> str:
     return f"{describe_missing_path(path)}\n`physbench models list` shows what can be evaluated."
 
 
-SHARD = re.compile(r"-\d+-of-\d+\.safetensors$")
 PIPELINE_PARTS = ("transformer", "unet", "vae", "text_encoder")  # folders of a diffusers pipeline
 
 
@@ -179,7 +178,7 @@ def _describe_folder(path: Path) -> str:
             "they make. It is written by `pipe.save_pretrained`."
         )
     checkpoints = [name for name in names if looks_like_safetensors(path / name)]
-    shards = [name for name in checkpoints if SHARD.search(name)]
+    shards = [name for name in checkpoints if re.search(r"-\d+-of-\d+\.safetensors$", name)]
     if shards and find_index(path) is None:
         return (
             f"{path} holds {len(shards)} files of a checkpoint in shards ({shards[0]}) without their index, "
@@ -203,7 +202,6 @@ def _describe_folder(path: Path) -> str:
 
 
 # What tables, lists, tuples and objects begin with in protocols 0 and 1: ( ] } ) and the opcode of a global, c.
-OLD_PICKLE_STARTS = (b"(", b"]", b"}", b")", b"c")
 
 
 def _describe_file(path: Path, start: bytes) -> str:
@@ -222,7 +220,7 @@ def _describe_file(path: Path, start: bytes) -> str:
     if path.suffix == ".onnx" and not start.lstrip().startswith(b"<"):
         return f"{path} is no ONNX graph, whatever its name says. Export it, or download or copy it again."
     if (
-        start[:1] in OLD_PICKLE_STARTS
+        start[:1] in (b"(", b"]", b"}", b")", b"c")
         and path.stat().st_size <= pickle_scan.BOUNDS.bytes
         and pickle_scan.is_old_pickle(path.read_bytes())
     ):
@@ -305,7 +303,6 @@ HANDED: Mapping[str, Handed] = {
     "physbench.baselines.baseline_adapter:adapter": "clip",
     "physbench.validity.saboteur_adapter:adapter": "clip",
 }
-SCHEME = re.compile(r"([a-z][a-z0-9-]+):(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -338,7 +335,7 @@ def find_adapter(target: str) -> Adapter:
     if "\0" in target:
         raise ModelError(f"Expected a MODEL, got {target!r}: it holds a NUL character.")
     names = plugins.entries(ADAPTER_GROUP)
-    match = SCHEME.fullmatch(target)
+    match = re.fullmatch(r"([a-z][a-z0-9-]+):(.*)", target, re.DOTALL)
     scheme = match[1] if match and not Path(target).exists() else ""
     if scheme in installed_adapters().broken:
         raise ModelError(f"The adapter '{scheme}' cannot be imported ({installed_adapters().broken[scheme]}).")

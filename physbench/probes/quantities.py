@@ -99,7 +99,6 @@ def clip_targets(clip: Clip, frames: NDArray[np.int64]) -> Targets:
 # clips.
 
 GRID = np.arange(FORCE.exponents[0], FORCE.exponents[1] + 0.01, 0.05)
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ def implied_force(pulls: Sequence[Pull], path: Callable[[int, str], Array], step
     best = int(missed.sum(0).argmin())
     share = float(1 - missed.sum(0)[best] / total.sum())
     rng = np.random.default_rng(0)
-    draws = rng.multinomial(len(total), np.full(len(total), 1 / len(total)), size=RESAMPLES)
+    draws = rng.multinomial(len(total), np.full(len(total), 1 / len(total)), size=2000)
     low, high = np.quantile(GRID[(draws @ missed).argmin(1)], [MISS / 2, 1 - MISS / 2])
     interval = float(low), float(high)
     reason = ""

@@ -14,7 +14,6 @@ from physbench.support.printable import printable
 
 FILE = "recording.toml"
 MOST_BALLS = 2
-LIMITS = {"restitution": (0.01, 1.0), "friction": (0.0, 5.0)}
 MOST_POINTS = 20
 LEAST_BOX = 6.0  # px, side of a box round a ball
 
@@ -109,7 +108,7 @@ def _check(recording: Recording, path: Path) -> None:
         raise refuse("time_zero", words)
     for name in ("restitution", "friction"):
         low, high = getattr(recording, name)
-        least, most = LIMITS[name]
+        least, most = {"restitution": (0.01, 1.0), "friction": (0.0, 5.0)}[name]
         if not least <= low <= high <= most:
             words = f"expected two numbers from {least:g} to {most:g} that ascend, got {low:g} and {high:g}."
             raise refuse(name, words)

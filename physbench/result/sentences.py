@@ -107,8 +107,6 @@ def _size(difference: SkillDifference, *, signed: bool = False) -> str:
 
 # What is said of the timing of a run's frames, and what mends it.
 
-SAME_RATE = 0.05  # of real time
-
 
 def worded_timing(timing: TimingResult, fps: float) -> TimingResult:
     """The finding with its sentence and remedy. fps: of the scored frames."""
@@ -129,7 +127,7 @@ def _mended_apart(faults: Sequence[TimingFault]) -> list[TimingFault]:
     """Faults that are mended each by itself: not repeats with the rate that follows from them."""
     repeats = [fault for fault in faults if fault.kind == "repeats" and fault.frame is None]
     rates = [fault for fault in faults if fault.kind == "rate"]
-    if repeats and rates and abs(rates[0].value - (1 - repeats[0].value)) < SAME_RATE:
+    if repeats and rates and abs(rates[0].value - (1 - repeats[0].value)) < 0.05:  # of real time
         return [fault for fault in faults if fault not in (repeats[0], rates[0])]
     return list(faults)
 

@@ -49,7 +49,6 @@ from physbench.support.errors import UsageError
 from physbench.support.files import file_sha256
 from physbench.support.run_folder import RunFolder
 
-MOST_FILES = 10_000
 # Labels of settings that are compared in their own way.
 OF_TASKS, OF_SCORERS = "The content of the files of --tasks", "The content of the files of --scorers"
 OF_ACTIONS, OF_PROMPTS = "The content of the file of --actions", "The content of the file of --prompts"
@@ -87,7 +86,7 @@ def _folder_hash(folder: Path) -> str:
             else:
                 digest.update(f"{stat.st_mtime_ns}|".encode())
             number += 1
-            if number == MOST_FILES:
+            if number == 10_000:
                 return digest.hexdigest()[:16]
     return digest.hexdigest()[:16]
 

@@ -152,9 +152,6 @@ def explained(resume_command: str, kept: Callable[[], str], folder: Path) -> Ite
         ) from error
 
 
-PERIOD = 0.5  # s
-
-
 def processes_of(pid: int) -> list[psutil.Process]:
     """Return a process with all its descendants; [] where it is gone."""
     try:
@@ -191,7 +188,7 @@ class PeakMemory:
             began = time.perf_counter()
             self.bytes = max(self.bytes, memory_of(processes_of(os.getpid())))
             # at most 2 % of the time: to look at many processes takes a while
-            self._stop.wait(max(PERIOD, (time.perf_counter() - began) / 0.02))
+            self._stop.wait(max(0.5, (time.perf_counter() - began) / 0.02))  # s
 
     def __enter__(self) -> PeakMemory:
         self._thread.start()

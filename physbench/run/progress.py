@@ -103,8 +103,6 @@ class StatusLines:
 
 # Overall skill of a run at work, from the score rows that lie in its folder, each read once.
 
-FEW_DRAWS = 1000  # of the bootstrap
-
 
 class RunningSkill:
     """Overall of the clips that are scored with all samples and references."""
@@ -142,9 +140,7 @@ class RunningSkill:
         if tables is None:
             return ""
         unasked = unasked_axes(manifest.card)
-        reading = overall(
-            estimate(pooled(tables), resamples=FEW_DRAWS, fixed=fixed_kinds(manifest), unasked=unasked), 0, ""
-        )
+        reading = overall(estimate(pooled(tables), resamples=1000, fixed=fixed_kinds(manifest), unasked=unasked), 0, "")
         return (
             f"overall {fixed(reading.skill)} {bracket(reading.interval)}".rstrip() + f" on {counted(len(rows), 'clip')}"
         )

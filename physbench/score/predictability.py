@@ -125,7 +125,6 @@ ENSEMBLE = EnsembleLimits()
 
 
 KEY_DIGITS = 9  # after the point
-_DECIMAL = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?|-?\d+e[-+]?\d+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -385,7 +384,7 @@ def content_key(clip: Clip, context: int) -> str:
         f", view={FAR!r})",
     ):
         content = content.replace(usual, ")")
-    digest = hashlib.sha256(_DECIMAL.sub(_rounded, content).encode())
+    digest = hashlib.sha256(re.sub(r"-?\d+\.\d+(?:e[-+]?\d+)?|-?\d+e[-+]?\d+", _rounded, content).encode())
     for array in (clip.states, clip.visible_area, clip.full_area):
         digest.update(np.ascontiguousarray(array.round(KEY_DIGITS) + 0.0).data)  # + 0.0: -0.0 is 0.0
     return digest.hexdigest()

@@ -97,7 +97,6 @@ Text = TypeVar("Text", bound=str)
 
 # What every scorer is given: `rollout.frames` and `tracks`; "looks" are areas, hues and states of visibility in these.
 INPUTS = ("frames", "tracks", "looks")
-PICTURE = ("frames", "looks")  # of these, what states without a picture do not have
 
 # Takes (clip, rollout, tracks), and by keyword the analyses of an Observation that the scorer declares in `needs`.
 # A dict holds the scorer's own reading under "" and further ones, without quality, under their names.
@@ -145,7 +144,8 @@ class Scorer:
     @property
     def needs_picture(self) -> bool:
         """True if it reads what only a picture shows, so that it does not apply to states."""
-        return self.axis == "permanence" or any(need in PICTURE for need in self.needs)
+        # States without a picture have no frames or looks
+        return self.axis == "permanence" or any(need in ("frames", "looks") for need in self.needs)
 
     @property
     def doc(self) -> str:

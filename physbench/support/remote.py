@@ -30,7 +30,6 @@ from physbench.support.run_folder import RunFolder
 #
 # fsspec names the file systems and their errors in many ways; what goes wrong is said here in one or two lines.
 
-URL_START = re.compile(r"([a-z][a-z0-9+.-]*)://")
 URL_FORM = re.compile(r"[a-z][a-z0-9+.-]*://[\w.,:=+%/-]+", re.ASCII)  # no user, no query: these may be secrets
 VERSION_FIELDS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
 NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound")
@@ -54,7 +53,7 @@ class RemotePlace:
 
 def is_url(text: object) -> bool:
     """True if this is a URL and no path."""
-    return isinstance(text, str) and URL_START.match(text) is not None
+    return isinstance(text, str) and re.match(r"([a-z][a-z0-9+.-]*)://", text) is not None
 
 
 def remote_place(url: str) -> RemotePlace:

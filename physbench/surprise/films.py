@@ -107,7 +107,6 @@ def squared_error(predicted: Image | Array, true: Image) -> float:
 
 POSSIBLE = "truth"
 OTHER_LOOK, BACK_AGAIN = "/other", "/back"  # after the name of a violation: B throughout, and B before A
-ALWAYS = -np.inf  # s
 RATE_SPAN = 20 / PHYSICS_HZ  # s ahead from which the rate of a clock is taken: it goes in whole steps of the simulation
 
 
@@ -146,7 +145,7 @@ def with_other_look(clip: Clip, source: str) -> Violated:
     if not world.plan.appearances or world.plan.hooks or world.plan.clocks or world.plan.bends:
         raise Inapplicable("only a change of look has a second order")
     appearances = tuple(
-        replace(each, since=ALWAYS, until=np.inf if source.endswith(OTHER_LOOK) else each.since)
+        replace(each, since=-np.inf, until=np.inf if source.endswith(OTHER_LOOK) else each.since)
         for each in world.plan.appearances
     )
     return Violated(world.scene, world.acts, (replace(world.plan, appearances=appearances),), world.seed)

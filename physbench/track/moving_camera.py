@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 # Time in s between the frames of ground truth that others are registered with. Where the eye moves it is all frames:
 # what stands before or behind the plane of motion is then shifted against it.
-KEY_TIME = 0.5
 BLURS = (3.0, 1.0)  # px, sd, from coarse to fine; a pan of 20 degrees/s is 3 px a frame at 128 px, 15 frames/s
 
 
@@ -229,7 +228,7 @@ class _Key:
 
 def _keys(clip: Clip) -> tuple[_Key, ...]:
     if clip not in _KEYS:
-        step = 1 if eye_moves(clip.scene.camera) else max(1, round(KEY_TIME * clip.spec.fps))
+        step = 1 if eye_moves(clip.scene.camera) else max(1, round(0.5 * clip.spec.fps))
         chosen = np.arange(clip.handover % step, len(clip.frames), step)
         # A key that shows a holder disagrees with frames in which it is gone, though their camera is right.
         gone = [body.until for body in clip.scene.bodies if body.drawn and body.hue is None and body.until is not None]

@@ -28,7 +28,6 @@ from physbench.world.geometry import gap
 from physbench.world.scene import ROUND, Scene
 from physbench.world.styles.catalogue import draw
 
-DRAWS = 60  # that are looked at for one with the same bodies
 SAME = 1e-6  # m/s
 
 
@@ -74,7 +73,7 @@ def far(clip: Clip, context: int, draw: int = 0) -> LawfulAlternative:
         scene = possible[draw % len(possible)]
     stays = _stays(clip, context)
     alike = kept = 0
-    for number in range(DRAWS):
+    for number in range(60):  # draws, until one has the same bodies
         # Seeds of the draws that give far alternatives their velocities
         row = Row(clip.row.task, clip.row.split, 2_000_000 + clip.row.seed + 7919 * (draw + 101 * number))
         other = make_scene(row)

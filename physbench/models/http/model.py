@@ -45,10 +45,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-CARD_FIELDS = tuple(item.name for item in dataclasses.fields(ModelCard))
-SURPRISE_FIELDS = tuple(item.name for item in dataclasses.fields(SurpriseCard))
 SURPRISE_PATH = "/v1/surprise"
-FLAGS = ("uses_actions", "uses_camera", "uses_prompt", "stochastic", "repeat_first")
 
 
 class BytesSource(Protocol):
@@ -113,14 +110,14 @@ def parse_card(text: bytes, where: str) -> ServedCard:
     if not isinstance(fields, dict):
         raise ModelError(f"{where}: the answer holds no card.")
     stated = fields.get("answers") == "surprise"
-    known = SURPRISE_FIELDS if stated else CARD_FIELDS
+    known = [item.name for item in dataclasses.fields(SurpriseCard if stated else ModelCard)]
     unknown = [name for name in fields if name not in known]
     if unknown:
         raise ModelError(f"{where}: the card has the unknown field {unknown[0]!a:.60}.{nearest(unknown[0], known)}")
     missing = [name for name in ("name", "image_size", "fps", "context_frames") if name not in fields]
     if missing:
         raise ModelError(f"{where}: the card lacks {', '.join(missing)}.")
-    for name in FLAGS:
+    for name in ("uses_actions", "uses_camera", "uses_prompt", "stochastic", "repeat_first"):
         if not isinstance(fields.get(name, False), bool):
             raise ModelError(f"{where}: the card's {name} must be true or false.")
     if isinstance(fields["name"], str) and len(fields["name"]) > CARD_BOUNDS.name:

@@ -48,11 +48,9 @@ OWN_ARGUMENTS = ("model", "size", "fps", "frames", "first")
 OF_A_CLIP = ("prompt", "input_reference", "num_frames", "seconds", "seed", "width", "height")
 FIRST = ("context", "new")  # what the first frame of an answer shows
 MOST_JSON = 1 << 20  # bytes
-MOST_VIDEO = 1 << 29  # bytes
 MOST_PIXELS = 1 << 24  # of a frame
 SHORTEST_POLL, LONGEST_POLL = 0.1, 5.0  # s between questions
 DONE = (200, 201, 202, 204)  # status of what a server has done, or begun
-SEEDS = 2**31 - 1
 
 
 class VideosApiModel:
@@ -115,7 +113,7 @@ class VideosApiModel:
 
         jobs: list[str] = []
         try:
-            images, seeds = as_levels(context[:, -1]), draw_seeds(generators, SEEDS)
+            images, seeds = as_levels(context[:, -1]), draw_seeds(generators, 2**31 - 1)
             for image, prompt, seed in zip(images, prompts, seeds, strict=True):
                 job = self._send(image, prompt, seed)
                 if job in jobs:
@@ -194,7 +192,7 @@ class VideosApiModel:
             document = self._job(self._ask("GET", f"/{job}"))
             status = document.get("status")
             if status == "completed":
-                return self._read(self._ask("GET", f"/{job}/content"), MOST_VIDEO, "the video")
+                return self._read(self._ask("GET", f"/{job}/content"), 1 << 29, "the video")  # bytes
             if status not in ("queued", "in_progress", "processing"):
                 error = document.get("error")
                 message = error.get("message") if isinstance(error, dict) else error

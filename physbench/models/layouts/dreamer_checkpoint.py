@@ -126,7 +126,6 @@ SHEEPRL = DreamerLayout(
 LAYOUTS = (DREAMERV3_TORCH, SHEEPRL)
 
 
-ACTIVATIONS = ("SiLU", "ELU", "ReLU", "GELU", "LeakyReLU", "Tanh")
 WRAP = "Wrap it in a few lines of Python, my_model.py:make."
 
 
@@ -235,7 +234,7 @@ def make_dreamer(
     )
 
     for key, value, known in (
-        ("act", act, ACTIVATIONS),
+        ("act", act, ("SiLU", "ELU", "ReLU", "GELU", "LeakyReLU", "Tanh")),
         ("mean_act", mean_act, MEAN_FUNCTIONS),
         ("std_act", std_act, SPREAD_FUNCTIONS),
     ):

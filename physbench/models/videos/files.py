@@ -208,8 +208,6 @@ class _Bounded:
 
 
 EXPORT_DOCUMENTS = (ANSWER, MANIFEST, "README.md")
-SAMPLE_PATTERN = re.compile(r"(.+)\.s([1-9]\d{0,3})")
-NUMBER_PATTERN = re.compile(r"\d+")
 NUMBERING = "Name them so that one number counts up by 1, such as 0001.png, 0002.png ..."
 SampleKey = tuple[str, int]  # name of the clip's files, sample
 
@@ -299,7 +297,7 @@ def _image_sequence(name: str, inside: Sequence[SourceFile]) -> VideoEntry:
     if others or not images:
         what = f"holds {others[0].parts[-1]!r}" if others else "holds no .png"
         return VideoEntry(f"{name}/", (), True, f"Folder {name} {what}: expected numbered PNG files and nothing else.")
-    numbers = [tuple(map(int, NUMBER_PATTERN.findall(file.parts[-1][: -len(IMAGE_SUFFIX)]))) for file in images]
+    numbers = [tuple(map(int, re.findall(r"\d+", file.parts[-1][: -len(IMAGE_SUFFIX)]))) for file in images]
     if not all(numbers):
         unnumbered = images[numbers.index(())]
         return VideoEntry(f"{name}/", (), True, f"{unnumbered.name} has no number in its name: {NUMBERING}")
@@ -340,7 +338,7 @@ def _miscounted(numbers: Sequence[tuple[int, ...]]) -> str:
 def _sample_key(stem: str, known: set[str]) -> SampleKey | None:
     if stem in known:
         return stem, 0
-    match = SAMPLE_PATTERN.fullmatch(stem)
+    match = re.fullmatch(r"(.+)\.s([1-9]\d{0,3})", stem)
     return (match[1], int(match[2])) if match and match[1] in known else None
 
 

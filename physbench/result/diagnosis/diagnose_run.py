@@ -23,8 +23,6 @@ from physbench.support.run_folder import RunFolder
 from physbench.support.schedule import scheduled
 from physbench.track.tracks import load_tracks
 
-TAKEN_FIRST = ("test", "ood", "train")  # in this order clips are taken
-
 
 def diagnose_run(folder: RunFolder, workers: int = 2) -> dict[str, ImpliedWorldResult]:
     """Find by family which other laws would explain a model's motion, and what its timing explains: diagnosis.json.
@@ -70,7 +68,8 @@ def chosen_rows(rows: Sequence[Row], folder: RunFolder) -> list[Row]:
     """At most `max_clips` clips of a family that have tracks: of its tasks in turn, those of the test split first."""
     ranks: dict[str, int] = {}
     order = []
-    for row in sorted(rows, key=lambda row: (TAKEN_FIRST.index(row.split), row.seed, row.change)):
+    # Clips of test are taken first
+    for row in sorted(rows, key=lambda row: (("test", "ood", "train").index(row.split), row.seed, row.change)):
         if (row.change and CHANGES[row.change].by_actions) or not folder.tracks(row.id).is_file():
             continue
         ranks[row.task] = ranks.get(row.task, -1) + 1

@@ -32,10 +32,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-TIMED_CLIPS = 24  # that are read
-UNDONE_CLIPS = 12  # of these that are shadowed again
-
-
 @dataclass(frozen=True)
 class FaultLimits:
     """Faults of timing that clips tell."""
@@ -117,7 +113,7 @@ def run_timing(folder: RunFolder, chosen: Sequence[Row]) -> TimingResult | None:
         return None
     spec, store = manifest.spec, clips_of(folder, manifest)
     parts = []
-    for row in rows[:TIMED_CLIPS]:
+    for row in rows[:24]:
         clip, tracks = store.get(row, spec), load_tracks(folder.tracks(row.id))
         parts.append(Part(clip, tracks, frame_timing(clip, tracks)))
     return explained_timing(parts, quality, truth, _smear(tables["model"]), float(spec.fps))
@@ -138,7 +134,8 @@ def explained_timing(
     faults = faults_of(parts, smear)
     if not faults:
         return None
-    few = [part for part in parts if part.timing.comparable or part.timing.lead or part.timing.rate][:UNDONE_CLIPS]
+    # Twelve are shadowed again
+    few = [part for part in parts if part.timing.comparable or part.timing.lead or part.timing.rate][:12]
     lost = np.array([truth[part.clip.id] - quality[part.clip.id] for part in few])
     if not few or lost.sum() < LOSS.least * len(few):
         return None

@@ -173,7 +173,6 @@ def _objects(clip: Clip, error: Array, tracks: Tracks) -> tuple[str, ...]:
     return tuple(sentence[0].upper() + sentence[1:] + "." for sentence in parts_of)
 
 
-NATURAL_SIZE = {"deg": 50.0}  # of other units: 1
 MOST_READINGS = 6
 CLIPS_A_JOB = 4  # of a worker process
 
@@ -439,8 +438,8 @@ def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[ClipReadin
         repeats = name in headline or part == scorer.split("/")[-1]
         if repeats or own["value"] is None or truth is None or (part and scorer not in headline):
             continue
-        # Readings nearer than 0.1 of ground truth's value, or of a natural size, are not listed
-        if abs(own["value"] - truth) > 0.1 * max(abs(truth), NATURAL_SIZE.get(own["unit"], 1.0)):
+        # Readings nearer than 0.1 of ground truth's value, or of a natural size (1 but of degrees), are not listed
+        if abs(own["value"] - truth) > 0.1 * max(abs(truth), {"deg": 50.0}.get(own["unit"], 1.0)):
             readings.append(ClipReading(plain(part or name), own["value"], truth, own["unit"]))
     return tuple(readings[:MOST_READINGS])
 

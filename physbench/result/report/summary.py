@@ -96,9 +96,6 @@ STRENGTH_LEGEND = (
 SHOWN_REASONS = 3
 
 
-NOT_INSTALLED = re.compile(r"not installed \(pip install 'physbench\[([a-z-]+)\]'\)")  # as scorers say it
-
-
 @dataclass(frozen=True)
 class Figure:
     """A number with its name."""
@@ -267,7 +264,7 @@ def _unavailable(reasons: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     lines: list[tuple[str, str]] = []
     extras: dict[str, str] = {}
     for name, why in reasons.items():
-        if extra := NOT_INSTALLED.fullmatch(why):
+        if extra := re.fullmatch(r"not installed \(pip install 'physbench\[([a-z-]+)\]'\)", why):  # as scorers say it
             extras[name] = extra[1]
         else:
             lines.append((name, why if why.startswith(FAILED_ON) else f"unavailable: {why}"))

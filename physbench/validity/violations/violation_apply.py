@@ -19,7 +19,6 @@ from physbench.world.camera import plane_from_world
 from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec, Scene
 from physbench.world.styles.catalogue import draw
 
-CHANNELS = 3
 LEAST_EFFECT = 0.05  # diameters; a violation of the motion that moves nothing further is not seen
 NO_EFFECT = 0.005  # diameters; one that moves nothing further has nothing to violate
 
@@ -114,7 +113,7 @@ class Violated:
         world = self._world(times)  # which holders are still there is a matter of that
         if not self.plan.appearances:
             return draw(self.scene, world, states, spec).frames
-        frames = np.empty((len(times), spec.height, spec.width, CHANNELS), dtype=np.uint8)
+        frames = np.empty((len(times), spec.height, spec.width, 3), dtype=np.uint8)
         active = np.stack([appearance.active(world) for appearance in self.plan.appearances], axis=1)
         for row in np.unique(active, axis=0):
             at = np.flatnonzero((active == row).all(axis=1))

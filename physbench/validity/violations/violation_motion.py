@@ -11,7 +11,6 @@ from physbench.validity.violations.violation_plan import Inapplicable, Violation
 from physbench.world.scene import PHYSICS_HZ, Body, Joint
 
 AIRBORNE = 0.2  # m/s; slower is as good as at rest
-AT_REST = 0.01  # m/s
 KICK_ROOM = 0.15  # diameters that a kicked body can go before it meets anything
 
 
@@ -84,7 +83,7 @@ def kick(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
 )
 def start(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """A body at rest sets off, level with the ground and in the plane of motion; a ball rolls, so nothing slows it."""
-    for index, at in candidates.choices(rng, most_speed=AT_REST):
+    for index, at in candidates.choices(rng, most_speed=0.01):  # m/s
         ways = candidates.directions(index, at, KICK_ROOM * candidates.diameter(index), rng)
         level = ways[np.abs(ways @ candidates.scene.gravity) < 1e-9]
         if len(level):
