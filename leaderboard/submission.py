@@ -35,8 +35,20 @@ from physbench.support.errors import UsageError
 from physbench.support.files import DAMAGED_ARCHIVE, atomic_path, file_sha256, write_json
 from physbench.support.run_folder import RunFolder
 
-MOST_CHARACTERS = 300  # of a text
-MOST_PARAMETERS = 10**15
+
+@dataclass(frozen=True)
+class SubmissionBounds:
+    """The most that a submission may hold and say."""
+
+    characters: int = 300  # of a text
+    parameters: int = 10**15
+    files: int = 100_000
+    bytes: int = 8 << 30  # of all files together
+
+
+SENT = SubmissionBounds()
+
+
 LINKS = ("paper", "code", "weights")
 
 
@@ -59,16 +71,16 @@ class Submission:
         """Raise UsageError where a text is too long or not printable, or a link is none that a page may hold."""
         for name in ("submitter", *LINKS):
             text = getattr(self, name)
-            if not isinstance(text, str) or len(text) > MOST_CHARACTERS or not text.isprintable():
-                raise UsageError(f"--{name}: expected at most {MOST_CHARACTERS} printable characters.")
+            if not isinstance(text, str) or len(text) > SENT.characters or not text.isprintable():
+                raise UsageError(f"--{name}: expected at most {SENT.characters} printable characters.")
         for name, link in self.links.items():
             if not _leads_to_a_page(link):
                 raise UsageError(f"--{name}: expected a link such as https://example.org/{name}, got '{link}'.")
         whole = self.parameters is None or (isinstance(self.parameters, int) and not isinstance(self.parameters, bool))
         if not whole:
             raise UsageError(f"--parameters: expected a whole number, got {self.parameters!r}.")
-        if self.parameters is not None and not 1 <= self.parameters <= MOST_PARAMETERS:
-            raise UsageError(f"--parameters: expected a number from 1 to {MOST_PARAMETERS:.0e}, got {self.parameters}.")
+        if self.parameters is not None and not 1 <= self.parameters <= SENT.parameters:
+            raise UsageError(f"--parameters: expected a number from 1 to {SENT.parameters:.0e}, got {self.parameters}.")
 
 
 def _leads_to_a_page(link: str) -> bool:
@@ -121,8 +133,6 @@ SENT_NAMES = re.compile(
     rf"(manifest|result|commitment|challenge)\.json|scores\.parquet|references/({'|'.join(REFERENCE_MODELS)})/scores\.parquet"
     rf"|tracks/{FILE_NAME}\.npz|rollouts/{FILE_NAME}\.(mkv|npz)"
 )
-MOST_SENT_FILES = 100_000
-MOST_SENT_BYTES = 8 << 30  # of all files together
 
 
 def write_archive(path: Path, files: Mapping[str, Path]) -> None:
@@ -172,8 +182,8 @@ def _unpack(path: Path, place: Path) -> None:
 
 def _refuse(path: Path, items: list[zipfile.ZipInfo]) -> None:
     """Raise UsageError for an archive with anything in it that a submission does not have, before it is unpacked."""
-    if len(items) > MOST_SENT_FILES or sum(item.file_size for item in items) > MOST_SENT_BYTES:
-        raise UsageError(f"{path}: holds more than {MOST_SENT_FILES} files or {MOST_SENT_BYTES >> 30} GB.")
+    if len(items) > SENT.files or sum(item.file_size for item in items) > SENT.bytes:
+        raise UsageError(f"{path}: holds more than {SENT.files} files or {SENT.bytes >> 30} GB.")
     names = [item.filename.lower() for item in items]
     if len(set(names)) < len(names):
         raise UsageError(f"{path}: holds a file twice.")

@@ -56,9 +56,18 @@ LIVE_NOT_RESUMED = (
     "The run of an object cannot be resumed where it holds no networks, whose weights would tell that it is the same. "
     "Leave out resume: it begins anew in a folder of its own."
 )
-MOST_FRESH_SEEDS = 10_000  # of a task
-MOST_NOTED = 500  # characters of a note
-LONGEST_WAIT = 1e6  # s, eleven days: waiting takes no longer times
+
+
+@dataclass(frozen=True)
+class OptionBounds:
+    """The most that options take."""
+
+    fresh_seeds: int = 10_000  # of a task
+    noted: int = 500  # characters of a note
+    wait: float = 1e6  # s, eleven days: waiting takes no longer times
+
+
+BOUNDS = OptionBounds()
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -71,8 +80,8 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 def check_timeout(seconds: float) -> None:
     """Refuse a time-out that is none, NaN and infinity included."""
-    if not 0 < seconds <= LONGEST_WAIT:
-        raise UsageError(f"--timeout: expected seconds above 0 and at most {LONGEST_WAIT:g}, got {seconds:g}.")
+    if not 0 < seconds <= BOUNDS.wait:
+        raise UsageError(f"--timeout: expected seconds above 0 and at most {BOUNDS.wait:g}, got {seconds:g}.")
 
 
 def check_executor(executor: str, address: str | None) -> None:
@@ -83,8 +92,8 @@ def check_executor(executor: str, address: str | None) -> None:
 
 
 def _check_fresh_seeds(value: int | str) -> None:
-    if isinstance(value, int) and not 1 <= value <= MOST_FRESH_SEEDS:
-        raise UsageError(f"--fresh-seeds: expected 1 to {MOST_FRESH_SEEDS}, got {value}.")
+    if isinstance(value, int) and not 1 <= value <= BOUNDS.fresh_seeds:
+        raise UsageError(f"--fresh-seeds: expected 1 to {BOUNDS.fresh_seeds}, got {value}.")
 
 
 def _check_until(width: float) -> None:
@@ -93,8 +102,8 @@ def _check_until(width: float) -> None:
 
 
 def _check_note(note: str) -> None:
-    if len(note) > MOST_NOTED or not note.isprintable():
-        raise UsageError(f"--note: expected one line of at most {MOST_NOTED} characters.")
+    if len(note) > BOUNDS.noted or not note.isprintable():
+        raise UsageError(f"--note: expected one line of at most {BOUNDS.noted} characters.")
 
 
 def _check_tags(tags: tuple[str, ...]) -> None:

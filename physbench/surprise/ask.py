@@ -26,9 +26,17 @@ from physbench.surprise.pixel_baselines import PIXEL_BASELINES, place_error
 Series = Mapping[str, Array]  # surprise (N,) of the films of a clip, by their names
 Solved = Mapping[tuple[str, float], tuple[str, ...]]  # (kind, size) -> the pixel baselines that notice it alone
 
-TIE = 1e-9  # of the larger one: two surprises that differ by less are a tie
-AHEAD = 1e-3  # of the usual level: surprise that differs by more before two films do
-LEAST_LEVEL = 0.1  # of the median level of all pairs; a film in which nothing moves has hardly any
+
+@dataclass(frozen=True)
+class LevelLimits:
+    """Differences of surprise that tell."""
+
+    tie: float = 1e-9  # of the larger one: two surprises that differ by less are a tie
+    ahead: float = 1e-3  # of the usual level: surprise that differs by more before two films do
+    least: float = 0.1  # of the median level of all pairs; a film in which nothing moves has hardly any
+
+
+LEVEL = LevelLimits()
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class PairReading:
 
 def choice(possible: float, impossible: float) -> float:
     """1, 0.5 or 0: whether the impossible one is higher."""
-    if abs(impossible - possible) <= TIE * max(abs(impossible), abs(possible)) + TINY * TIE:
+    if abs(impossible - possible) <= LEVEL.tie * max(abs(impossible), abs(possible)) + TINY * LEVEL.tie:
         return 0.5
     return float(impossible > possible)
 
@@ -100,7 +108,7 @@ def levels(readings: list[PairReading]) -> Array:
     known = own[np.isfinite(own)]
     middle = float(np.median(known)) if len(known) else 1.0
     middle = middle if middle > TINY else float(known.mean()) if len(known) and known.mean() > TINY else 1.0
-    return np.maximum(np.where(np.isfinite(own), own, middle), LEAST_LEVEL * middle)
+    return np.maximum(np.where(np.isfinite(own), own, middle), LEVEL.least * middle)
 
 
 def auroc(negatives: Array, positives: Array) -> float | None:

@@ -24,7 +24,7 @@ from physbench.support.arrays import Array
 from physbench.support.files import write_text
 from physbench.support.processes import cores
 from physbench.support.schedule import scheduled
-from physbench.surprise.ask import AHEAD, PairReading, Solved, auroc, levels, read_pair
+from physbench.surprise.ask import LEVEL, PairReading, Solved, auroc, levels, read_pair
 from physbench.surprise.clip_films import FILM_PRELOAD, ClipFilms, clip_films
 from physbench.surprise.films import POSSIBLE, WINDOW
 from physbench.surprise.pairs import CONTROLS, IMPOSSIBLE_KINDS, FilmPair, ImpossibleKind, all_pairs, of_this_suite
@@ -300,7 +300,7 @@ def expectation_result(
         failed=sum(reading.failed for reading in model if not reading.pair.control),
         ahead=ahead,
         looks_ahead=""
-        if ahead or worst <= AHEAD
+        if ahead or worst <= LEVEL.ahead
         else f"surprise differs by up to {number(100 * worst)} % of its usual level before two films do",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def twice(archive: zipfile.ZipFile) -> None:
 def test_hostile_archives_are_refused_before_they_are_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fill: Callable[[zipfile.ZipFile], None], said: str
 ) -> None:
-    monkeypatch.setattr(submission, "MOST_SENT_BYTES", 10_000_000)
+    monkeypatch.setattr(submission, "SENT", replace(submission.SENT, bytes=10_000_000))
     path = tmp_path / "s.zip"
     with zipfile.ZipFile(path, "w") as archive:
         fill(archive)

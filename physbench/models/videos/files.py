@@ -25,9 +25,19 @@ from physbench.support.printable import printable
 
 # The files of an answer, in a folder or an archive, read only: nothing is unpacked, and no link is followed.
 
-MAX_FILES = 200_000
-MAX_FILE_BYTES = 2 * 2**30  # bytes of one file in an archive
-BUFFER_BYTES = 2**20
+
+@dataclass(frozen=True)
+class ArchiveBounds:
+    """The most that is read of a folder or an archive."""
+
+    files: int = 200_000
+    file_bytes: int = 2 * 2**30  # bytes of one file in an archive
+    buffer_bytes: int = 2**20
+
+
+BOUNDS = ArchiveBounds()
+
+
 ENCRYPTED = "encrypted"
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 SYSTEM_FILES = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
@@ -70,8 +80,8 @@ class VideoSource:
             raise ModelError(
                 f"{path} cannot be read as a folder, a .zip or a plain .tar of videos ({error}). Unpack it first."
             ) from None
-        if len(members) > MAX_FILES:
-            raise ModelError(f"{path} holds more than {MAX_FILES} files: it is not a folder of videos.")
+        if len(members) > BOUNDS.files:
+            raise ModelError(f"{path} holds more than {BOUNDS.files} files: it is not a folder of videos.")
         if not path.is_dir():
             members = _without_top_folder(members)
         if any(file.problem == ENCRYPTED for file in members):
@@ -115,7 +125,7 @@ class VideoSource:
                 continue
             try:
                 with self.open(file) as stream:
-                    while block := stream.read(BUFFER_BYTES):
+                    while block := stream.read(BOUNDS.buffer_bytes):
                         digest.update(block)
             except OSError as error:  # its clip fails with that reason
                 digest.update(f"{error.strerror}|".encode())
@@ -124,8 +134,8 @@ class VideoSource:
 
 def _folder_files(folder: Path, parents: tuple[str, ...]) -> Iterator[SourceFile]:
     for count, entry in enumerate(os.scandir(folder)):
-        if count > MAX_FILES:
-            raise ModelError(f"{folder} holds more than {MAX_FILES} entries: it is not a folder of videos.")
+        if count > BOUNDS.files:
+            raise ModelError(f"{folder} holds more than {BOUNDS.files} entries: it is not a folder of videos.")
         parts = (*parents, entry.name)
         if entry.name in SYSTEM_FILES:
             continue
@@ -156,7 +166,7 @@ def _zip_members(archive: zipfile.ZipFile) -> Iterator[SourceFile]:
 
 def _tar_members(archive: tarfile.TarFile) -> Iterator[SourceFile]:
     for count, item in enumerate(archive):
-        if count > MAX_FILES:
+        if count > BOUNDS.files:
             return
         if not item.isdir():
             yield _member(item.name, item.size, not item.isreg())
@@ -169,7 +179,9 @@ def _member(name: str, size: int, special: bool) -> SourceFile:
         return SourceFile((name,), size, "a path out of the archive", name)
     if special:
         return SourceFile(parts, size, "no plain file", name)
-    return SourceFile(parts, size, f"larger than {MAX_FILE_BYTES >> 30} GB" if size > MAX_FILE_BYTES else "", name)
+    return SourceFile(
+        parts, size, f"larger than {BOUNDS.file_bytes >> 30} GB" if size > BOUNDS.file_bytes else "", name
+    )
 
 
 def _without_top_folder(members: Iterable[SourceFile]) -> list[SourceFile]:
@@ -184,7 +196,7 @@ def _temporary_copy(stream: IO[bytes], file: SourceFile) -> IO[bytes]:
     """A temporary copy: seeking back in a compressed stream would decompress it from its start."""
     copy = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
-        shutil.copyfileobj(_Bounded(stream, file.size), copy, BUFFER_BYTES)
+        shutil.copyfileobj(_Bounded(stream, file.size), copy, BOUNDS.buffer_bytes)
         copy.seek(0)
     except BaseException:
         copy.close()

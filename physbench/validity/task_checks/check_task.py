@@ -53,11 +53,18 @@ if TYPE_CHECKING:
 # The declaration of a task: docstring, parameters, and the bodies of its scenes.
 
 SECTIONS = ("What happens", "Law", "Camera", "Actions", "Hand-over", "May be hidden", "Version history")
-MIN_BODY_RADIUS = 0.4  # m, radius: 5 px in a frame of 64 px
-MAX_HORIZON = 12.0  # s, horizon
 
 
-LOOSE = 0.005  # m by which a rod may be longer or shorter than its bodies are apart, and a body beside its slider
+@dataclass(frozen=True)
+class SceneLimits:
+    """What a scene of a task may be."""
+
+    min_body_radius: float = 0.4  # m: 5 px in a frame of 64 px
+    max_horizon: float = 12.0  # s
+    loose: float = 0.005  # m between a rod's length and how far its bodies are apart, or a body and its slider
+
+
+SCENE = SceneLimits()
 
 
 def check_declaration(task: Task) -> Iterator[Finding]:
@@ -156,7 +163,7 @@ def check_scene(scene: Scene) -> Iterator[Finding]:
         yield from _moving(body, scene)
     for rod in (each for each in scene.fields if isinstance(each, Rod)):
         apart = math.dist(*(scene.bodies[scene.index(name)].position for name in rod.sources))
-        if not abs(apart - rod.length) <= LOOSE:
+        if not abs(apart - rod.length) <= SCENE.loose:
             yield failed(
                 "scene",
                 f"the rod from {rod.anchor} to {rod.body} is {rod.length:.3f} m long, not {apart:.3f} m",
@@ -172,8 +179,8 @@ def check_scene(scene: Scene) -> Iterator[Finding]:
         )
     if not scene.prompt.strip().endswith("."):
         yield failed("scene", "the prompt is not a sentence", "Say what happens in one or two, with a full stop.")
-    if not 1 <= scene.horizon <= MAX_HORIZON:
-        yield failed("scene", f"the horizon is {scene.horizon:g} s", f"Use 4 s (from 1 to {MAX_HORIZON:g} s).")
+    if not 1 <= scene.horizon <= SCENE.max_horizon:
+        yield failed("scene", f"the horizon is {scene.horizon:g} s", f"Use 4 s (from 1 to {SCENE.max_horizon:g} s).")
     if scene.camera.width != WINDOW:
         yield remark("scene", f"the camera shows {scene.camera.width:g} m; the built-in tasks show {WINDOW:g} m")
     try:
@@ -202,12 +209,12 @@ def _moving(body: Body, scene: Scene) -> Iterator[Finding]:
         yield failed("scene", f"{body.name} is a plane and moves", "Use a box.")
         return
     radius = apparent_radius(body, scene.camera)
-    if radius < MIN_BODY_RADIUS - 1e-9:
+    if radius < SCENE.min_body_radius - 1e-9:
         size = "the area of a disc of" if body.bore else "a radius of"
         yield failed(
             "scene",
             f"{body.name} has {size} {radius:.2f} m, {radius / WINDOW * 64:.1f} px at 64 px",
-            f"Make it at least {MIN_BODY_RADIUS} m (5 px): smaller ones are not located well.",
+            f"Make it at least {SCENE.min_body_radius} m (5 px): smaller ones are not located well.",
         )
     expected = mass_of_size(body)
     if abs(body.mass / expected - 1) > 0.01:
@@ -246,7 +253,7 @@ def _guided(joint: Hinge | Slider, scene: Scene) -> Iterator[Finding]:
             )
         away = body.position - np.asarray(joint.begin)
         beside = float(np.linalg.norm(away - away @ guide.axis * guide.axis))
-        if not beside <= LOOSE:
+        if not beside <= SCENE.loose:
             yield failed(
                 "scene", f"{body.name} begins {beside:.3f} m beside its slider", "Place its middle on the line."
             )
