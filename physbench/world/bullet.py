@@ -604,13 +604,13 @@ class World:
             position: Vector = api.getBasePositionAndOrientation(number, physicsClientId=client)[0]
             return position
         state = self._states[copy, index] if number < 0 else self._guided_state(number, index)
-        return (state[:3] + self._offset[copy]).tolist()
+        return list(map(float, state[:3] + self._offset[copy]))
 
     def _velocity(self, copy: int, index: int) -> Sequence[float]:
         """Velocity (3,) m/s now of a body that is in the client."""
         number = self._ids[copy][index]
         if self._link(index) == 0:
-            return self._guided_state(number, index)[7:10].tolist()
+            return list(map(float, self._guided_state(number, index)[7:10]))
         velocity: Vector = self._client.api.getBaseVelocity(number, physicsClientId=self._client.id)[0]
         return velocity
 
