@@ -128,7 +128,7 @@ def evaluate(
         options = quick_options(options)
     temporary = None if keep else Path(tempfile.mkdtemp(prefix="physbench-"))
     place = out if temporary is None else default_folder(options.short_name, options.suite_name, False, temporary)
-    say = say_on_stderr if progress else _say_nothing
+    say = say_on_stderr if progress else lambda message: None
     ask = evaluate_expectation if suite == EXPECTATION_SUITE else run_evaluation
     try:
         with (
@@ -157,7 +157,3 @@ def quick_options(options: Options) -> Options:
         raise UsageError("quick: the suite expectation has pairs of films in the place of tasks. Give a limit.")
     limit = options.limit or len(find_suite(options.suite, None, options.tasks).tasks)
     return replace(options, limit=limit, diagnosis=False)
-
-
-def _say_nothing(message: str) -> None:
-    pass

@@ -44,10 +44,6 @@ def _do_nothing() -> None:
     return None
 
 
-def _nothing_to_say() -> str:
-    return ""
-
-
 @dataclass
 class TrainingStage:
     """A part of the training: some parameters, a loss, a number of steps."""
@@ -61,7 +57,7 @@ class TrainingStage:
     begin: Callable[[], None] = _do_nothing  # before step 0 alone
     refresh: Callable[[float, torch.Generator], None] | None = None  # at every save
     every: int = 50  # steps between saves
-    describe: Callable[[], str] = _nothing_to_say  # what the last step was like beside its loss, a line at every save
+    describe: Callable[[], str] = str  # what the last step was like beside its loss, a line at every save
     watched: bool = False  # whether frames of the model are worth looking at while it goes on
     losses: list[float] = field(default_factory=list)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from physbench.result import formats
 from physbench.result.coverage import applicable_axes, early_sign
-from physbench.result.document import Finding, ImpliedWorldResult, ReadingValue, ResultDocument
+from physbench.result.document import Finding, ReadingValue, ResultDocument
 from physbench.result.formats import counted, joined, number
 from physbench.result.implied_worlds import FEWEST_CLIPS, sentence_of
 from physbench.result.readings import strength_text
@@ -405,7 +405,7 @@ def _world(result: ResultDocument, family: str) -> Finding | None:
     return _finding(
         "changed world",
         f"{family}: as if {sentence_of(world.laws)}{_so([law.seen for law in world.laws])} ({share})",
-        _explained_clips(world),
+        world.clips if world.explained_clips is None else world.explained_clips,
         family=family,
         what=" + ".join(each.id for each in world.laws),
         value=law.value,
@@ -413,10 +413,6 @@ def _world(result: ResultDocument, family: str) -> Finding | None:
         unit=law.unit,
         share=world.share,
     )
-
-
-def _explained_clips(world: ImpliedWorldResult) -> int:
-    return world.clips if world.explained_clips is None else world.explained_clips
 
 
 def _reading(result: ResultDocument, family: str, laws: Laws) -> Finding | None:

@@ -17,10 +17,6 @@ R = TypeVar("R")
 AHEAD = 16  # results that wait for the one that is asked for, at most
 
 
-def _one(item: object) -> int:
-    return 1
-
-
 @contextmanager
 def scheduled(
     function: Callable[[Item], R],
@@ -32,7 +28,7 @@ def scheduled(
     long: bool = False,
     beside: bool = False,
     ahead: int | None = None,
-    size: Callable[[Item], int] = _one,
+    size: Callable[[Item], int] = lambda item: 1,
 ) -> Iterator[Iterator[R]]:
     """`with scheduled(work, rows, workers=2, label="clips") as results: for result in results: ...`
 

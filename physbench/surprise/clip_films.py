@@ -68,7 +68,7 @@ def clip_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str],
     begun = time.monotonic()
     clip = clip_store().get(row, spec)
     grid, pixel_grid = window_grid(clip, context), window_grid(clip, SPRITE_FRAMES)
-    path = _cache_path(row, spec)
+    path = cache_dir() / "expectation" / f"{spec}-{fingerprint('expectation')[:16]}" / f"{row.id}.json"
     stored = _read(path, len(pixel_grid.starts)) if known else {}
     films: dict[str, Image] = {}
     before: dict[str, tuple[str, int]] = {}
@@ -99,10 +99,6 @@ def nearest_film(source: str, film: NDArray[Any], others: Mapping[str, NDArray[A
     differences = [(first_difference(film, other), name) for name, other in others.items()]
     first, name = max(differences, default=(0, source), key=lambda item: item[0])
     return (name, first) if first > 0 else (source, 0)
-
-
-def _cache_path(row: Row, spec: RenderSpec) -> Path:
-    return cache_dir() / "expectation" / f"{spec}-{fingerprint('expectation')[:16]}" / f"{row.id}.json"
 
 
 def _read(path: Path, windows: int) -> dict[str, dict[str, Array]]:

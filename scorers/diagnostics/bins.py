@@ -59,7 +59,7 @@ def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> di
     places = np.where(np.isnan(drawn), np.median(possible) + WINDOW, drawn)  # as far away as the window is wide
     ends, outcomes = places[None, :, None], possible[None, :, None]  # (1, S, 1) and (1, M, 1) m
     return {
-        "": Reading(_variation(_shares(clip, drawn), shares)),
+        "": Reading(float(np.abs(_shares(clip, drawn) - shares).sum() / 2)),
         "open": Reading(expected_variation(shares, len(samples))),
         "place": Reading(float(energy_score(outcomes, ends, apart(ends))[0]) / diameter, unit="diameters"),
         "place-open": Reading(float(apart(outcomes)[0]) / 2 / diameter, unit="diameters"),
@@ -96,10 +96,6 @@ def _shares(clip: Clip, ends: Array) -> Array:
     seen = ends[np.isfinite(ends)]
     counts = np.bincount(np.searchsorted(clip.scene.bins, seen), minlength=len(clip.scene.bins) + 1)
     return np.append(counts, len(ends) - len(seen)) / len(ends)
-
-
-def _variation(p: Array, q: Array) -> float:
-    return float(np.abs(p - q).sum() / 2)
 
 
 def expected_variation(shares: Array, count: int) -> float:

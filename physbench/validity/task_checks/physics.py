@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from physbench.clips.clip import Clip
 from physbench.result.diagnosis.worlds import find_changed_worlds
 from physbench.score.predictability import Predictability
-from physbench.shadowing import Shadowing, shadow_states, why_not
+from physbench.shadowing import shadow_states, why_not
 from physbench.shadowing.shadow import scene_law_of
 from physbench.support.arrays import Array
 from physbench.validity.task_checks.clip_protocol import moving
@@ -120,12 +120,8 @@ def misfit(clip: Clip, context: int) -> Misfit:
     if not breaks:
         return Misfit(clip, shadowing.quality, shadowing.levels[0].explained == 1.0, float("nan"), "", "")
     first = min(breaks, key=lambda each: each.time)
-    body = _body(clip, shadowing, first.body)
+    body = clip.scene.bodies[int(shadowing.problem.law.index[first.body])]
     return Misfit(clip, shadowing.quality, False, first.time, body.name, _touched(clip, body, first.time))
-
-
-def _body(clip: Clip, shadowing: Shadowing, body: int) -> Body:
-    return clip.scene.bodies[int(shadowing.problem.law.index[body])]
 
 
 def _touched(clip: Clip, body: Body, when: float) -> str:
