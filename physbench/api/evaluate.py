@@ -12,7 +12,9 @@ from pathlib import Path
 
 from physbench.api.evaluation import Evaluation
 from physbench.clips.suite import EXPECTATION_SUITE, find_suite
+from physbench.models.contract import check_contract
 from physbench.models.protocol import Model
+from physbench.result.document import read_result
 from physbench.run.evaluate import evaluate as run_evaluation
 from physbench.run.options import OPTIONS, Keep, Options
 from physbench.run.process import Interrupted
@@ -119,8 +121,6 @@ def evaluate(
         usual = Options("").document()
         if wrong := next((name for name in OF_LOADING if chosen.get(name, usual[name]) != usual[name]), None):
             raise UsageError(f"{wrong} is for a MODEL to load; an object stays as it is: move it before.")
-        from physbench.models.contract import check_contract
-
         live = check_contract(model, type(model).__name__, "clip" if privileged else "context")
         target = f"live:{live.card.name}"
     options = Options(target, **chosen)
@@ -146,8 +146,6 @@ def evaluate(
         if isinstance(error, Interrupted):  # after an Exception programs may go on
             raise KeyboardInterrupt(reason) from None
         raise
-    from physbench.result.document import read_result
-
     return Evaluation(read_result(folder.result), folder, temporary)
 
 

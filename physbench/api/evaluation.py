@@ -11,9 +11,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from physbench.clips.task import match_tasks
+from physbench.result.document import read_result
+from physbench.result.formats import short
+from physbench.result.manifest import read_manifest
+from physbench.rollout.store import has_rollout, load_rollout
 from physbench.run.remote_run import run_at
 from physbench.run.state import say_on_stderr
+from physbench.score.protocol import LAWS
 from physbench.support.errors import UsageError, nearest
+from physbench.track.tracks import load_tracks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,8 +154,6 @@ class Evaluation(Mapping[str, Any]):
 
     def _levels(self) -> Iterator[tuple[str, float | None]]:
         """Quality of axes, skill and quality of families and tasks, and laws."""
-        from physbench.score.protocol import LAWS
-
         result = self._result
         for axis, whole in result.axes.items():
             yield f"{axis}/quality", whole.quality
@@ -224,8 +229,6 @@ class Evaluation(Mapping[str, Any]):
 
     @cached_property
     def _manifest(self) -> Manifest:
-        from physbench.result.manifest import read_manifest
-
         return read_manifest(self._folder)
 
     def _row(self, clip: str) -> Row:
@@ -242,7 +245,6 @@ class Evaluation(Mapping[str, Any]):
 
         Tasks of a file of one's own are read from that file. Raises UsageError for a clip that is not in the run.
         """
-        from physbench.clips.task import match_tasks
         from physbench.result.read import clips_of
         from physbench.support import user_files
 
@@ -260,8 +262,6 @@ class Evaluation(Mapping[str, Any]):
         Raises:
             UsageError: No such clip or sample; one that failed, or was not kept (`--keep-rollouts`), or is damaged.
         """
-        from physbench.rollout.store import has_rollout, load_rollout
-
         name, samples = self._row(clip).id, self._result.counts.samples
         if not 0 <= sample < samples:
             raise UsageError(f"sample: expected 0 to {samples - 1}, got {sample}.")
@@ -284,8 +284,6 @@ class Evaluation(Mapping[str, Any]):
 
         Raises UsageError for a clip that is not in the run, and where it was not tracked, as where it failed.
         """
-        from physbench.track.tracks import load_tracks
-
         if of not in get_args(Source):
             raise UsageError(f"of: expected {', '.join(get_args(Source))}, got {of!r}.")
         place = self._folder if of == "model" else self._folder.reference(of)
@@ -344,9 +342,6 @@ def load(run: str | os.PathLike[str]) -> Evaluation:
 
     Raises UsageError where that holds no run, or one that is not finished.
     """
-    from physbench.result.document import read_result
-    from physbench.result.manifest import read_manifest
-
     with run_at(os.fspath(run), "glance", say_on_stderr) as at:
         read_manifest(at.folder)
         if not at.folder.result.is_file():
@@ -395,8 +390,6 @@ def _printed(say: Callable[[Console], None]) -> str:
 
 def _without_version(task: str) -> str:
     """ "falling/projectile-v1" -> "falling/projectile"."""
-    from physbench.result.formats import short
-
     return f"{task.rpartition('/')[0]}/{short(task)}".removeprefix("/")
 
 

@@ -24,7 +24,7 @@ from physbench.shadowing.fit import Arc, ArcFit, Hypothesis, initial_guesses
 from physbench.shadowing.observed_motion import POSITION, PlacedBodies
 from physbench.support.arrays import Array
 from physbench.track.tracks import Tracks
-from physbench.world.bullet import initial_states
+from physbench.world.bullet import initial_states, simulate_ensemble
 from physbench.world.camera import PLANE_AXES, depth_axis, planes_from_px
 from physbench.world.drawing import apparent_radius, full_area
 from physbench.world.geometry import gap
@@ -426,7 +426,6 @@ def predict_states(clip: Clip, context: int, horizon: int) -> tuple[Scene, NDArr
     """
 
     from physbench.track.tracker import track
-    from physbench.world.bullet import simulate_ensemble
 
     seen = context_view(clip, context)
     start = estimate_states(seen, track(seen, context, seen.frames))

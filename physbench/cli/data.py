@@ -12,6 +12,7 @@ import typer
 from physbench.cli import completion
 from physbench.cli.console import interrupted_note, note, refuse_unwritable
 from physbench.support.errors import UsageError, nearest
+from physbench.support.progress import Progress, duration
 
 if TYPE_CHECKING:
     from physbench.clips.clip import Clip, Row
@@ -24,7 +25,6 @@ def verify_suite(name: str, workers: int) -> None:
     """Simulate a suite and print how it compares with its golden states; exit 1 where they differ."""
     from physbench.clips.golden import verify as differences
     from physbench.clips.suite import GOLDEN_SUITES, find_suite
-    from physbench.support.progress import Progress
 
     chosen = find_suite(name)
     if name not in GOLDEN_SUITES:
@@ -80,7 +80,6 @@ def verify_archive(place: str) -> None:
     from physbench.clips.packed import opened_archive
     from physbench.clips.suite import suite_names
     from physbench.result.formats import counted
-    from physbench.support.progress import Progress
 
     if place in suite_names() and not Path(place).exists():
         raise UsageError(f"'{place}' is a suite and no archive of clips: physbench data verify --suite {place}")
@@ -198,7 +197,6 @@ def pack(
     from physbench.clips.store import ClipStore
     from physbench.clips.suite import EXPECTATION_SUITE, chosen_suite
     from physbench.result.formats import counted
-    from physbench.support.progress import Progress
 
     if suite == EXPECTATION_SUITE:
         raise UsageError(f"{suite}: its films are made from clips in each run, and are not packed.")
@@ -352,7 +350,6 @@ def _export_dataset(
     from physbench.data.tables import CLIPS_PER_FILE, DATASET_NEEDS, check_dataset, plan_dataset
     from physbench.result.formats import counted
     from physbench.run.progress import StatusLines
-    from physbench.support.progress import Progress, duration
 
     if format_name not in DATASET_NEEDS:
         known = nearest(format_name, (CONDITIONING, *DATASET_NEEDS))
@@ -422,7 +419,6 @@ def _export_conditioning(
     from physbench.clips.export import export as write
     from physbench.clips.suite import check_prompt_motion, chosen_suite
     from physbench.result.formats import counted
-    from physbench.support.progress import Progress
 
     width, height = _sides(size)
     spec = check_export(width, height, fps, context, look, view)
@@ -457,7 +453,6 @@ def _export_states(
     """Write the states of the context, `--states`."""
     from physbench.clips.suite import find_suite
     from physbench.rollout.states import check_state_export, export_states
-    from physbench.support.progress import Progress
 
     check_state_export(fps, context, noise)
     suite = find_suite(name, limit, tasks)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from physbench.cli import completion
+from physbench.cli.console import complain, debugging, note, stdout_console
 from physbench.run.options import OPTIONS, WHAT, WHERE, Options
 from physbench.support.errors import UsageError
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 def announced_settings(context: typer.Context) -> dict[str, Any]:
     """Settings that a command takes from a file, after a note of them."""
-    from physbench.cli.console import note
     from physbench.cli.settings_file import settings_used
 
     settings = settings_used(context)
@@ -44,8 +44,6 @@ def announced_settings(context: typer.Context) -> dict[str, Any]:
 def _end_at_once(number: int, frame: FrameType | None) -> None:
     """End the program with what it does at its end. An exception would be another one where a library catches it while
     it is imported."""
-    from physbench.cli.console import complain
-
     complain("Interrupted.")
     atexit._run_exitfuncs()
     os._exit(130)
@@ -78,7 +76,6 @@ def requested_run(
         evaluate: What does it.
         changes: Further arguments of `evaluate`.
     """
-    from physbench.cli.console import debugging
     from physbench.run.ray_cluster import check_cluster
     from physbench.run.remote_run import run_at, use_of_out
     from physbench.run.state import say_on_stderr
@@ -222,8 +219,6 @@ def command(
     if options.clips is not None and (films or dry_run):
         raise UsageError("--clips: films and --dry-run make clips of their own. Leave it out.")
 
-    from physbench.cli.console import note as note_line
-
     if dry_run:
         announced_settings(context)
         (_say_films_plan if films else _say_plan)(options, out, as_json)
@@ -240,7 +235,7 @@ def command(
         if options.shard is None:
             print_result(place, as_json)
     if options.shard is not None:
-        note_line(f"Shard {options.shard} is done. Once all are: physbench merge SHARD SHARD [...] --out DIR")
+        note(f"Shard {options.shard} is done. Once all are: physbench merge SHARD SHARD [...] --out DIR")
         typer.echo(place.named(place.folder.path))
 
 
@@ -253,14 +248,11 @@ def print_result(place: RunPlace, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(result.model_dump(mode="json"), indent=1))
     else:
-        from physbench.cli.console import stdout_console
         from physbench.result.report.terminal import print_summary
 
         print_summary(result, stdout_console())
         typer.echo(place.named(f"Report: {folder.report}"))
     if result.counts.scored == 0:
-        from physbench.cli.console import complain
-
         first = next((f" {each.clip}: {each.reason.rstrip('.')}." for each in result.failures), "")
         complain(f"No clip could be scored.{first} All reasons are in the report; `physbench models check` may help.")
         raise typer.Exit(1)
@@ -268,7 +260,6 @@ def print_result(place: RunPlace, as_json: bool) -> None:
 
 def _expectation(context: typer.Context, options: Options, as_json: bool) -> None:
     """Ask a model how surprised it is, and print what it notices."""
-    from physbench.cli.console import complain, stdout_console
     from physbench.result.document import read_result
     from physbench.surprise.report import print_expectation
     from physbench.surprise.run import evaluate_expectation
@@ -292,7 +283,6 @@ def _expectation(context: typer.Context, options: Options, as_json: bool) -> Non
 def _say_plan(options: Options, out: str | None, as_json: bool) -> None:
     """Print what an evaluation would do."""
     from physbench.cli.cache import readable_size
-    from physbench.cli.console import note
     from physbench.result.formats import counted
     from physbench.run.evaluate import dry_run
 
@@ -313,7 +303,6 @@ def _say_plan(options: Options, out: str | None, as_json: bool) -> None:
 
 def _say_films_plan(options: Options, out: str | None, as_json: bool) -> None:
     """Print what a run of the suite expectation would do."""
-    from physbench.cli.console import note
     from physbench.result.formats import counted
     from physbench.surprise.run import films_dry_run
 

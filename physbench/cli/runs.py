@@ -18,6 +18,7 @@ from physbench.cli import completion
 from physbench.cli.console import note, stdout_console
 from physbench.support.errors import UsageError, nearest
 from physbench.support.remote import is_url
+from physbench.support.run_folder import RunFolder, other_contents
 
 if TYPE_CHECKING:
     from physbench.result.document import ResultDocument
@@ -102,7 +103,6 @@ def runs(
 def _check(runs: list[RunSummary]) -> None:
     """Say of each run whether it consists of what it was finished with. Exits with 1 where one does not."""
     from physbench.result.manifest import read_manifest
-    from physbench.support.run_folder import RunFolder, other_contents
 
     others = 0
     for each in runs:
@@ -316,7 +316,6 @@ def _report(
     from physbench.clips.suite import EXPECTATION_SUITE
     from physbench.result.build import build_result, write_result
     from physbench.result.manifest import read_manifest
-    from physbench.support.run_folder import RunFolder
 
     folder = place.folder
     if read_manifest(folder).suite.name == EXPECTATION_SUITE:

@@ -12,7 +12,7 @@ import typer
 
 from physbench.cli import completion
 from physbench.cli import eval as o
-from physbench.cli.console import debugging, note
+from physbench.cli.console import debugging, note, stdout_console
 from physbench.run.options import Options
 from physbench.support.errors import UsageError
 
@@ -92,14 +92,13 @@ def finish(run: Run, clips: ArchiveNow = None, workers: o.Workers = None, as_jso
 
     Example: physbench finish runs/a
     """
-    from physbench.cli.eval import print_result
     from physbench.run.remote_run import run_at
     from physbench.run.stages import finish_run
     from physbench.run.state import say_on_stderr
 
     with run_at(run, "go on", say_on_stderr) as place:
         finish_run(place.folder.path, workers=workers, clips=clips, debug=debugging(), say=place.say)
-        print_result(place, as_json)
+        o.print_result(place, as_json)
 
 
 def merge(
@@ -117,7 +116,6 @@ def merge(
 
     Example: physbench merge runs/shard-1 runs/shard-2 --out runs/whole
     """
-    from physbench.cli.eval import print_result
     from physbench.run.remote_run import run_at, use_of_out
     from physbench.run.shards import merge_runs
     from physbench.run.state import say_on_stderr
@@ -127,7 +125,7 @@ def merge(
         whole = stack.enter_context(run_at(out, use_of_out(not fresh, fresh), say_on_stderr))
         paths = [place.folder.path for place in places]
         merge_runs(paths, whole.folder.path, workers=workers, fresh=fresh, debug=debugging(), say=whole.say)
-        print_result(whole, as_json)
+        o.print_result(whole, as_json)
 
 
 def status(run: Run, as_json: o.Json = False) -> None:
@@ -135,7 +133,6 @@ def status(run: Run, as_json: o.Json = False) -> None:
 
     Example: physbench status runs/objects-core-1
     """
-    from physbench.cli.console import stdout_console
     from physbench.result.report.terminal import print_summary
     from physbench.run.finalize import run_so_far
     from physbench.run.remote_run import run_at

@@ -41,7 +41,7 @@ from physbench.support.errors import UsageError
 from physbench.support.files import write_bytes
 from physbench.support.schedule import scheduled
 from physbench.world.scene import FAR, HISTORY, MOVING, PLAIN, RenderSpec, Scene, wrong_rate
-from physbench.world.styles.catalogue import check_drawn
+from physbench.world.styles.catalogue import check_drawn, draw
 from physbench.world.styles.prompt import scene_prompt
 
 # The README of an export: what the files are, what to return, and instructions to copy.
@@ -234,7 +234,6 @@ def _export_clip(
 ) -> ClipAsked:
     """In a worker: the files of one clip."""
     from physbench.world.bullet import simulate
-    from physbench.world.styles.catalogue import draw
 
     name = key.id(row)
     scene = make_scene(row, spec.view)

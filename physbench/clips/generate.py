@@ -15,9 +15,11 @@ from physbench.clips.task import Params, Task, find_task
 from physbench.support import user_files
 from physbench.support.errors import UsageError
 from physbench.support.user_files import UserFile, registered_files
+from physbench.world.ballistic import flies, fly
+from physbench.world.bullet import WaypointPath, initial_states, simulate
 from physbench.world.camera import in_view
 from physbench.world.scene import FAR, HISTORY, PHYSICS_HZ, PLAIN, RenderSpec, Scene, wrong_rate
-from physbench.world.styles.catalogue import check_drawn
+from physbench.world.styles.catalogue import check_drawn, draw
 
 STATE_HZ = 20  # the grid of state hashes, independent of any model's frame rate
 HASH_ROUNDING = 1e-6  # m and m/s, in state hashes
@@ -76,9 +78,6 @@ def scene_with(row: Row, params: Params) -> Scene:
 
 def make_clip(row: Row, spec: RenderSpec) -> Clip:
     """Simulate and render a clip: a pure function of its arguments."""
-    from physbench.world.bullet import simulate
-    from physbench.world.styles.catalogue import draw
-
     scene = make_scene(row, spec.view)
     frames, grid, both = _stops(scene, spec)
     simulation = simulate(scene, both / PHYSICS_HZ)
@@ -107,8 +106,6 @@ def frames_before(clip: Clip, count: int) -> NDArray[np.uint8]:
 
     The camera stands as it does in the first frame.
     """
-    from physbench.world.styles.catalogue import draw
-
     states = past_states(clip, count + 1)  # one more: of one alone it is not seen whether anything moves
     if states is None or not np.ptp(states[..., :7], axis=0).any():
         return np.repeat(clip.frames[:1], count, axis=0)
@@ -121,9 +118,6 @@ def past_states(clip: Clip, count: int) -> NDArray[np.float64] | None:
     What is held or rests has been there, and what is on a path has come straight along it. Balls that only fly have
     their flight run backward, step by step as the simulator would undo it, where forward again leads to the same.
     """
-    from physbench.world.ballistic import flies, fly
-    from physbench.world.bullet import WaypointPath, initial_states
-
     scene, begin = clip.scene, -round(HISTORY * PHYSICS_HZ)
     first = initial_states(scene)
     back = begin - round(float(clip.times[0]) * PHYSICS_HZ) + clip.spec.steps * np.arange(count, 0, -1)  # steps
@@ -169,8 +163,6 @@ def simulated_times(scene: Scene, spec: RenderSpec) -> NDArray[np.float64]:
 
 def grid_states(scene: Scene) -> NDArray[np.float64]:
     """States (T, N, 13) on the 20 Hz grid from the start of the history to the end of the horizon."""
-    from physbench.world.bullet import simulate
-
     return simulate(scene, _steps(scene, PHYSICS_HZ // STATE_HZ) / PHYSICS_HZ).states
 
 

@@ -16,6 +16,7 @@ from physbench.clips.task import Task
 from physbench.clips.video import Codec, encode
 from physbench.support.progress import Progress
 from physbench.world.scene import FAR, PLAIN, RenderSpec
+from physbench.world.styles.catalogue import draw, draw_still
 
 SHEET_SIZE, SHEET_FPS = 192, 20.0  # px and frames/s of the pictures on the sheet
 TIMES_BEFORE = (-1.0, -0.5, 0.0)  # s, columns before the hand-over
@@ -52,8 +53,6 @@ def column_times(horizon: float) -> list[float]:
 
 def multiple_exposure(clip: Clip) -> NDArray[np.uint8]:
     """All of the prediction in one picture (H, W, 3) of a camera at rest: older exposures fade."""
-    from physbench.world.styles.catalogue import draw, draw_still
-
     stride, scene, frames = round(EXPOSURE_STEP * clip.spec.fps), clip.scene, clip.frames
     if scene.camera.path:
         scene = replace(scene, camera=replace(scene.camera, path=()))

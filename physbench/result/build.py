@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from physbench import __version__
-from physbench.clips.suite import FRESH, OWN, SUITE_VERSION
+from physbench.clips.suite import FRESH, OWN, SUITE_VERSION, chosen_suite, split_name
 from physbench.result import levels, readings
 from physbench.result.beyond_memory import beyond_memory
 from physbench.result.bootstrap import ANCHORS, MODELS, RESAMPLES, Fixed, estimate, pooled, rounded
@@ -211,8 +211,6 @@ def _whole(manifest: Manifest) -> tuple[Row, ...] | None:
     """The clips of the suite: only --tasks and --limit can leave some out. None where it is unknown."""
     if manifest.options.tasks is None and manifest.options.limit is None:
         return manifest.requested_rows
-    from physbench.clips.suite import chosen_suite, split_name
-
     name, prompt_motion = split_name(manifest.suite.name.removeprefix(FRESH))
     try:
         whole = chosen_suite(name, None, None, prompt_motion)

@@ -22,8 +22,10 @@ from physbench.rollout.store import Rollout
 from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError, UsageError
 from physbench.support.files import atomic_path
+from physbench.world.bullet import simulate
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import HISTORY, PALETTE, Body, RenderSpec, Scene, wrong_rate
+from physbench.world.styles.catalogue import draw
 
 # States in the columns, units and layout of a model's card, and back to 13 columns in SI units.
 
@@ -304,8 +306,6 @@ def export_states(
 
 def clip_tables(row: Row, fps: float, context: int, noise: float) -> dict[str, Table]:
     """The rows of one clip in every table."""
-    from physbench.world.bullet import simulate
-
     scene = make_scene(row)
     times = frame_times(scene, RenderSpec(*protocol.VIEW, float(fps)))
     since = int(np.argmin(np.abs(times))) + 1 - context
@@ -366,8 +366,6 @@ FARTHEST_DRAWN = 1e3  # m; what is drawn beyond it would overflow
 
 def draw_states(clip: Clip, states: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Frames (T, H, W, 3) of states (T, K, 13) after the hand-over; all other bodies are where they truly are."""
-    from physbench.world.styles.catalogue import draw
-
     ahead = slice(clip.handover + 1, clip.handover + 1 + len(states))
     every = clip.states[ahead].copy()
     before = clip.states[clip.handover, list(clip.tracked)]

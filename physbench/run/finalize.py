@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from physbench.clips.clip import Row
-from physbench.result.build import build_result
+from physbench.result.build import build_result, write_result, write_speed
 from physbench.result.document import ResultDocument, Speed, read_result
 from physbench.result.implied_worlds import is_diagnosed
 from physbench.result.manifest import Manifest, Stopped, read_manifest, write_manifest
@@ -75,7 +75,6 @@ def prepare_finish(run: Run) -> None:
 
 def finish(run: Run) -> None:
     """Write tables, diagnosis, result.json and report; then delete rollouts that --keep-rollouts does not keep."""
-    from physbench.result.build import write_result, write_speed
     from physbench.result.report.page import write_report
 
     run.refuse_deleted(parts=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip
 from physbench.clips.scene_changes import CHANGES
 from physbench.clips.store import ClipStore, clip_store
 from physbench.models.protocol import ModelCard
@@ -114,15 +115,11 @@ def compile_functions() -> None:
 
 def shown(row: Row, spec: RenderSpec) -> Clip:
     """Make a clip that is not stored."""
-    from physbench.clips.generate import make_clip
-
     return make_clip(row, spec)
 
 
 def make(store: Path, row: Row, spec: RenderSpec) -> Finished:
     """Make a clip and store it. Where the store cannot be written, the jobs that need the clip make it again."""
-    from physbench.clips.generate import make_clip
-
     started = time.monotonic()
     clip_store(store).put(make_clip(row, spec))
     return Finished(row, time.monotonic() - started, _first("clip"))

@@ -20,7 +20,7 @@ from physbench.score.protocol import Reading, ReadingRole, Scorer, ScoreRow
 from physbench.support import user_files
 from physbench.support.errors import PhysbenchError, UsageError, nearest
 from physbench.support.plugins import describe_error_in_file, entries, load
-from physbench.track.tracks import Tracks
+from physbench.track.tracks import Tracks, state_tracks
 
 SCORER_GROUP = "physbench.scorers"
 
@@ -128,7 +128,6 @@ def read_observation(observation: Observation, scorers: Sequence[Scorer]) -> lis
 def observed(clip: Clip, rollout: Rollout, context: int) -> Tracks:
     """Tracks of the context and of a rollout: those of its states where it has any, else what a tracker sees."""
     from physbench.track.tracker import track
-    from physbench.track.tracks import state_tracks
 
     if rollout.states is not None:
         return state_tracks(clip, context, rollout.states)

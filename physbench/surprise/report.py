@@ -25,7 +25,7 @@ from physbench.result.document import (
 from physbench.result.formats import ascii_minus, bracket, counted, fixed, joined, number
 from physbench.result.manifest import read_manifest
 from physbench.result.report import charts
-from physbench.result.report.page import INLINE_ONLY, SCRIPT, page_environment
+from physbench.result.report.page import GLOSSARY, INLINE_ONLY, SCRIPT, page_environment
 from physbench.result.report.pictures import Player, player
 from physbench.result.report.tables import Cell, Table, TableRow
 from physbench.result.sentences import distinct_names
@@ -348,8 +348,6 @@ def write_expectation_page(
         spec: Size and rate of the films.
     """
     from markupsafe import Markup
-
-    from physbench.result.report.page import GLOSSARY
 
     result = document.expectation
     assert result is not None

@@ -23,6 +23,7 @@ from physbench.shadowing.context import possible_scenes
 from physbench.support.arrays import Array, Image, Mask
 from physbench.track.visibility import inside_view, moving, truth_visible
 from physbench.validity.violations import Inapplicable
+from physbench.world.bullet import simulate, simulate_ensemble
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
 from physbench.world.scene import ROUND, Scene
@@ -48,8 +49,6 @@ def near(clip: Clip, context: int, member: int = 0) -> LawfulAlternative:
     In scenes with fields (orbits, springs, rods) the next of every second member takes the place of one in which bodies
     meet or leave the view: no such task has that. Raises Inapplicable where all do.
     """
-    from physbench.world.bullet import simulate_ensemble
-
     ensemble, stays = ensemble_states(clip, context), _stays(clip, context)
     for start in ensemble[member % 2 :: 2] if clip.scene.fields else ensemble[[member % len(ensemble)]]:
         states = simulate_ensemble(clip.scene, 0.0, start[None], ahead(clip))[0]
@@ -65,8 +64,6 @@ def far(clip: Clip, context: int, draw: int = 0) -> LawfulAlternative:
     draw: which one; the same number gives other draws to clips of other seeds. Raises Inapplicable where all draws
     begin alike, or none has the same bodies.
     """
-    from physbench.world.bullet import simulate_ensemble
-
     now, scene = clip.states[clip.handover], clip.scene
     possible = possible_scenes(clip, context)
     if possible:
@@ -248,7 +245,5 @@ def _distance(clip: Clip, context: int, states: Array) -> float:
 @lru_cache(maxsize=256)
 def _start(row: Row) -> Array:
     """States (N, 13) at the hand-over of another draw of a task."""
-    from physbench.world.bullet import simulate
-
     states: Array = simulate(make_scene(row), [0.0]).states[0]
     return states

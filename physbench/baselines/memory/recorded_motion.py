@@ -20,7 +20,7 @@ from physbench.support.arrays import Array, Image
 from physbench.support.errors import PhysbenchError
 from physbench.support.files import NOT_ARRAYS, read_sealed_npz, write_sealed_npz
 from physbench.world.camera import pixels_per_metre, px_from_world
-from physbench.world.drawing import full_area
+from physbench.world.drawing import full_area, render
 from physbench.world.scene import HISTORY, RenderSpec, Scene, sphere_mass
 
 Steps = NDArray[np.int16]
@@ -98,8 +98,6 @@ def kicks_of(scene: Scene, radius: Array) -> Array:
 
 def greys_of(scene: Scene, states: Array) -> Image:
     """The picture (GREY_SIDE, GREY_SIDE) of everything grey; states (1, N, 13) at the hand-over."""
-    from physbench.world.drawing import render
-
     bodies = tuple(replace(body, drawn=body.drawn and body.hue is None) for body in scene.bodies)
     picture = render(replace(scene, bodies=bodies), [0.0], states, GREY_SPEC).frames[0].mean(-1)
     cell = GREY_SPEC.height // GREY_SIDE

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from physbench.models.adapter import Adapter, without_scheme
 from physbench.models.huggingface.diffusers_folder import HASHED, check_component, read_json, weight_files
-from physbench.models.load_model import SURPRISED, model_type, refused_folder
+from physbench.models.load_model import SURPRISED, describe_missing_path, model_type, refused_folder
 from physbench.models.protocol import CARD_BOUNDS, Model, SurpriseCard, check_card
 from physbench.models.python_code import convert_argument
 from physbench.support.errors import ModelError, nearest
@@ -239,8 +239,6 @@ class TransformersAdapter(Adapter):
 
 def _unknown(path: Path, kind: str | None) -> str:
     if not path.exists():
-        from physbench.models.load_model import describe_missing_path
-
         return describe_missing_path(path)
     what = "has no config.json that says what it is" if kind is None else f"holds a {kind!a:.40}"
     return f"{path} {what}; transformers:DIR asks {' and '.join(SURPRISED.values())}."

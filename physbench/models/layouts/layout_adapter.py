@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from physbench.models import pickle_scan
 from physbench.models.adapter import Adapter, without_scheme
-from physbench.models.load_model import HINT_WRAP
+from physbench.models.load_model import HINT_WRAP, describe_unrecognised
 from physbench.models.protocol import Model, ModelCard
 from physbench.models.python_code import factory_arguments
 from physbench.models.safetensors_files import compare_tensors
@@ -146,8 +146,6 @@ class LayoutAdapter(Adapter):
     def check(self, target: str) -> None:
         path = self._path(target)
         if not self.belongs(path):
-            from physbench.models.load_model import describe_unrecognised
-
             raise ModelError(describe_unrecognised(str(path)))
         self.files(path)
 

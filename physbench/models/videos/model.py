@@ -47,7 +47,9 @@ from physbench.models.videos.start import (
 from physbench.support.arrays import Image
 from physbench.support.errors import ModelError
 from physbench.support.printable import printable
+from physbench.world.bullet import simulate
 from physbench.world.scene import RenderSpec
+from physbench.world.styles.catalogue import draw
 
 # The conditioning image of a clip at the scored size: that of the export where it is there, else drawn again.
 
@@ -95,9 +97,6 @@ def exported_image(folder: Path, clip: ClipAsked) -> Image | None:
 
 def drawn_image(row: Row, spec: RenderSpec) -> Image:
     """The frame (H, W, 3) at time 0, simulated and drawn; nothing after it is."""
-    from physbench.world.bullet import simulate
-    from physbench.world.styles.catalogue import draw
-
     scene, now = make_scene(row, spec.view), np.zeros(1)
     frame: Image = draw(scene, now, simulate(scene, now).states, spec).frames[0]
     return frame

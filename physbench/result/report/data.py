@@ -17,11 +17,13 @@ from physbench.result.coverage import unasked_axes
 from physbench.result.findings import SAID
 from physbench.result.formats import AXIS_NAMES, fixed, joined, plain
 from physbench.result.manifest import Manifest
+from physbench.result.read import clips_of, read_run
 from physbench.result.readings import SOURCES, BreakCount, GroupShares, SharePool
 from physbench.result.report.charts import CurvePool, GroupCurves, first_off
 from physbench.result.report.pictures import BrokenClip, Frames, Player, Strip, clip_breaks, player, strips, times_of
 from physbench.result.skill import clip_qualities, clip_skills, kinds
 from physbench.result.task_roles import fixed_kinds
+from physbench.rollout.store import has_rollout, load_rollout
 from physbench.score.protocol import AXES, LAWS
 from physbench.score.score_clip import reading_of
 from physbench.shadowing.trace import Trace, load_trace
@@ -81,8 +83,6 @@ def select(manifest: Manifest, tables: Mapping[str, pd.DataFrame]) -> tuple[Sele
 
 def shown_clips(folder: RunFolder) -> tuple[str, ...]:
     """Ids of the clips whose rollouts the report of a finished run needs (sample 0)."""
-    from physbench.result.read import read_run
-
     return tuple(dict.fromkeys(item.clip for item in select(*read_run(folder))))
 
 
@@ -307,8 +307,6 @@ def read_clips(
     jobs: Sequence[ClipJob],
 ) -> list[ClipData]:
     """Read some clips of a run, in a worker process or in this one."""
-    from physbench.result.read import clips_of
-
     spec, store = manifest.spec, clips_of(folder, manifest)
     clips = []
     for job in jobs:
@@ -446,8 +444,6 @@ def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[ClipReadin
 
 def _frames(folder: RunFolder, clip: Clip) -> Frames | None:
     """Predicted frames of the first sample (T, H, W, 3), drawn where it has states; None where it was not kept."""
-    from physbench.rollout.store import has_rollout, load_rollout
-
     if not has_rollout(folder, clip.id, 0):
         return None
     rollout = load_rollout(folder, clip.id, 0)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from physbench.result.formats import AXIS_NAMES, SATURATED_MEANING, bracket, cell_text, csv_text, fixed
+from physbench.result.read import read_scores
 from physbench.result.report import tables
 from physbench.result.report.page import page_environment
 from physbench.result.report.summary import summary_view
@@ -167,8 +168,6 @@ def _task_rows(result: ResultDocument) -> Iterator[tuple[object, ...]]:
 
 def csv_of_clips(folder: RunFolder) -> str:
     """Every reading of every sample of every clip: scores.parquet as CSV."""
-    from physbench.result.read import read_scores
-
     table = read_scores(folder)
     for name in table.select_dtypes(exclude="number"):
         table[name] = table[name].map(cell_text)

@@ -11,7 +11,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from physbench.clips.suite import PROMPT_MOTION_OPTION
-from physbench.result.compare import PHYSICIST_TARGET
+from physbench.result.compare import PHYSICIST_TARGET, require_physicist
 from physbench.result.document import ImpliedWorldResult, ReadingResult, ReadingValue, ResultDocument, Speed
 from physbench.result.findings import apart, departs
 from physbench.result.formats import (
@@ -414,8 +414,6 @@ def write_report(
 
     manifest, tables = read_run(folder)
     if physicist is not None:
-        from physbench.result.compare import require_physicist
-
         require_physicist(folder, physicist)
     require_tasks(folder, manifest)
     if not anew:  # else the run has just read them

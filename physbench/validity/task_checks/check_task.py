@@ -28,7 +28,7 @@ from physbench.clips.task import LEVELS, SPLITS, NothingAccepted, Parameter, Tas
 from physbench.support.errors import PhysbenchError, nearest
 from physbench.support.plugins import describe_error_in_file
 from physbench.support.progress import Progress
-from physbench.validity.task_checks.finding import AxisReading, Finding, Report, Shot, failed, fine, remark
+from physbench.validity.task_checks.finding import AxisReading, Finding, Report, Shot, failed, fine, remark, save
 from physbench.world.camera import normal
 from physbench.world.drawing import apparent_radius
 from physbench.world.joints import guides
@@ -617,8 +617,6 @@ def _drawn(finding: Finding, pictures: Path | None) -> Finding:
     """Write the picture of a failure and drop the clip that it shows."""
     if finding.shot is None or pictures is None:
         return replace(finding, shot=None)
-    from physbench.validity.task_checks.finding import save
-
     name = f"{finding.clip or 'task'}-{finding.check.replace(' ', '-')}.png"
     save(finding, pictures / name)
     return replace(finding, shot=None, picture=str(pictures / name))
