@@ -90,7 +90,7 @@ def markdown(result: ResultDocument) -> str:
 
 
 def _cell(cell: tables.Cell) -> str:
-    return cell.note if cell.note in ("not scored", "not asked") else f"{cell.text} {cell.note}".strip()
+    return cell.note if cell.note in ("unscored", "absent") else f"{cell.text} {cell.note}".strip()
 
 
 def _plain(text: str) -> str:

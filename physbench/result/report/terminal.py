@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.table import Table
+from rich.text import Text
+
 from physbench.clips.suite import suite_label
 from physbench.result.bootstrap import FEWEST
 from physbench.result.formats import AXIS_NAMES, SATURATED_MEANING, ascii_minus, bracket, counted, fixed, joined
@@ -14,8 +17,6 @@ from physbench.result.report.tables import Table as TableView
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
     from physbench.result.compare import Against, Comparison, SkillDifference
     from physbench.result.document import ResultDocument
@@ -30,8 +31,6 @@ LOOK_NOTE = (
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print a sentence and a table for each of the other runs. Needs 80 columns and no colours."""
-    from rich.text import Text
-
     for against in comparison.against:
         console.print()
         console.print(Text(against.sentence))
@@ -73,9 +72,6 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 
 def _table(comparison: Comparison, against: Against) -> object:
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
     table.add_column("skill", no_wrap=True)
     for name in (comparison.first.name, against.other.name):
@@ -103,8 +99,6 @@ def _table(comparison: Comparison, against: Against) -> object:
 
 
 def _cells(difference: SkillDifference) -> list[Text]:
-    from rich.text import Text
-
     style = "" if difference.sign else "dim"
     limits = (
         ascii_minus(bracket(difference.interval))
@@ -124,8 +118,6 @@ def _cells(difference: SkillDifference) -> list[Text]:
 
 def print_summary(result: ResultDocument, console: Console) -> None:
     """Print a result document. Needs 72 columns and no colours."""
-    from rich.text import Text
-
     view = summary_view(result)
 
     def say(text: str, style: str = "") -> None:
@@ -180,9 +172,6 @@ def print_summary(result: ResultDocument, console: Console) -> None:
 
 def _summary_table(result: ResultDocument) -> Table:
     """Skill by family, task and axis; then that of all families with its interval, and of the references."""
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
     table.add_column("skill", no_wrap=True)
     table.add_column("over-\nall", justify="right", no_wrap=True)
@@ -208,9 +197,6 @@ def _summary_table(result: ResultDocument) -> Table:
 
 def _plain_table(shown: TableView) -> Table:
     """A table of the page on a terminal: figures alone, in as few columns as possible."""
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
     for column, name in enumerate(shown.columns):
         words = column == 0 or column in shown.words
@@ -221,16 +207,12 @@ def _plain_table(shown: TableView) -> Table:
 
 
 def _cell(cell: tables.Cell) -> Text:
-    from rich.text import Text
-
     word = f" {cell.note}" if cell.note == "lost" else ""
-    text = cell.note if cell.note in ("not scored", "not asked") else ascii_minus(cell.text) + word
+    text = cell.note if cell.note in ("unscored", "absent") else ascii_minus(cell.text) + word
     return Text(text, style="dim" if cell.tone in ("kept", "none") else "")
 
 
 def _overall(view: SummaryView) -> Text:
-    from rich.text import Text
-
     line = Text("overall ", style="bold")
     line.append(ascii_minus(view.overall.value), style="bold cyan")
     line.append(ascii_minus(f" {view.overall.interval}").rstrip(), style="cyan")

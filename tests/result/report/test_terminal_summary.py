@@ -168,5 +168,15 @@ def test_what_does_not_exist_is_a_dash(make_run) -> None:
     assert "no skill on object permanence" in text
 
 
+@pytest.mark.parametrize("kind", ["unscored", "absent"])
+def test_where_a_task_has_no_skill_its_kind_stands(core: ResultDocument, kind: str) -> None:
+    """In the word of result.json, in place of a dash."""
+    before = printed(core).count(kind), markdown(core).count(f"| {kind} |")
+    result = core.model_copy(deep=True)
+    axes = next(iter(result.tasks.values()))
+    axes["drift"] = axes["drift"].model_copy(update={"kind": kind, "skill": None})
+    assert (printed(result).count(kind), markdown(result).count(f"| {kind} |")) == (before[0] + 1, before[1] + 1)
+
+
 def test_in_colour_on_a_terminal(core: ResultDocument) -> None:
     assert "\x1b[" in printed(core, force_terminal=True, color_system="truecolor")
