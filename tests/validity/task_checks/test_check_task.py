@@ -17,6 +17,7 @@ from physbench.cli.tasks import clips_of
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip, make_scene
 from physbench.clips.task import find_task
+from physbench.support.progress import Progress
 from physbench.validity.task_checks.check_task import SPEC, check_declaration, check_scene, check_task
 from physbench.validity.task_checks.clip_protocol import check_seen, touched
 from physbench.validity.task_checks.finding import Finding, Shot, failed, save
@@ -54,6 +55,22 @@ def test_broken_tasks_are_refused_with_a_picture(
     for finding in found:
         assert finding.remedy and finding.clip and finding.picture
         assert Path(finding.picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_check_that_runs_is_said(written: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes: list[str] = []
+
+    class Shown(Progress):
+        def advance(self, count: int = 1, note: str = "") -> None:
+            super().advance(count, note)
+            notes.extend([note] if note else [])
+            if note == "readings":
+                assert self.done + 1 == self.total, "they are the last"
+
+    monkeypatch.setattr("physbench.validity.task_checks.check_task.Progress", Shown)
+    failures(written("overlapping", broken.OVERLAPPING))
+    before = ["declaration and splits", "scenes", "simulation", "the same clips in a fresh process"]
+    assert notes == [*before, "states and frames", "readings"]
 
 
 @pytest.mark.slow
