@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import shutil
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -193,7 +195,6 @@ class Evaluation(Mapping[str, Any]):
             from physbench.surprise.report import kinds_frame
 
             return kinds_frame(self._result)
-        import io
 
         import pandas as pd
 
@@ -329,8 +330,6 @@ class Evaluation(Mapping[str, Any]):
     def _repr_html_(self) -> str:
         """HTML for Jupyter: the answer in words, and the table of skills or of kinds."""
         if self._result.expectation is not None:
-            from html import escape
-
             return f"<pre>{escape(str(self))}</pre>"
         from physbench.result.report.markdown import notebook_html
 
@@ -372,15 +371,11 @@ class EvaluationComparison:
         return f"<EvaluationComparison: {' '.join(self.sentences)}>"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
         return f"<pre>{escape(str(self))}</pre>"
 
 
 def _printed(say: Callable[[Console], None]) -> str:
     """Text that a terminal of 80 columns would show."""
-    import io
-
     from rich.console import Console
 
     target = io.StringIO()

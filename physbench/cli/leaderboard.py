@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -97,8 +98,6 @@ def verify(
 
     Example: physbench leaderboard verify submission.zip --model my_model.py:make --fresh-seeds 4
     """
-    import json
-
     from physbench.leaderboard.verify import verified
 
     with verified(path, _how(context.params, rescore=not quick)) as checked:

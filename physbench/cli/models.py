@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,8 +32,6 @@ def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document instead of tables.")] = False,
 ) -> None:
     """List the kinds of models, the baselines, the shipped checkpoints and the architectures."""
-    from dataclasses import asdict
-
     from physbench.models.load_model import installed_adapters
     from physbench.support import plugins
 

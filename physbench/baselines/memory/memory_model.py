@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion, distance_transform_edt
 
 from physbench.baselines.baseline_adapter import answer_parts
 from physbench.baselines.constant_velocity import Sprite, decompose_context, draw_ways, hue_angle
@@ -187,8 +189,6 @@ def cut_objects(frames: Picture) -> tuple[Picture, Mask, list[Sprite]]:
         Background (H, W, 3), mask of what is in front of objects (H, W), and one sprite for each hue of the palette,
         from large to small. Edges where two hues mix are none: nothing of them is left one pixel further in.
     """
-    from scipy.ndimage import binary_erosion
-
     background, front, sprites = decompose_context(frames, latest=True, **(TINTED if is_tinted(frames) else {}))
     kept: dict[int, Sprite] = {}
     for sprite in sprites:
@@ -279,8 +279,6 @@ def _stand_in(
 
 def greys_seen(background: Picture) -> Array:
     """Greys (GREY_SIDE, GREY_SIDE) of 255 of a picture (H, W, 3) in [0, 1] without objects: of its square window."""
-    import torch
-
     side = min(background.shape[:2])
     top, left = ((length - side) // 2 for length in background.shape[:2])
     window = torch.from_numpy(np.ascontiguousarray(background[top : top + side, left : left + side].mean(-1)))
@@ -478,8 +476,6 @@ class Memory:
         return ClipIndex((motion for _, motion in self._table.read(rows)), self._times)
 
     def rollout(self, context: Tensor, *, horizon: int, actions: Tensor | None, **given: object) -> Iterator[Tensor]:
-        import torch
-
         clips = context.permute(0, 1, 3, 4, 2).float().cpu().numpy()  # (B, C, H, W, 3)
         pushes = [None] * len(clips) if actions is None else list(actions.double().cpu().numpy())
         drawings = [self.drawing(clip, horizon, push) for clip, push in zip(clips, pushes, strict=True)]
@@ -562,8 +558,6 @@ def cut_plate(background: Picture, front: Mask) -> tuple[Picture, Sprite]:
     Returns:
         The background without it, filled with the nearest pixels, and its sprite.
     """
-    from scipy.ndimage import distance_transform_edt
-
     row, column = np.flatnonzero(front.any(1)), np.flatnonzero(front.any(0))
     box = np.s_[row[0] : row[-1] + 1, column[0] : column[-1] + 1]
     opacity = np.pad(front[box], 1).astype(np.float32)

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Mapping
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from physbench.models.huggingface.diffusers_folder import GUARDED, GUARDRAIL_PACKAGE, PipelineFolder, weight_files
@@ -123,8 +124,6 @@ def load_pipeline(plan: PipelinePlan, device: torch.device, dtype: torch.dtype) 
 
 
 def _components_taken(kind: type) -> set[str]:
-    from inspect import signature
-
     return set(signature(kind.__init__).parameters)  # type: ignore[misc]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import struct
 from collections.abc import Iterator, Sequence
@@ -291,8 +292,6 @@ def _element(stream: IO[bytes]) -> tuple[int, int]:
 
 def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
     """(id, content) of each element."""
-    import io
-
     stream = io.BytesIO(content)
     while stream.tell() < len(content):
         kind, size = _element(stream)
