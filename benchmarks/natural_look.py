@@ -33,13 +33,13 @@ from physbench.rollout.store import Rollout
 from physbench.score.score_clip import find_scorers, score_clip
 from physbench.track.tracker import track
 from physbench.world.bullet import simulate
-from physbench.world.camera import pixels_per_metre, px_from_world
+from physbench.world.camera import in_view, pixels_per_metre, px_from_world
 from physbench.world.scene import RenderSpec
 from physbench.world.styles.catalogue import draw
 from physbench.world.styles.natural.mitsuba_scene import traced as path_trace
 from physbench.world.styles.natural.mitsuba_scene import whole_scene
 from physbench.world.styles.natural.movers import drawable, movers_at
-from physbench.world.styles.natural.stage import displayed, stage_of
+from physbench.world.styles.natural.stage import displayed, floor_out_of_sight, stage_of
 
 CONTEXT = 8
 FULL_VIEW, LEAST_VIEW = 0.98, 0.3  # share of a body that is seen: of all of it, and of what can be placed
@@ -55,14 +55,15 @@ def tasks_like(pattern: str) -> list[str]:
 def traced(options: argparse.Namespace) -> None:
     print(f"{'task':30} {'rms':>6} {'near':>6}  CPU s: composited, traced")
     for task in tasks_like(options.tasks):
-        scene, at = make_scene(Row(task, "test", options.seed)), np.array([options.time])
+        scene = in_view(make_scene(Row(task, "test", options.seed)), options.view)
+        at = np.array([options.time])
         states = simulate(scene, at).states
         plain = draw(scene, at, states, RenderSpec(options.size, options.size, 15.0)).frames[0]
         spec = RenderSpec(options.size, options.size, 15.0, "natural")
         started = time.process_time()
         composited = draw(scene, at, states, spec).frames[0]
         middle = time.process_time()
-        stage = stage_of(scene)
+        stage = floor_out_of_sight(stage_of(scene), scene, spec)
         if stage.kind == "sky":
             continue  # has no light to trace
         movers = movers_at(scene, stage, drawable(scene), options.time, states[0])
@@ -94,7 +95,7 @@ def save(path: Path, picture: NDArray[np.uint8]) -> None:
 
 def tracked(options: argparse.Namespace) -> None:
     print(f"{'task':28} {'bias':>6} {'sd':>6} {'worst':>6} {'lost %':>6} {'strength':>9} {'s/frame':>8}")
-    spec = RenderSpec(options.size, options.size, options.fps, options.look)
+    spec = RenderSpec(options.size, options.size, options.fps, options.look, options.view)
     for task in tasks_like(options.tasks):
         errors, lost, strengths, took, frames = [], [], [], 0.0, 0
         for seed in range(options.clips):
@@ -146,7 +147,7 @@ def situations_of(clip: Clip) -> NDArray[np.str_]:
 
 
 def situations(options: argparse.Namespace) -> None:
-    spec = RenderSpec(options.size, options.size, options.fps, options.look)
+    spec = RenderSpec(options.size, options.size, options.fps, options.look, options.view)
     biases: dict[str, list[tuple[float, str]]] = {}
     changes: dict[str, list[tuple[float, str]]] = {}
     squares: dict[str, list[NDArray[np.floating]]] = {}
@@ -190,11 +191,11 @@ def situations(options: argparse.Namespace) -> None:
 def drawn(options: argparse.Namespace) -> None:
     print(f"{'task':28} CPU s a frame, seeds {options.seed} to {options.seed + options.clips - 1}")
     height, _, width = options.size.partition("x")
-    spec = RenderSpec(int(height), int(width or height), options.fps, "natural")
+    spec = RenderSpec(int(height), int(width or height), options.fps, "natural", options.view)
     for task in tasks_like(options.tasks):
         found = []
         for seed in range(options.seed, options.seed + options.clips):
-            scene = make_scene(Row(task, "test", seed))
+            scene = in_view(make_scene(Row(task, "test", seed)), options.view)
             times = frame_times(scene, spec)
             states = simulate(scene, times).states
             draw(scene, times[:1], states[:1], spec)  # static light, compiled functions
@@ -218,6 +219,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=2)
     parser.add_argument("--fps", type=float, default=16.0)
     parser.add_argument("--look", default="natural")
+    parser.add_argument("--view", default="far")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.what != "drawn":

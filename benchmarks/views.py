@@ -1,7 +1,8 @@
 """Readings of one view beside those of another one: ground truth and violations of the same clips, in both.
 
     python benchmarks/views.py [--clips 2] [--size 128] [--fps 15] [--context 8] [--tasks GLOB,..]
-                               [--sources truth,teleport:0.25,..] [--views far,near] [--kept FILE]
+                               [--sources truth,teleport:0.25,..] [--views far,near] [--look natural]
+                               [--kept FILE]
 
 Printed are, for each task and source, the size of the violation that consistency finds (its strength), consistency,
 permanence and drift in both views, and last by how much the views differ. --kept keeps a line for each reading, and
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--tasks", default="*")
     parser.add_argument("--sources", default="truth,teleport:0.25,gravity:0.9,kick:0.5")
     parser.add_argument("--views", default="far,near", help="two of them")
+    parser.add_argument("--look", default="plain")
     parser.add_argument("--kept", help="file of readings to go on from")
     options = parser.parse_args()
     views = options.views.split(",")
@@ -54,7 +56,7 @@ def main() -> None:
     for seed in range(options.clips):
         for task in chosen:
             for view in views:
-                clip = store.get(Row(task, "test", seed), render_spec(options.size, options.fps, view=view))
+                clip = store.get(Row(task, "test", seed), render_spec(options.size, options.fps, options.look, view))
                 for source in options.sources.split(","):
                     if (clip.id, view, source) in done:
                         continue

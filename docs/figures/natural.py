@@ -1,4 +1,4 @@
-"""Write pictures of the natural look into docs/images/natural: python docs/figures/natural.py [stills|release|door]"""
+"""Write pictures of the natural look into docs/images/natural: docs/figures/natural.py [stills|near|release|door]"""
 
 import sys
 from pathlib import Path
@@ -10,20 +10,31 @@ from PIL import Image
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.world.bullet import simulate
-from physbench.world.scene import RenderSpec
+from physbench.world.camera import in_view
+from physbench.world.scene import FAR, RenderSpec
 from physbench.world.styles.catalogue import draw
 
 FOLDER = Path(__file__).parents[1] / "images" / "natural"
 STILLS = (("falling/projectile-v1", 2, 0.25), ("collisions/billiards-v1", 2, 0.5), ("orbits/kepler-v1", 1, 0.5))
+NEAR = (
+    ("falling/projectile-v1", 2, 0.25),
+    ("falling/stack-v1", 2, 0.6),
+    ("occlusion/screen-pass-v1", 2, 0.1),
+    ("falling/incline-v1", 2, 0.3),
+    ("collisions/billiards-v1", 2, 0.3),
+    ("falling/seesaw-v1", 2, 1.0),
+)
 RELEASES = (("falling/projectile-v1", 1), ("collisions/billiards-v1", 1), ("falling/stack-v1", 2))
 FIRST, LAST, STEPS = -0.05, 0.3, 5  # s of the frames of a release
 GAP = 4  # px
 
 
-def frames(task: str, seed: int, times: NDArray[np.float64], width: int, height: int) -> list[NDArray[np.uint8]]:
+def frames(
+    task: str, seed: int, times: NDArray[np.float64], width: int, height: int, view: str = FAR
+) -> list[NDArray[np.uint8]]:
     """The frames (H, W, 3) of a clip of `test` at some times."""
-    scene = make_scene(Row(task, "test", seed))
-    spec = RenderSpec(height, width, 16.0, "natural")
+    scene = in_view(make_scene(Row(task, "test", seed)), view)
+    spec = RenderSpec(height, width, 16.0, "natural", view)
     return list(draw(scene, times, simulate(scene, times).states, spec).frames)
 
 
@@ -44,6 +55,13 @@ def stills() -> Image.Image:
     return page.resize((page.width * 2 // 3, page.height * 2 // 3), Image.Resampling.LANCZOS)
 
 
+def near() -> Image.Image:
+    """Six tasks before the near camera."""
+    found = [frames(task, seed, np.array([time]), 512, 512, "near")[0] for task, seed, time in NEAR]
+    page = sheet([found[:3], found[3:]])
+    return page.resize((page.width // 2, page.height // 2), Image.Resampling.LANCZOS)
+
+
 def release() -> Image.Image:
     """How holders withdraw."""
     rows = []
@@ -61,7 +79,7 @@ def door() -> Image.Image:
 
 
 def main(asked: list[str]) -> None:
-    for name, picture in (("stills", stills), ("release", release), ("door", door)):
+    for name, picture in (("stills", stills), ("near", near), ("release", release), ("door", door)):
         if not asked or name in asked:
             path = FOLDER / f"{name}.jpg"
             picture().save(path, quality=88, optimize=True)

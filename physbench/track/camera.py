@@ -122,6 +122,7 @@ class MotionLimits:
     steady: float = 0.5  # px of the small maps that nothing moves by where a frame is taken as it is
     none: float = 0.002  # px below which a motion is none
     shown: float = 0.15  # px, sd along a direction from which on a frame does not show the shift along it
+    converging: float = 0.5  # px, the same along which edges that only converge do not show the shift
     least_shown: float = 0.25  # of the frames that show the shift in all directions, to tell it in the others
 
 
@@ -382,12 +383,12 @@ class Design:
         known = weight.sum(axis=1) > PIECES.least_seen_share * self.weight.sum()
         before = zooms + (0.0 if past is None else np.append(past[:2], [0.0, 0.0]))
         shift = seen.shift - before @ self.columns.T
-        values = before + self._solve(shift, weight, self.prior)
+        values = before + self._told(self._solve(shift, weight, self.prior), weight)
         with np.errstate(invalid="ignore"):
             other = known & (np.abs(values[:, 2] / self.reach - (sizes - 1)) > FIT.zoom_agrees)
         if other.any():  # bodies are as large as before: something grows, and the camera does not move in
             prior = np.where([0, 0, 1, 0], MOTION.none, self.prior)
-            values[other] = before[other] + self._solve(shift[other], weight[other], prior)
+            values[other] = before[other] + self._told(self._solve(shift[other], weight[other], prior), weight[other])
         values[~known] = zooms[~known]
         return values, known
 
@@ -404,8 +405,7 @@ class Design:
         with np.errstate(invalid="ignore"):
             free = ~hidden & _there(off) & (np.abs(off.shift) < self.half)
         weight = np.where(free, self.weight / (1 + (np.where(free, off.shift, 0.0) / FIT.robust) ** 2), 0.0)
-        matrix = np.einsum("np,pi,pj->nij", weight, self.columns, self.columns) + np.diag(1 / self.prior**2)
-        variance, directions = np.linalg.eigh(np.linalg.inv(matrix)[:, :2, :2])  # ascending
+        variance, directions = self._shift_errors(weight)
         shown = variance[:, 1] < MOTION.shown**2
         if shown.all() or shown.mean() < MOTION.least_shown:
             return values, sd
@@ -422,6 +422,25 @@ class Design:
                     smoothed[n, :2] += way * (way @ (between[n] - values[n, :2])) * own / (own + trembles)
                     sd[n] = np.hypot(sd[n], np.sqrt(own * trembles / (own + trembles)))
         return smoothed, sd
+
+    def _shift_errors(self, weight: Array) -> tuple[Array, Array]:
+        """Variances (N, 2) px^2 of the shifts that pieces of a weight (N, P) tell, ascending, along unit vectors, the
+        columns of (N, 2, 2)."""
+        matrix = np.einsum("np,pi,pj->nij", weight, self.columns, self.columns) + np.diag(1 / self.prior**2)
+        variance, directions = np.linalg.eigh(np.linalg.inv(matrix)[:, :2, :2])
+        return variance, directions
+
+    def _told(self, values: Array, weight: Array) -> Array:
+        """Motions (N, 4) with no shift along edges that are parallel in the scene, and converge in the picture.
+
+        A shadow on them moves each by some tenths of a px, which would be a shift of many px along them.
+        """
+        if not self.edges.converge:
+            return values
+        variance, directions = self._shift_errors(weight)
+        along = np.einsum("nij,ni->nj", directions, values[:, :2])
+        along[variance > MOTION.converging**2] = 0.0
+        return np.concatenate([np.einsum("nij,nj->ni", directions, along), values[:, 2:]], axis=1)
 
     def _solve(self, shift: Array, weight: Array, prior: Array) -> Array:
         """Motions (N, 4) for shifts (N, P): what most pieces say, from the motion that is expected, or from all.
@@ -451,7 +470,7 @@ def steadied(
     """Maps (N, h, w, 3) and masks (N, h, w) as a camera shows them that stands still.
 
     camera: (N, 4), shift in x and y in px of the maps, zoom and turn. What the moved camera does not show is masked.
-    Frames in which no corner moves by STEADY px are as they were.
+    Frames in which no corner moves by MOTION.steady px are as they were.
     """
     height, width = pooled.shape[1:3]
     middle = np.array([height - 1, width - 1]) / 2

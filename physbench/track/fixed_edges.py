@@ -24,6 +24,7 @@ from physbench.world.camera import px_from_world
 from physbench.world.drawing import body_mesh
 from physbench.world.geometry import rotate
 from physbench.world.scene import PLAIN, Body
+from physbench.world.styles.catalogue import wall_behind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,6 +105,7 @@ class FixedEdges:
     value: Array  # (2, Q) levels of ground truth, and how they change in px across the edge
     level: Array  # (S,) levels of ground truth at some pixels
     level_at: Whole  # (S,) of a flat picture
+    converge: bool = False  # what is parallel in the scene, as a tilted camera sees it, with shadows on it
 
     @property
     def sides(self) -> int:
@@ -180,6 +182,7 @@ def _find(clip: Clip) -> FixedEdges | None:
         value=np.concatenate([piece.value for piece in pieces], axis=1),
         level=grey.ravel()[level_at],
         level_at=level_at,
+        converge=bool(clip.scene.camera.tilt) and clip.spec.look != PLAIN,
     )
 
 
@@ -209,7 +212,7 @@ def _outline(clip: Clip, i: int, factor: int) -> Iterator[tuple[Array, Array]]:
     if body.shape == "plane":
         if camera.view == "front":
             # Untilted it is a plate before the camera; tilted a floor, whose far edge is seen.
-            far = [0.0, _vertices(body, clip)[:, 1].max() - body.position[1] if camera.tilt else 0.0, 0.0]
+            far = [0.0, _far_edge(body, clip) - body.position[1] if camera.tilt else 0.0, 0.0]
             level = px_from_world(camera, clip.spec, np.asarray(body.position, dtype=np.float64) + far)[1] / factor
             yield np.array([0.0, level]), np.array([clip.spec.width / factor, level])
         return
@@ -219,6 +222,12 @@ def _outline(clip: Clip, i: int, factor: int) -> Iterator[tuple[Array, Array]]:
     around = corners[ConvexHull(corners).vertices]
     around = around[np.linalg.norm(around - np.roll(around, 1, axis=0), axis=1) > 1e-6]
     yield from zip(around, np.roll(around, -1, axis=0), strict=True)
+
+
+def _far_edge(floor: Body, clip: Clip) -> float:
+    """Where (m along y) a floor before a tilted camera ends: at its own edge, or at the foot of a wall."""
+    wall = wall_behind(clip.scene, clip.spec.look)
+    return float(_vertices(floor, clip)[:, 1].max()) if wall is None else wall
 
 
 def _within(piece: _Piece, sides: list[tuple[Array, Array]], reach: float) -> bool:

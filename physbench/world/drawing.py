@@ -157,10 +157,9 @@ def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mes
     if body.shape == "sphere":
         visible = math.pi if spec is None else math.pi / 2 + _widest_angle(body, camera, spec)
         return _scaled(unit_sphere(depth_axis(camera), visible), (body.size[0],) * 3)
-    plate = body.flat or (camera.tilt and body.hue is not None)
-    across = _axis_across(body, camera) if plate else None
+    across = axis_across(body, camera) if is_plate(body, camera) else None
     if body.shape == "cylinder":
-        length = min(body.size[1], 2 * DRAWN.flat_half_depth) if across == 2 else body.size[1]
+        length = body.size[1] if across is None else min(body.size[1], 2 * DRAWN.flat_half_depth)
         unit = unit_tube(body.bore) if body.bore else unit_cylinder()
         return _scaled(unit, (body.size[0], body.size[0], length))
     if body.shape == "box":
@@ -181,6 +180,13 @@ def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mes
     return Mesh(slab.vertices - np.array([0.0, 0.0, DRAWN.plate_half_depth]), slab.normals, slab.triangles)
 
 
+def is_plate(body: Body, camera: Camera) -> bool:
+    """True if a box, or a cylinder seen from its end, is drawn thin: a flat one, or one with a hue in a tilted view."""
+    if not (body.flat or (camera.tilt and body.hue is not None)):
+        return False
+    return body.shape == "box" or (body.shape == "cylinder" and axis_across(body, camera) == 2)
+
+
 def _slab_ends(body: Body, camera: Camera) -> tuple[float, float]:
     """Where a plane begins and ends, m along y from its position: before what the picture shows, and behind it all."""
     front = (
@@ -191,7 +197,7 @@ def _slab_ends(body: Body, camera: Camera) -> tuple[float, float]:
     return float(begin[1]) - body.position[1], camera.center[1] + DRAWN.slab_depth - body.position[1]
 
 
-def _axis_across(body: Body, camera: Camera) -> int:
+def axis_across(body: Body, camera: Camera) -> int:
     """The body's own axis (0, 1, 2) that lies nearest to that across the plane of motion."""
     return int(np.abs(unrotate(body.orientation, normal(camera))).argmax())
 

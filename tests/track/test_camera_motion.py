@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -71,3 +73,19 @@ def test_nothing_is_put_between_where_a_direction_is_hardly_ever_shown(design: t
     still = EdgeReading(np.ones(hidden.shape), np.zeros(hidden.shape), np.zeros(hidden.shape))
     found, sd = known.between(held, still, hidden)
     assert (found == held).all() and not sd.any()
+
+
+@pytest.mark.parametrize("converge", (True, False))
+def test_edges_that_only_converge_show_no_shift_along_them(design: tuple[Design, np.ndarray], converge: bool) -> None:
+    """Sides of a post, two degrees from parallel, which a shadow moves by .3 px each towards the other."""
+    post = np.flatnonzero(design[1])
+    edges = replace(design[0].edges, converge=converge)
+    known = Design(edges)
+    left = known.edges.normal[:, 0] > 0
+    known.columns[post, 1] = np.where(left, -0.035, 0.0)[post]
+    known.columns[:, 2:] = 0.0
+    moved = known.columns @ np.array([2.0, 0.0, 0.0, 0.0]) + 0.3
+    hidden = ~design[1][None]
+    found, told = known.fit(seen(moved), hidden, np.ones(1), np.zeros((1, 4)), np.zeros_like(moved)[None])
+    assert told.all() and found[0, 0] == pytest.approx(2.0, abs=0.5)
+    assert abs(found[0, 1]) < 0.1 if converge else abs(found[0, 1]) > 2

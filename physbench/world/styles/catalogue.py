@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from physbench.support.errors import UsageError, nearest
-from physbench.world.scene import FAR, PLAIN, VIEWS, RenderSpec, Scene, Vector
+from physbench.world.scene import MOVING, PLAIN, VIEWS, RenderSpec, Scene, Vector
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +50,7 @@ def check_pair(look: str, view: str) -> None:
     known_look(look)
     if view not in VIEWS:
         raise UsageError(f"--view: there is no '{view}'.{nearest(view, VIEWS)}")
-    if view != FAR and look != PLAIN:
+    if view == MOVING and look != PLAIN:
         raise UsageError(f"--view {view}: it is drawn in the look {PLAIN} alone. Leave out --look {look}.")
 
 
@@ -119,6 +119,16 @@ def _draw_plain(
         pictures.append(render(replace(scene, bodies=tuple(greys), bins=()), times, states, spec))
     frames = np.stack([picture.frames[..., channel] for channel, picture in enumerate(pictures)], axis=-1)
     return replace(pictures[0], frames=frames)
+
+
+def wall_behind(scene: Scene, look: str) -> float | None:
+    """Where (m along y) a look puts a wall behind the bodies of a side view; None where it has none."""
+    if look == PLAIN:
+        return None
+    from physbench.world.styles.natural import frames as natural_frames
+
+    wall = natural_frames.stage_of(scene).wall
+    return None if wall is None else wall.level
 
 
 def draw_still(scene: Scene, spec: RenderSpec, hueless: bool = True) -> NDArray[np.uint8]:

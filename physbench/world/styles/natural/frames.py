@@ -369,7 +369,8 @@ def compose(
     total = np.zeros(picture.shape[:2], dtype=np.float32)
     for view in views:
         total[view.where] += view.share
-        covered[view.mover.index] = view.share.sum()
+        if not view.mover.backs:
+            covered[view.mover.index] = view.share.sum()
     picture *= 1 - total[..., None]
     for view in views:
         if len(view.rays):
@@ -506,7 +507,7 @@ def _of_pixels(values: Real, fine: int, rows: NDArray[np.int64], columns: NDArra
 
 def _window(scene: Scene, mover: Mover, states: Real, spec: RenderSpec) -> tuple[int, int, int, int]:
     """A box px left, top, right, bottom (exclusive) that surely holds the picture of a body; empty out of view."""
-    if not is_holder(mover.body):
+    if not is_holder(mover.body) and not mover.backs:
         left, top, right, bottom = boxes(scene, mover.index, states[None, mover.index].astype(np.float64), spec)[0]
         return int(left), int(top), int(right), int(bottom)
     return _outline(scene.camera, mover, spec)
@@ -534,7 +535,7 @@ def _outline(camera: Camera, mover: Mover, spec: RenderSpec) -> tuple[int, int, 
 def _body_colour(view: BodyView, movers: list[Mover], light: dict[int, Real], backdrop: Backdrop) -> Real:
     """Linear RGB (P, 3) of a body in the pixels where it is."""
     mover, stage = view.mover, backdrop.stage
-    others = [blocker for other in movers if other is not mover for blocker in other.blockers]
+    others = [blocker for other in movers if other.index != mover.index for blocker in other.blockers]
     if mover.body.shape == "sphere":
         points, normals = ball_points(mover, backdrop.origin, view.rays)
         to_eye = backdrop.origin - points

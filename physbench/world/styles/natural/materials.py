@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.support.arrays import Real
-from physbench.world.camera import eye, pixels_per_metre
+from physbench.world.camera import eye, looking, picture_width, pixels_per_metre, px_from_world
 from physbench.world.geometry import rotate
 from physbench.world.scene import WINDOW, Camera, RenderSpec
 from physbench.world.styles.natural.stage import Door, Material, Stage, linear
@@ -315,14 +315,16 @@ DOOR = DoorSizes()
 
 def with_door(stage: Stage, camera: Camera, spec: RenderSpec) -> Stage:
     """The stage with a door where a picture shows enough wall beside the square of its shorter side, and its foot."""
-    wall, floor, (x, y, z) = stage.wall, stage.floor, eye(camera).tolist()
+    wall, floor, x = stage.wall, stage.floor, float(eye(camera)[0])
     if wall is None or floor is None:
         return stage
-    away = (wall.level - y) / camera.distance  # lengths on the wall over those in the plane of motion
-    square = camera.width / 2 * away
-    metres = away / pixels_per_metre(camera, spec)
+    foot = np.array([x, wall.level, floor.level])
+    ends = np.array([foot, foot + np.array([0.0, 0.0, DOOR.leaf[1]])]) - eye(camera)
+    away = ends @ looking(camera) / camera.distance  # lengths at its foot and head over those at the target
+    square = picture_width(camera) / 2 * float(away.max())
+    metres = float(away.min()) / pixels_per_metre(camera, spec)
     room = spec.width / 2 * metres - square - DOOR.leaf[0] - 2 * (DOOR.frame + DOOR.beside)
-    if room < 0 or floor.level < z - spec.height / 2 * metres:
+    if room < 0 or px_from_world(camera, spec, foot)[1] > spec.height:
         return stage
     rng = np.random.default_rng([stage.seed, 1])
     near = square + DOOR.beside + DOOR.frame + float(rng.uniform(0, min(room, DOOR.most_farther)))

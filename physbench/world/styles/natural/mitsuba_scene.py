@@ -28,7 +28,7 @@ from physbench.support.arrays import Real
 from physbench.support.errors import UsageError
 from physbench.support.files import NOT_ARRAYS, cache_dir, write_bytes
 from physbench.support.fingerprint import fingerprint
-from physbench.world.camera import eye, looking, pixels_per_metre
+from physbench.world.camera import eye, normal, picture_width, pixels_per_metre, up
 from physbench.world.geometry import rotate
 from physbench.world.scene import Camera, RenderSpec, Vector
 from physbench.world.styles.natural import rays
@@ -179,15 +179,16 @@ def traced(description: Description, seed: int) -> NDArray[np.float32]:
 
 
 def _sensor(camera: Camera, spec: RenderSpec, samples: int, seed: int) -> Description:
-    up = (0, 0, 1) if camera.view == "front" else (0, 1, 0)
     rows = math.isqrt(samples)  # of the grid in which a pixel is sampled: shares of materials at edges are nearly exact
     return {
         "type": "perspective",
-        "fov": math.degrees(2 * math.atan(camera.width / 2 / camera.distance)),
+        "fov": math.degrees(2 * math.atan(picture_width(camera) / 2 / camera.distance)),
         "fov_axis": "smaller",
         "near_clip": 1.0,
         "far_clip": 200.0,
-        "to_world": renderer().ScalarTransform4f().look_at(eye(camera).tolist(), list(camera.center), list(up)),
+        "to_world": renderer()
+        .ScalarTransform4f()
+        .look_at(eye(camera).tolist(), list(camera.center), up(camera).tolist()),
         "film": {
             "type": "hdrfilm",
             "width": spec.width,
@@ -319,9 +320,9 @@ def still_scene(stage: Stage, camera: Camera, spec: RenderSpec, samples: int) ->
 
 def body_parts(mover: Mover, camera: Camera, spec: RenderSpec) -> Description:
     """The part of `whole_scene` that one body is."""
-    name = f"mover_{mover.index}"
+    name = f"mover_{mover.index}{'_back' if mover.backs else ''}"
     if mover.body.shape != "box":
-        return {name: _round(mover)}
+        return {name: _round(mover, camera)}
     fine = TEXELS_A_PIXEL * pixels_per_metre(camera, spec)
     return _faces(name, *_leaning(mover, camera), partial(painted_albedo, mover), fine)
 
@@ -354,10 +355,10 @@ def _faces(name: str, centre: Real, edges: Real, albedo: Callable[[Real, Real], 
 
 def _leaning(mover: Mover, camera: Camera) -> tuple[Real, Real]:
     """Middle (3,) m and halves (3, 3) m of the edges of a box; what is drawn flat leans along the line of sight."""
-    edges = rays.box_axes(mover.turn) * np.asarray(mover.body.size)[:, None]
-    if not mover.deep.any():
+    edges = rays.box_axes(mover.turn) * np.asarray(mover.half if camera.tilt else mover.body.size)[:, None]
+    if camera.tilt or not mover.deep.any():  # a tilted one sees the sides
         return mover.centre, edges
-    ahead = looking(camera)
+    ahead = normal(camera)
     across = int(np.abs(edges @ ahead).argmax())
     front = mover.centre + mover.deep - abs(edges[across] @ ahead) * ahead
     sight = front - eye(camera)
@@ -366,7 +367,7 @@ def _leaning(mover: Mover, camera: Camera) -> tuple[Real, Real]:
     return front + np.sign(lean @ ahead) * lean, edges
 
 
-def _round(mover: Mover) -> Description:
+def _round(mover: Mover, camera: Camera) -> Description:
     """A ball or a cylinder."""
     if mover.body.shape == "sphere":
         gloss = {
@@ -378,9 +379,9 @@ def _round(mover: Mover) -> Description:
         return {"type": "sphere", "center": mover.centre.tolist(), "radius": mover.body.size[0], "bsdf": gloss}
     if mover.body.bore:
         raise UsageError(f"{mover.body.name} is hollow, which path tracing does not draw here. Use the plain look.")
-    middle = mover.centre + mover.deep
     radius, length = mover.body.size
-    place = placed(middle, mover.turn, (radius, radius, length / 2))
+    half = mover.half if camera.tilt else (radius, radius, length / 2)
+    place = placed(mover.centre + (0.0 if camera.tilt else mover.deep), mover.turn, half)
     parts: Description = {"type": "merge"}
     for name, turn in (("front", 0.0), ("back", 180.0)):
         at = place @ renderer().ScalarTransform4f().rotate([1, 0, 0], turn).translate([0, 0, 1])

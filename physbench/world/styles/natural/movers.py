@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from physbench.support.arrays import Real
 from physbench.support.errors import UsageError
-from physbench.world.camera import looking
-from physbench.world.drawing import DRAWN, shown
+from physbench.world.camera import normal
+from physbench.world.drawing import DRAWN, axis_across, is_plate, shown
 from physbench.world.geometry import rotate, unrotate
-from physbench.world.scene import Body, Scene, Vector
+from physbench.world.scene import Body, Camera, Scene, Vector
 from physbench.world.styles.natural.compiled_shadows import lamp_behind_solid, sky_behind_solid
 from physbench.world.styles.natural.rays import CUBE, NOTHING_MET, PRISM, dot, hit_box, length, placed, planes
 from physbench.world.styles.natural.stage import (
@@ -188,6 +188,7 @@ def _in_rows(vectors: Real) -> NDArray[np.float32]:
     return planes(vectors).astype(np.float32, copy=False)
 
 
+SIDES_GREY = 0.68  # of a body of which the front alone has a hue
 PATH_TRACE_ENVIRONMENT = "PHYSBENCH_PATH_TRACE"  # 1: scenes with planes that compositing refuses are path-traced
 
 
@@ -205,6 +206,7 @@ class Mover:
     deep: Real  # (3,) m from its centre to the middle of what blocks light: flat ones reach backwards from their front
     casts: float = 1.0  # share of its shadow and of the light that it sends back that is drawn
     behind: bool = False  # all other bodies, wherever it is: a holder that withdraws
+    backs: bool = False  # what lies behind the front of this body, and is no part of what is tracked of it
 
     @cached_property
     def blockers(self) -> tuple[Blocker, ...]:
@@ -285,20 +287,35 @@ def movers_at(
         if not shown(body, time):
             continue
         half: Vector
+        thin = is_plate(body, scene.camera)
         if body.shape == "sphere":
             half = (body.size[0],) * 3
         elif body.shape == "box":
             half = drawn_half(body, scene)
         else:
-            length = min(body.size[1] / 2, DRAWN.flat_half_depth) if body.flat else body.size[1] / 2
+            length = min(body.size[1] / 2, DRAWN.flat_half_depth) if thin else body.size[1] / 2
             half = (body.size[0], body.size[0], length)
         shines = stage.kind == "sky" and stays(body)
         centre, turn = np.array(states[index, :3]), np.array(states[index, 3:7])
-        thin = body.flat and body.shape != "sphere"
-        deep = looking(scene.camera) * (_depth(body) / 2 - DRAWN.flat_half_depth if thin else 0.0)
+        deep = normal(scene.camera) * (_depth(body, scene.camera) / 2 - DRAWN.flat_half_depth if thin else 0.0)
         albedo = rgb_albedo(colours[index]) if index in colours else body_albedo(body)
         movers.append(Mover(index, body, centre, turn, albedo, half, shines, deep))
+        if scene.camera.tilt and thin and _depth(body, scene.camera) > 2 * DRAWN.flat_half_depth:
+            movers.append(_backing(movers[-1], scene.camera))
     return movers + leaving
+
+
+def _backing(front: Mover, camera: Camera) -> Mover:
+    """What a camera that looks down sees of a box or cylinder behind its front, which alone has the hue.
+
+    The front is read as a plate in the plane of motion. Sides of its hue would move its centroid.
+    """
+    depth, half = _depth(front.body, camera), list(front.half)
+    half[axis_across(front.body, camera)] = depth / 2 - DRAWN.flat_half_depth
+    body = front.body if front.body.hue is None else replace(front.body, hue=None, grey=SIDES_GREY)
+    x, y, z = half
+    back = replace(front, body=body, centre=front.centre + normal(camera) * depth / 2, albedo=body_albedo(body))
+    return replace(back, half=(x, y, z), deep=np.zeros(3), casts=0.0, backs=True)
 
 
 def poses(movers: Sequence[Mover]) -> tuple[object, ...]:
@@ -319,9 +336,9 @@ def _holder(index: int, body: Body, behind: bool) -> Mover:
     return Mover(index, body, centre, turn, body_albedo(body), (x, y, z), False, np.zeros(3), behind=behind)
 
 
-def _depth(body: Body) -> float:
-    """Length (m) of a flat body along the way in which the camera looks."""
-    return body.size[1] if body.shape == "cylinder" else 2 * body.size[1]
+def _depth(body: Body, camera: Camera) -> float:
+    """Length (m) of a flat body across the plane of motion."""
+    return body.size[1] if body.shape == "cylinder" else 2 * body.size[axis_across(body, camera)]
 
 
 # Rays against bodies, and points and normals on them that stand for a pixel.

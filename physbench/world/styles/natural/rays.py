@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import binary_dilation
 
 from physbench.support.arrays import Real
-from physbench.world.camera import eye, looking, pixels_per_metre
+from physbench.world.camera import eye, looking, pixels_per_metre, up
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.scene import Camera, RenderSpec
 from physbench.world.styles.natural.materials import mean_texture, painted, texture
@@ -162,9 +162,9 @@ def _directions(
     camera: Camera, spec: RenderSpec, fine: int, columns: NDArray[np.number], rows: NDArray[np.number]
 ) -> Real:
     scale = pixels_per_metre(camera, spec) * fine * camera.distance
-    across, up = (columns + 0.5 - spec.width * fine / 2) / scale, (spec.height * fine / 2 - rows - 0.5) / scale
-    ahead = np.ones_like(across)
-    return np.stack([across, ahead, up] if camera.view == "front" else [across, up, -ahead], axis=-1)
+    across, rise = (columns + 0.5 - spec.width * fine / 2) / scale, (spec.height * fine / 2 - rows - 0.5) / scale
+    (_, y, z), (_, ahead_y, ahead_z) = up(camera), looking(camera)  # x points right
+    return np.stack([across, ahead_y + rise * y, ahead_z + rise * z], axis=-1)
 
 
 def see(stage: Stage, camera: Camera, directions: Real) -> Seen:

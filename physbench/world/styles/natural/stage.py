@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.support.arrays import Array
-from physbench.world.camera import eye, pixels_per_metre
-from physbench.world.drawing import DRAWN
+from physbench.world.camera import eye, looking, pixels_per_metre, up
+from physbench.world.drawing import DRAWN, axis_across, is_plate
 from physbench.world.geometry import rotate
 from physbench.world.scene import FLOOR_GREY, PALETTE, SCREEN_GREY, Body, Camera, RenderSpec, Scene, Vector
 
@@ -55,6 +55,7 @@ class StagePlaces:
 
 
 PLACE = StagePlaces()
+STEEPEST = 0.05  # of the way ahead that the lowest rays of a tall picture go, at least: others meet no wall
 
 
 @dataclass(frozen=True)
@@ -196,8 +197,11 @@ def floor_out_of_sight(stage: Stage, scene: Scene, spec: RenderSpec) -> Stage:
     if floor is None or wall is None or any(body.shape == "plane" and body.drawn for body in scene.bodies):
         return stage
     camera = scene.camera
-    away = (wall.level - eye(camera)[1]) / camera.distance  # lengths on the wall over those in the plane of motion
-    bottom = camera.center[2] - away * spec.height / 2 / pixels_per_metre(camera, spec)
+    (_, y, z), (_, ahead_y, ahead_z), scale = up(camera), looking(camera), pixels_per_metre(camera, spec)
+    # Lengths on the wall over those across the line of sight at the target, where the lowest rays meet it.
+    lowest = max(camera.distance * ahead_y - spec.height / 2 / scale * y, STEEPEST * camera.distance)
+    away = (wall.level - eye(camera)[1]) / lowest
+    bottom = eye(camera)[2] + away * camera.distance * ahead_z - away * spec.height / 2 / scale * z
     return replace(stage, surfaces=(replace(floor, level=float(min(floor.level, bottom - PLACE.below_picture))), wall))
 
 
@@ -289,7 +293,8 @@ def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surfa
     texture, seed = floors[int(rng.integers(len(floors)))], int(rng.integers(1 << 30))
     grey = FLOOR_GREY if plane is None else plane.grey
     tint = WOOD if texture == "boards" else STONE
-    ground = Material(_tinted(level_of(grey), tint), texture, seed, FRONT if kind == "hall" else 1.0)
+    front = FRONT if kind == "hall" and not scene.camera.tilt else 1.0
+    ground = Material(_tinted(level_of(grey), tint), texture, seed, front)
     if kind == "table":
         return (Surface(2, _ground_level(scene, plane), ground),)
     level = scene.camera.center[2] - PLACE.unseen_floor if plane is None else plane.position[2]
@@ -335,8 +340,9 @@ def _block(scene: Scene, body: Body, rng: np.random.Generator) -> StageBox:
     centre, half = body.position, body.size
     in_plane = abs(body.position[1] - scene.camera.center[1]) < body.size[1]
     if scene.camera.view == "front" and in_plane:
-        # The front stays where it is drawn in the plain look: a nearer one would hide the feet of what stands on it.
-        front = scene.camera.center[1] - DRAWN.plate_half_depth
+        # The front stays where it is drawn in the plain look: before a camera that looks straight ahead a nearer one
+        # would hide the feet of what stands on it.
+        front = scene.camera.center[1] - (body.size[1] if scene.camera.tilt else DRAWN.plate_half_depth)
         back = scene.camera.center[1] + (PLACE.shelf_wall if _hangs(scene, body) else body.size[1])
         centre = (centre[0], (front + back) / 2, centre[2])
         half = (half[0], (back - front) / 2, half[2])
@@ -346,10 +352,9 @@ def _block(scene: Scene, body: Body, rng: np.random.Generator) -> StageBox:
 def drawn_half(body: Body, scene: Scene) -> Vector:
     """Half extents (m) of a box that moves, as it is seen: flat ones are thin, as in the plain look."""
     x, y, z = body.size
-    if not body.flat:
+    if not is_plate(body, scene.camera):
         return x, y, z
-    looking = np.array([0.0, 1.0, 0.0]) if scene.camera.view == "front" else np.array([0.0, 0.0, -1.0])
-    across = int(np.abs(rotate(np.array(body.orientation) * [-1, -1, -1, 1], looking)).argmax())
+    across = axis_across(body, scene.camera)
     half = [x, y, z]
     half[across] = min(half[across], DRAWN.flat_half_depth)
     return half[0], half[1], half[2]
