@@ -305,13 +305,13 @@ class PackedClips:
 
     def _scene(self, row: Row) -> Scene:
         """The scene of a clip, which is that with which it was packed."""
-        scene = known_scene(row)
+        scene = in_view(known_scene(row), self.spec.view)
         if _scene_hash(scene) != self._entry(row).scene:
             raise UsageError(
                 f"--clips: {self.name} holds {row.id} of another scene than the task describes here. Use the task "
                 "with which it was packed, or pack it again."
             )
-        return in_view(scene, self.spec.view)
+        return scene
 
     def _entry(self, row: Row) -> PackedClip:
         entry = self._clips.get(row.id)

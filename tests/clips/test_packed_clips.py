@@ -56,6 +56,14 @@ def test_the_same_clips_come_out(packed: Path, clips: dict[str, Clip]) -> None:
     assert clips[SUITE.rows[0].id].contacts, "one of the clips has a contact to compare"
 
 
+def test_clips_of_another_view_come_out_before_its_camera(tmp_path: Path) -> None:
+    row, near = SUITE.rows[0], replace(SPEC, view="near")
+    pack_clips(replace(SUITE, rows=(row,)), near, lambda row: make_clip(row, near), tmp_path / "near.clips")
+    found, made = PackedClips(tmp_path / "near.clips").get(row, near), make_clip(row, near)
+    assert np.array_equal(found.frames, made.frames)
+    assert found.scene == made.scene and found.scene.camera.tilt > 0
+
+
 def test_the_same_clips_are_the_same_bytes(packed: Path, clips: dict[str, Clip], tmp_path: Path) -> None:
     sha256 = pack_clips(SUITE, SPEC, lambda row: clips[row.id], tmp_path / "again.clips")
     assert (tmp_path / "again.clips").read_bytes() == packed.read_bytes()
