@@ -72,8 +72,8 @@ def _own(shown: Mask, still: Mask, visible: Real) -> Mask:
         part = numbers == number
         # Least, as a body of the same hue may pass over it.
         area = float(min(np.isin(frame, np.unique(frame[part & (frame > 0)])).sum() for frame in blobs))
-        if part.sum() < AT_REST.still_share * area:
-            return np.asarray(part)  # it moves slowly: this is the object
+        if part.sum() < AT_REST.still_share * area:  # it moves slowly: this is the object, of a ring in several pieces
+            return part | np.isin(numbers, _of_one_blob(numbers, number, blobs))
         at_rest.append((abs(area - wanted), number, area))
     elsewhere = (shown & ~dilated(still[None], AT_REST.reach)[0]).sum(axis=(1, 2))
     if (elsewhere >= AT_REST.body_share * np.maximum(visible, 1.0)).mean() >= 0.5:
@@ -87,6 +87,13 @@ def _own(shown: Mask, still: Mask, visible: Real) -> Mask:
         own.append(number)  # a further piece of it, where something stands before it and parts it
         total += area
     return np.isin(numbers, own)
+
+
+def _of_one_blob(numbers: NDArray[np.int64], number: int, blobs: list[NDArray[np.int64]]) -> list[int]:
+    """Numbers of other pieces at rest (h, w) that lie in one blob with piece `number` in every frame; 0 is no piece."""
+    part = numbers == number
+    within = [np.unique(numbers[np.isin(frame, np.unique(frame[part & (frame > 0)]))]) for frame in blobs]
+    return [other for other in range(1, int(numbers.max()) + 1) if all(other in each for each in within)]
 
 
 def _numbered(mask: Mask) -> NDArray[np.int64]:

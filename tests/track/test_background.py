@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from skimage import measure
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
@@ -102,3 +103,17 @@ def test_an_object_that_something_parts_keeps_both_pieces() -> None:
     shown[:, 4:8, 2:4] = shown[:, 4:8, 6:9] = shown[:, 12:15, 11:14] = True
     own = _own(shown, shown[0], np.full(3, 20.0))
     assert own[4:8, 2:4].all() and own[4:8, 6:9].all() and not own[12:15, 11:14].any()
+
+
+def test_a_ring_that_moves_slowly_is_no_background_in_any_of_its_pieces() -> None:
+    """What of a thin ring never moves lies in pieces; a spot of its hue that nobody tracks is clutter."""
+    rows, columns = np.mgrid[:32, :32]
+    shown = np.zeros((4, 32, 32), dtype=bool)
+    for t, frame in enumerate(shown):
+        away = np.hypot(rows - 12, columns - 12 - t)
+        frame[(away > 6.5) & (away < 8.5)] = True
+    ring = shown.all(axis=0)
+    shown[:, 26:29, 26:29] = True
+    assert measure.label(ring, connectivity=2).max() > 1
+    own = _own(shown, shown.all(axis=0), np.full(4, 94.0))
+    assert (own == ring).all()
