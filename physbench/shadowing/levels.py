@@ -15,7 +15,7 @@ import numpy as np
 from physbench.shadowing.change_point import GROSS_JUMP
 from physbench.shadowing.fit import Arc, Hypothesis
 from physbench.shadowing.nuisances import without_independent_noise
-from physbench.shadowing.observed_motion import FORCE_POINTS, FORCE_TIME, PlacedBodies
+from physbench.shadowing.observed_motion import FORCE_POINTS, FORCE_TIME, REST, PlacedBodies
 from physbench.shadowing.search import GROSS_BREAKS, SEGMENT, Break, LawfulSegments, SegmentSearch, is_long_enough
 from physbench.support.arrays import Array, Mask
 from physbench.track.finite_differences import runs
@@ -61,18 +61,6 @@ def share_of_level(seen: PlacedBodies, tolerance: float) -> float:
 
 TOLERANCES = (0.03, 0.08, 0.2, 0.5)  # diameters
 EXCUSING = 0.2  # diameters; at a larger tolerance no frame is excused that is due at smaller ones
-
-
-@dataclass(frozen=True)
-class RestLimits:
-    """Tracks that rest."""
-
-    speed: float = 0.1  # diameters/s; a slower track rests
-    time: float = 0.3  # s over which it is slower
-    slack: float = 1.2  # times `speed`: noise may change the speed of a lawful motion, or of the track, by so much
-
-
-REST = RestLimits()
 
 
 HANDOVER_WINDOW = 0.2  # s after the hand-over; a first break there is a discontinuity of the hand-over
@@ -122,7 +110,7 @@ def judge(
         The problem with the bodies as they are judged, and its levels.
     """
     searched = [SegmentSearch(problem, tolerances[-1]).run()]
-    if not searched[0].breaks:
+    if not searched[0].breaks or problem.law.scene.bins:  # chance may hide a path from a search, and not from another
         smallest = searched[0]
         if not _meets(problem.seen, smallest, tolerances[0]):
             smallest = SegmentSearch(problem, tolerances[0], only_first=True).run()

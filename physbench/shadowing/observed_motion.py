@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
 
 from physbench.clips.clip import Clip
 from physbench.laws.scene_law import SceneLaw
@@ -39,9 +40,9 @@ from physbench.world.camera import (
     px_from_plane,
 )
 from physbench.world.camera_path import in_picture
-from physbench.world.drawing import apparent_radius
+from physbench.world.drawing import SUPERSAMPLING, apparent_radius
 from physbench.world.geometry import rotate
-from physbench.world.scene import PHYSICS_HZ, Camera, RenderSpec
+from physbench.world.scene import PHYSICS_HZ, Camera, RenderSpec, Rod
 
 if TYPE_CHECKING:
     from physbench.shadowing.context import VelocityPrior
@@ -283,6 +284,19 @@ class PositionLimits:
 POSITION = PositionLimits()
 
 
+@dataclass(frozen=True)
+class RestLimits:
+    """Bodies that rest."""
+
+    speed: float = 0.1  # diameters/s; what is slower rests
+    time: float = 0.3  # s over which a track is slower
+    slack: float = 1.2  # times `speed`: noise may change the speed of a lawful motion, or of the track, by so much
+    sds: float = 3.0  # of the difference of two places: a motion that is not larger is not seen (`_unseen_speed`)
+
+
+REST = RestLimits()
+
+
 MOST_OFF_PLANE = 0.015  # diameters by which states may leave the plane of motion
 MAX_SHIFT = 0.2  # diameters; a larger constant shift of the predicted frames is not removed
 LEAST_SHOWN = 0.05  # of what scenery shows of a shift in all directions, that tells one along a direction
@@ -422,16 +436,17 @@ def from_tracks(clip: Clip, tracks: Tracks, law: SceneLaw) -> PlacedBodies:
     whole = shown_whole(clip, tracks.context)[:, columns]
     dt = float(tracks.times[1] - tracks.times[0]) if len(tracks.times) > 1 else 0.0
     known = np.isfinite(position[..., 0])
+    sd = np.maximum(np.where(np.isfinite(sd), sd, POSITION.min_sd), POSITION.min_sd)
     return PlacedBodies(
         tracks.times,
         np.round(tracks.times * PHYSICS_HZ),
         position,
-        np.maximum(np.where(np.isfinite(sd), sd, POSITION.min_sd), POSITION.min_sd),
+        sd,
         diameter,
         expected_visible,
         (present & known) | short_gaps(present & ~known, whole, dt),
         _start(clip, law, tracks.times),
-        _resting(clip, law)[window],
+        _resting(clip, law, frames, sd, drawn=True),
         sight_model(clip, law.index, law.depth, diameter / 2, frames, tracks.framing),
         extrapolation_distance=distance_of_extrapolations(clip, law.index, frames),
         shown_whole=whole,
@@ -531,10 +546,34 @@ def _start(clip: Clip, law: SceneLaw, times: Array) -> NDArray[np.intp]:
     return np.asarray(np.searchsorted(times, since - 1e-9))
 
 
-def _resting(clip: Clip, law: SceneLaw) -> Mask:
-    """Mask (T, N) of bodies that stand still in ground truth."""
-    velocity = np.linalg.norm(clip.states[:, list(law.index), 7:10], axis=-1)
-    return np.asarray(velocity < 0.1 * _diameters(clip, law))
+def _resting(clip: Clip, law: SceneLaw, frames: NDArray[np.intp], sd: Array, *, drawn: bool) -> Mask:
+    """Mask (T, N) of bodies that stand still in frames (T,) of ground truth, or too slowly to be told from rest.
+
+    sd: (T, N) diameters, of their places. drawn: whether these are of pictures.
+    """
+    velocity = np.linalg.norm(clip.states[frames][:, list(law.index), 7:10], axis=-1)
+    return np.asarray(velocity < (REST.speed + _unseen_speed(clip, law, sd, drawn)) * _diameters(clip, law))
+
+
+def _unseen_speed(clip: Clip, law: SceneLaw, sd: Array, drawn: bool) -> Array:
+    """Speeds (T, N) diameters/s that errors of places may hide over `REST.time`; 0 where these are small.
+
+    They are not where a camera moves, whose frames are warped; of an upright box, whose edges fall on the renderer's
+    grid; nor for bodies on rods, which turn back ever so slowly and lean on each other.
+    """
+    scene, dt = clip.scene, float(np.median(np.diff(clip.times)))
+    unsure = bool(scene.camera.path) or any(isinstance(each, Rod) for each in scene.fields)
+    edge_sd = 1 / SUPERSAMPLING / np.sqrt(12) / clip.pixels_per_metre  # m, of what falls on a grid
+    hidden = np.zeros(sd.shape)
+    for n, (i, diameter) in enumerate(zip(law.index, _diameters(clip, law).tolist(), strict=True)):
+        body = scene.bodies[i]
+        axes = np.abs(rotate(body.orientation, np.eye(3)))
+        upright = drawn and body.shape == "box" and bool((axes.max(axis=1) > 1 - 1e-9).all())
+        if unsure or upright:
+            off = np.hypot(sd[:, n], edge_sd / diameter if upright else 0.0)
+            around = maximum_filter1d(np.minimum(off, POSITION.max_sd), 1 + 2 * round(REST.time / 2 / dt))
+            hidden[:, n] = REST.sds * np.sqrt(2) * around / REST.time
+    return hidden
 
 
 def from_states(clip: Clip, times: Array, states: Array, law: SceneLaw) -> PlacedBodies:
@@ -550,15 +589,16 @@ def from_states(clip: Clip, times: Array, states: Array, law: SceneLaw) -> Place
     true = np.searchsorted(clip.times, times - 1e-9).clip(0, len(clip.times) - 1)
     present = np.isfinite(position[..., 0])
     expected_visible = np.repeat((times > 1e-9)[:, None], len(index), axis=1)
+    sd = np.full(present.shape, POSITION.min_sd)
     return PlacedBodies(
         times,
         np.round(times * PHYSICS_HZ),
         position,
-        np.full(present.shape, POSITION.min_sd),
+        sd,
         diameter,
         expected_visible,
         present,
         _start(clip, law, times),
-        _resting(clip, law)[true],
+        _resting(clip, law, true, sd, drawn=False),
         extrapolation_distance=distance_of_extrapolations(clip, law.index, true),
     )

@@ -22,6 +22,7 @@ from physbench.support.arrays import Array, Mask
 from physbench.track.camera import PIECES, CameraMotion, camera_motion, common_growth, growth, is_shown
 from physbench.track.finite_differences import last_known
 from physbench.track.fixed_edges import FixedEdges, brightness, fixed_edges, read_edges
+from physbench.track.moving_camera import path_framing, warped
 from physbench.world.bodies import is_darkness
 from physbench.world.camera import PLANE_AXES, most_scale
 from physbench.world.drawing import boxes, shown
@@ -99,7 +100,7 @@ def observe_scenery(clip: Clip, frames: Tensor, seen: SeenBodies, unseen: Mask |
         hidden |= _out_of_view(edges, unseen)
         still, _ = read_edges(frames, edges)
         moved = CameraMotion(np.zeros((count, 4)), np.ones(count, dtype=bool), np.zeros(count), still)
-        return _read(clip, frames, seen, edges, moved, hidden)
+        return _read(clip, frames, seen, edges, moved, hidden, _warped_shifts(clip, edges, count))
     moved = camera_motion(frames, edges, hidden, sizes, zoom, bodies)
     camera = moved.camera(edges)
     if camera.any():  # bodies cover other pieces than it seemed
@@ -109,12 +110,17 @@ def observe_scenery(clip: Clip, frames: Tensor, seen: SeenBodies, unseen: Mask |
 
 
 def _read(
-    clip: Clip, frames: Tensor, seen: SeenBodies, edges: FixedEdges, moved: CameraMotion, hidden: Mask
+    clip: Clip,
+    frames: Tensor,
+    seen: SeenBodies,
+    edges: FixedEdges,
+    moved: CameraMotion,
+    hidden: Mask,
+    warped_shifts: Array | None = None,
 ) -> SceneryTracks:
-    """Fixed bodies in frames (N, H, W, 3) whose camera is known; hidden (N, P)."""
-    off, lost = _bodies(
-        edges, moved, hidden, _style(frames, edges, seen.chroma), 1 + 2 * round(EDGE.flicker_time / 2 * clip.spec.fps)
-    )
+    """Fixed bodies in frames (N, H, W, 3) whose camera is known; hidden (N, P); see `_warped_shifts`."""
+    lasting = 1 + 2 * round(EDGE.flicker_time / 2 * clip.spec.fps)
+    off, lost = _bodies(edges, moved, hidden, _style(frames, edges, seen.chroma), lasting, warped_shifts)
     return SceneryTracks(edges.bodies, moved.camera(edges), moved.sd * edges.factor, off * edges.factor, lost)
 
 
@@ -198,6 +204,20 @@ def _out_of_view(edges: FixedEdges, unseen: Mask) -> Mask:
     return np.asarray(np.logical_or.reduceat(at, edges.start, axis=1))
 
 
+def _warped_shifts(clip: Clip, edges: FixedEdges, count: int) -> Array:
+    """Px (N, P) by which warped frames of ground truth show pieces elsewhere than at rest; NaN where they do not.
+
+    The renderer's grid puts an edge elsewhere in each frame of a moving camera, by .25 px and more of short ones that
+    lean: no place is surer than that of ground truth.
+    """
+    import torch
+
+    ahead = slice(clip.handover + 1, clip.handover + 1 + count)
+    frames, shown = warped(torch.from_numpy(clip.frames[ahead]), path_framing(clip)[ahead], clip.spec)
+    hidden = _hidden(clip, edges, clip.px_positions()[ahead]) | _out_of_view(edges, ~shown.numpy())
+    return np.asarray(np.where(hidden, np.nan, read_edges(frames, edges)[0].shift))
+
+
 def _half_diagonal(size: Sequence[float], axes: tuple[int, int]) -> float:
     """Half of the longest way across a box (x, y, z half extents) or a cylinder (radius, length), m."""
     if len(size) == 2:
@@ -224,7 +244,9 @@ def _style(frames: Tensor, edges: FixedEdges, chroma: Array) -> Array:
     return np.clip(np.stack([np.ones(len(frames)), bright, colours]), *EDGE.style_step)
 
 
-def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Array, frames: int) -> tuple[Array, Mask]:
+def _bodies(
+    edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Array, frames: int, warped_shifts: Array | None
+) -> tuple[Array, Mask]:
     """Displacements (N, F) px of bodies, and a mask of the lost ones."""
     seen = moved.reading
     count, bodies = len(hidden), len(edges.bodies)
@@ -239,18 +261,19 @@ def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Array, 
         weight = np.where(known[:, mine], 1 / edges.noise[mine] ** 2, 0.0)
         contrast = float(edges.contrast[mine].mean())
         slack, most_colour = EDGE.error / contrast, max(EDGE.colour[0], EDGE.colour[1] * contrast)
-        means: list[Array] = []
-        for part in (seen.step, np.where(moved.known[:, None], seen.shift, np.nan), seen.colour):
-            total = np.where(np.isfinite(part[:, mine]), weight, 0.0).sum(axis=1)
-            mean = (weight * np.nan_to_num(part[:, mine])).sum(axis=1) / np.maximum(total, 1e-9)
-            means.append(np.where(total > 0, mean, np.nan))
+        parts = (seen.step, np.where(moved.known[:, None], seen.shift, np.nan), seen.colour)
+        means = [_weighted_mean(part[:, mine], weight) for part in parts]
         if not _bad(means[0], means[1], means[2] / most_colour, style, slack).any():
             continue
         step, shift, colour = (_lasting(mean[:, None], frames)[:, 0] for mean in means)
         bad = _bad(step, shift, colour / most_colour, style, edges.half)
         lost[:, body] |= bad
         shift = np.where(bad, 0.0, np.nan_to_num(shift))
-        shift = np.sign(shift) * np.maximum(np.abs(shift) - slack, 0.0)
+        room = np.zeros(count)
+        if warped_shifts is not None:
+            own = _weighted_mean(warped_shifts[:, mine], weight)
+            room = np.abs(np.nan_to_num(_lasting(own[:, None], frames)[:, 0]))
+        shift = np.sign(shift) * np.maximum(np.abs(shift) - slack - room, 0.0)
         off[:, body] = np.maximum(off[:, body], np.abs(shift))
         outwards[:, side] = shift
     gone = _gone(np.where(known, seen.step, np.nan), style, frames)
@@ -259,6 +282,13 @@ def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Array, 
     for one, other, body, span in _opposite(edges):
         lost[:, body] |= np.abs(outwards[:, one] + outwards[:, other]) > EDGE.size_change * span
     return off, lost
+
+
+def _weighted_mean(values: Array, weight: Array) -> Array:
+    """Means (N,) of what is known of values (N, P); NaN where nothing is."""
+    total = np.where(np.isfinite(values), weight, 0.0).sum(axis=1)
+    mean = (weight * np.nan_to_num(values)).sum(axis=1) / np.maximum(total, 1e-9)
+    return np.where(total > 0, mean, np.nan)
 
 
 def _gone(step: Array, style: Array, frames: int) -> Mask:

@@ -9,7 +9,7 @@ import pytest
 from kept_clips import kept_clip
 
 from physbench.clips.clip import Clip, Row, Split
-from physbench.clips.generate import make_params, make_scene, render_spec
+from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.clips.task import HALF_WINDOW
 from physbench.rollout.store import Rollout
 from physbench.score.score_clip import find_scorers
@@ -91,3 +91,15 @@ def test_the_camera_is_read_where_it_has_not_turned_right_away() -> None:
     assert seen[""].value < 0.05 and seen["followed"].value == pytest.approx(1, abs=0.01)
     away[CONTEXT + 1 :] = np.nan
     assert camera.function(clip, rollout, replace(tracks, camera=away)).status == "not applicable"
+
+
+def test_a_wall_that_moves_while_nobody_looks_is_off() -> None:
+    """Its edges are uncertain as those of ground truth are in the frames of a camera that turns, and no more."""
+    clip = make_clip(Row(LookAway.id, "test", 32), render_spec(64, 15))
+    wall = clip.scene.index("wall")
+    states = clip.states.copy()
+    states[clip.times > 1.5, wall, 0] += 0.15
+    moved = render(clip.scene, clip.times, states, clip.spec).frames
+    for frames, least, most in ((clip.frames, 0.0, 0.0), (moved, 0.5, 3.0)):
+        tracks = track(clip, 8, np.concatenate([clip.context(8), frames[clip.handover + 1 :]]))
+        assert tracks.scenery_off is not None and least <= tracks.scenery_off[:, -1].max() <= most
