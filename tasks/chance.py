@@ -54,7 +54,7 @@ class Galton(Task):
         release=Parameter.fixed(-0.4, "s", "when the shelf vanishes"),
         height=Parameter("m", "visible", (0.68, 0.73), "of the ball over the first pin, between their surfaces"),
         middle=Parameter("m", "visible", (0.0, 0.06), "of pins and walls, to the right", signed=True),
-        offset=Parameter("m", "visible", (0.0, 0.012), "of the ball, to the right", (0.014, 0.02), True),
+        offset=Parameter("m", "visible", (0.001, 0.012), "of the ball, to the right", (0.014, 0.02), True),
     )
     horizon = 6.0  # s
 

@@ -41,7 +41,7 @@ from physbench.world.scene import (
 )
 
 
-def post(name: str, half: float, position: Flat, hue: float, angle: float = 0.0) -> Body:
+def post(name: str, half: float, position: Flat, hue: float, angle: float) -> Body:
     """A square block seen from the top that is fixed and touches nothing; half: m, half of its side."""
     place = (*position, 0.0)
     return Body(name, "box", (half,) * 3, "fixed", place, turned_from_top(angle), hue=int(hue), collides=False)
@@ -51,6 +51,11 @@ def half_a_step_before(velocity: Flat, acceleration: Flat) -> tuple[float, float
     """The velocity m/s with which the simulator begins, which is that of half a step ago."""
     (u, v), (a, b) = velocity, acceleration
     return u - a / (2 * PHYSICS_HZ), v - b / (2 * PHYSICS_HZ), 0.0
+
+
+# Edges along the pixels, or at half a right angle to them, are drawn so that a block's middle is up to .3 or .2 px off.
+BLOCK_ANGLE = math.pi / 6  # rad
+BLOCK_GAP = 0.25  # m between block and ball, so that they can be told apart in small pictures
 
 
 class Harmonic(Task):
@@ -70,7 +75,7 @@ class Harmonic(Task):
 
     Camera: from straight above, 5.12 m wide, no ground. Actions: none.
     Hand-over: in motion throughout; the ends of both axes, the turning points, follow within half a period, 1.21 s;
-    horizon 8 s. The whole ellipse is in view; block and ball are at least 0.08 m apart.
+    horizon 8 s. The whole ellipse is in view; block and ball are at least 0.25 m apart.
     May be hidden: nothing.
 
     Version history: v1, first release.
@@ -85,7 +90,7 @@ class Harmonic(Task):
         radius=Parameter("m", "visible", (0.40, 0.46), "of the ball"),
         **hues("hue_ball", "hue_block"),
         semi_axis=Parameter("m", "visible", (1.3, 2.0), "semi-major axis of the ellipse"),
-        ratio=Parameter("", "visible", (0.55, 0.9), "of the minor axis to the major one", ood=(0.41, 0.5)),
+        ratio=Parameter("", "visible", (0.55, 0.9), "of the minor axis to the major one", ood=(0.46, 0.53)),
         orientation=Parameter("rad", "visible", (-3.1416, 3.1416), "direction of the major axis"),
         phase=Parameter("rad", "visible", (-3.1416, 3.1416), "from the end of the major axis, at the hand-over"),
         sense=Parameter("", "visible", (1, 1), "1 is counter-clockwise", signed=True),
@@ -100,7 +105,7 @@ class Harmonic(Task):
         half_x, half_y = half_extents(a, b, unit(p["orientation"]))
         return (
             p["hue_ball"] != p["hue_block"]
-            and b >= p["radius"] + math.sqrt(2) * p["block"] + SURFACE_GAP
+            and b >= p["radius"] + math.sqrt(2) * p["block"] + BLOCK_GAP
             and inside((abs(p["middle_x"]) + half_x, abs(p["middle_y"]) + half_y), p["radius"])
         )
 
@@ -112,13 +117,13 @@ class Harmonic(Task):
         return Scene(
             bodies=(
                 ball("ball", p["radius"], place, p["hue_ball"], velocity=begin),
-                post("block", p["block"], middle, p["hue_block"]),
+                post("block", p["block"], middle, p["hue_block"], BLOCK_ANGLE),
             ),
             camera=Camera("top", (0.0, 0.0, 0.0)),
             fields=(RadialField("block", w * w, 1.0),),
             horizon=self.horizon,
             prompt=f"A large {hue_name(p['hue_ball'])} ball goes around a small square {hue_name(p['hue_block'])} "
-            "block in the middle of its ellipse, round and round, as if on a spring. Static camera.",
+            "tilted block in the middle of its ellipse, round and round, as if on a spring. Static camera.",
         )
 
 

@@ -11,7 +11,8 @@ from physbench.clips.task import RELEASE, Level, Parameter, Params, Task, declar
 from physbench.world.bodies import HOLDER_GAP, ball, belt, floor, holder, shelf, turned_from_front, wall
 from physbench.world.scene import HORIZON, Body, Camera, Scene, box_mass, hue_name, ramp, rolling_inertia
 
-CAMERA = Camera("front", (0.0, 0.0, 1.3))
+# The floor's edge lies between two rows of pixels, of 64 px or more: a box that lies on it is drawn as high as it is.
+CAMERA = Camera("front", (0.0, 0.0, 1.28))
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,12 @@ class SlideStop(Task):
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         restitution=Parameter.fixed(0.0, "", "of box and floor"),
-        size=Parameter("m", "visible", (0.40, 0.46), "radius of the disc of its silhouette's area", ood=(0.47, 0.52)),
+        size=Parameter("m", "visible", (0.52, 0.58), "radius of the disc of its silhouette's area", ood=(0.60, 0.64)),
         **hues("hue"),
         floor_friction=Parameter("", "visible", (0.06, 0.34), "of box and floor, seen in its grey", ood=(0.36, 0.44)),
         release=RELEASE,
         velocity=Parameter("m/s", "visible", (1.6, 5.2), "at the release, to the right", signed=True),
-        start=Parameter("m", "visible", (1.7, 2.1), "distance from the middle where it is held"),
+        start=Parameter("m", "visible", (1.6, 2.0), "distance from the middle where it is held"),
     )
 
     def accepts(self, p: Params) -> bool:
@@ -535,7 +536,7 @@ class Conveyor(Task):
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         restitution=Parameter.fixed(0.6, "", "of a ball and the belt; 0 of a box"),
         shape=Parameter("", "visible", (0, 1), "box, ball", grid=1),
-        size=Parameter("m", "visible", (0.40, 0.46), "radius of the disc of its silhouette's area"),
+        size=Parameter("m", "visible", (0.52, 0.58), "radius of the disc of its silhouette's area"),
         **hues("hue"),
         release=Parameter("s", "visible", (-0.6, -0.4), "when the holder vanishes", grid=0.05),
         belt=Parameter(

@@ -12,8 +12,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from scipy.optimize import differential_evolution
 
 from physbench.clips.clip import Clip
 from physbench.laws.scene_law import FREE, SceneLaw
@@ -305,6 +307,21 @@ class BreakSearch:
 SEARCH = BreakSearch()
 
 
+@dataclass(frozen=True)
+class Evolution:
+    """Differential evolution of starts in a scene of chance."""
+
+    fit_time: float = 0.6  # s of track that tell the first of them
+    starts: int = 100
+    generations: int = 60  # at most
+    patience: int = 20  # generations without a gain after which it ends
+    mutation: tuple[float, float] = (0.02, 1.0)  # of a difference of two, drawn for each generation
+    room: float = 5.0  # times the largest distance of the first starts that others may have
+
+
+EVOLUTION = Evolution()
+
+
 MIN_PRIOR_EXCESS = 0.1  # diameters/s by which a first velocity may at least lie outside the declared range
 
 
@@ -419,6 +436,8 @@ class SegmentSearch:
             if not again and longer > base and self._improve(body, frame, trajectory, base):
                 continue
             if again or self._crosses(body, frame) or not self._improve(body, frame, trajectory, margin, hard=True):
+                if self._evolve(body, frame, trajectory):
+                    continue
                 self._break(body, frame, trajectory)
                 if self.only_first and self.segments.breaks:
                     return
@@ -590,6 +609,50 @@ class SegmentSearch:
         best = shaken[int(limits.reach(fit, shaken).argmax())]
         yield best
         yield fit.descend(points, best, rounds=3)
+
+    def _evolve(self, body: int, frame: int, trajectory: Trajectory) -> bool:
+        """Look once more for arcs that last beyond a frame, in a scene of chance; returns whether some do.
+
+        Where hits part neighbouring paths, a fit that has taken one way cannot take another one later. Differential
+        evolution (Storn and Price 1997, J. Global Optim. 11, 341) breeds starts, from about that of the first points
+        on, by how long they last.
+        """
+        if not self.problem.law.scene.bins or self.segments.breaks:
+            return False
+        chosen = [self.current[n] for n in self._group(body, frame, trajectory)]
+        fit = ArcFit(self.problem, self.segments.arcs, chosen, trajectory, self.total)
+        points = self.limits.points(fit, fit.since + self.limits.frames(EVOLUTION.fit_time) + 1)
+        base = fit.descend(points)
+        spread = self.rng.normal(size=(EVOLUTION.starts, len(base))) @ fit.covariance_root(points, base).T
+        starts = base + spread * self.rng.choice([1.0, 3.0, 10.0], (EVOLUTION.starts, 1))
+        reached: list[float] = []  # in each generation
+
+        def ended(intermediate_result: Any) -> bool:
+            reached.append(-intermediate_result.fun)
+            gained = len(reached) <= EVOLUTION.patience or reached[-1] > reached[-1 - EVOLUTION.patience]
+            return reached[-1] >= self.total or not gained
+
+        beside = EVOLUTION.room * np.abs(starts - base).max(axis=0)
+        evolve: Any = differential_evolution  # its stubs know of no function of many starts, nor that `ended` ends it
+        best = evolve(
+            lambda numbers: -self.limits.reach(fit, np.ascontiguousarray(numbers.T)).astype(np.float64),
+            np.stack([base - beside, base + beside], axis=1),
+            strategy="rand1bin",
+            maxiter=EVOLUTION.generations,
+            mutation=EVOLUTION.mutation,
+            recombination=1.0,
+            tol=0.0,
+            rng=self.rng,
+            callback=ended,
+            polish=False,
+            init=starts,
+            vectorized=True,
+            updating="deferred",
+        )
+        if -best.fun <= frame:
+            return False
+        self.segments.arcs = fit.result(np.asarray(best.x))
+        return True
 
     def _break(self, body: int, frame: int, trajectory: Trajectory) -> None:
         """End the arc of a body at a frame that it misses, and look for the next one."""

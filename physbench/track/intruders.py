@@ -73,7 +73,7 @@ def _own(shown: Mask, still: Mask, visible: Real) -> Mask:
         # Least, as a body of the same hue may pass over it.
         area = float(min(np.isin(frame, np.unique(frame[part & (frame > 0)])).sum() for frame in blobs))
         if part.sum() < AT_REST.still_share * area:  # it moves slowly: this is the object, of a ring in several pieces
-            return part | np.isin(numbers, _of_one_blob(numbers, number, blobs))
+            return np.asarray(np.isin(numbers, _of_one_blob(numbers, number, blobs)))
         at_rest.append((abs(area - wanted), number, area))
     elsewhere = (shown & ~dilated(still[None], AT_REST.reach)[0]).sum(axis=(1, 2))
     if (elsewhere >= AT_REST.body_share * np.maximum(visible, 1.0)).mean() >= 0.5:

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Row
-from physbench.clips.generate import make_params, make_scene
+from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.laws.impacts import reflected
+from physbench.shadowing.search import SegmentSearch
+from physbench.shadowing.shadow import shadow
 from physbench.tasks.chance import PIN, PITCH, ROWS, TOP, Galton
+from physbench.track.tracks import state_tracks
+from physbench.validity.violations import find_acts, violate
 from physbench.world.bullet import simulate
 from physbench.world.scene import PHYSICS_HZ
 
@@ -43,3 +47,18 @@ def test_it_ends_in_one_of_the_bins_and_neighbours_end_elsewhere() -> None:
         assert abs(place[0] - p["middle"]) < PITCH * (ROWS + 1) / 2 - p["radius"]
         ends.add(int(np.searchsorted(scene.bins, place[0])))
     assert len(ends) > 1
+
+
+def test_truth_is_lawful_through_all_its_hits_and_another_gravity_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that takes one way of two at a hit cannot take the other one later."""
+    clip = make_clip(Row(Galton.id, "test", 9), render_spec(64, 15))
+
+    def breaks(states: np.ndarray) -> int:
+        found = shadow(clip, state_tracks(clip, 8, states[clip.handover + 1 :, list(clip.tracked)]))
+        assert found is not None
+        return sum(len(level.breaks) for level in found.levels)
+
+    assert breaks(clip.states) == 0
+    assert breaks(violate(clip.scene, find_acts("gravity:0.8"), clip.id).states(clip.times)) > 4
+    monkeypatch.setattr(SegmentSearch, "_evolve", lambda *_: False)
+    assert breaks(clip.states) > 0
