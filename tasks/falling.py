@@ -25,7 +25,7 @@ from physbench.clips.task import (
     inside,
     numbered,
 )
-from physbench.laws.motion_law import Phase, distance_at, ramp_phases
+from physbench.laws.closed_form import Phase, distance_at, ramp_phases
 from physbench.support.arrays import Array
 from physbench.world.bodies import HOLDER_GAP, ball, floor, holder, shelf, turned_from_front, wall
 from physbench.world.scene import (

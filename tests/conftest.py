@@ -124,7 +124,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     if "warm_models" not in item.fixturenames:  # type: ignore[attr-defined]
         return (yield)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("physbench.rollout.process.subprocess", _warm_server())
+        patch.setattr("physbench.rollout.model_process.subprocess", _warm_server())
         return (yield)
 
 
@@ -141,7 +141,7 @@ def warm_models() -> None:
 @pytest.fixture
 def cold_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a file that asks for `warm_models`: here every model's process is a new interpreter, as in the program."""
-    monkeypatch.setattr("physbench.rollout.process.subprocess", subprocess)
+    monkeypatch.setattr("physbench.rollout.model_process.subprocess", subprocess)
 
 
 @pytest.fixture

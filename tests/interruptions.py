@@ -29,9 +29,9 @@ from warm_models import WarmModels
 from physbench.cli.main import run
 from physbench.result.manifest import read_manifest
 from physbench.result.report import page
-from physbench.rollout import process
+from physbench.rollout import model_process
 from physbench.run import evaluate, preload
-from physbench.run.process import processes_of
+from physbench.run.interruption import processes_of
 from physbench.support.files import DRAFTS
 from physbench.support.run_folder import RunFolder, other_contents
 
@@ -98,8 +98,8 @@ def session(
     said = place / "stderr"
     pid = os.fork()
     if pid == 0:
-        if warm and isinstance(process.subprocess, WarmModels):
-            process.subprocess.adopt()
+        if warm and isinstance(model_process.subprocess, WarmModels):
+            model_process.subprocess.adopt()
         _child(arguments, faults, place, said, prepare, conclude)
     deadline = time.monotonic() + LONGEST
     family: set[int] = {pid}
@@ -209,7 +209,7 @@ def _inject(faults: Sequence[Fault], place: Path) -> None:
             died = place / f"died-{number}"
             os.environ["TOY_DIES"] = f"{each.at}:{died}"
             if each.kind == "full":  # the count rises when the process is ended
-                process.out_of_memory_kills = lambda died=died: int(died.exists())
+                model_process.out_of_memory_kills = lambda died=died: int(died.exists())
 
     def replace(source: Any, target: Any, **more: Any) -> None:
         role = "program" if os.getpid() == program else "worker"

@@ -270,5 +270,5 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_the_models_process_imports_neither_pybullet_nor_lpips() -> None:
     """A machine with a GPU needs nothing but torch and a folder of clips."""
-    code = "import physbench.rollout.process, physbench.baselines.baseline_adapter, physbench.clips.store"
+    code = "import physbench.rollout.model_process, physbench.baselines.baseline_adapter, physbench.clips.store"
     assert heavy_after(code) & {"pybullet", "lpips", "pandas", "matplotlib"} == set()

@@ -21,7 +21,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from physbench.rollout.process import model_environment
+from physbench.rollout.model_process import model_environment
 
 # Variables that Python, its loader and its numerical libraries read when they start. Others are read when needed:
 # libraries set some in the process of the tests, after which models must still start warm.
@@ -55,7 +55,7 @@ class WarmModel:
 
 
 class WarmModels:
-    """Stands for the module `subprocess` in `physbench.rollout.process`."""
+    """Stands for the module `subprocess` in `physbench.rollout.model_process`."""
 
     DEVNULL, TimeoutExpired = subprocess.DEVNULL, subprocess.TimeoutExpired
 

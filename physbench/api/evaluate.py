@@ -16,8 +16,8 @@ from physbench.models.contract import check_contract
 from physbench.models.protocol import Model
 from physbench.result.document import read_result
 from physbench.run.evaluate import evaluate as run_evaluation
+from physbench.run.interruption import Interrupted
 from physbench.run.options import OPTIONS, Keep, Options
-from physbench.run.process import Interrupted
 from physbench.run.remote_run import run_at, use_of_out
 from physbench.run.state import default_folder, say_on_stderr
 from physbench.support import user_files

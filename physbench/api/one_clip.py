@@ -29,7 +29,7 @@ from physbench.clips.task import SPLITS, find_task
 from physbench.result.sentences import physical_for
 from physbench.result.skill import COUNTED, Qualities, Stratum, cells_of, kinds, skills, task_means
 from physbench.result.task_roles import kinds_of
-from physbench.rollout.frames import store_chunk
+from physbench.rollout.frame_transfer import store_chunk
 from physbench.rollout.store import Rollout
 from physbench.score.protocol import AXES, Axis, Scorer, ScoreRow
 from physbench.score.score_clip import find_scorers, reading_of, score_clip, scorer_of

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from physbench.baselines.baseline_adapter import answer_parts
 from physbench.clips.clip import Clip
-from physbench.laws.motion_law import face
+from physbench.laws.closed_form import face
 from physbench.laws.scene_law import FREE, scene_law_or_none
 from physbench.models.protocol import ModelCard
 from physbench.shadowing.context import body_signature, middle_scene, open_velocities, other_states

@@ -355,7 +355,7 @@ def train(
     folder = out or Path("runs") / f"train-{name}"
     from physbench.reference.train import pick_device
     from physbench.reference.train import train as train_model
-    from physbench.run.process import interruptible
+    from physbench.run.interruption import interruptible
 
     try:
         with interruptible():

@@ -1,7 +1,7 @@
 """Motion of bodies, but for one law without PyBullet. Laws depend on scenes only.
 
 Laws of one body between contacts, in closed form:
-    `motion_law` (which law a body of a clip follows; ramps), `kepler` (orbits, from states or elements), `impacts`.
+    `closed_form` (which law a body of a clip follows; ramps), `kepler` (orbits, from states or elements), `impacts`.
 Laws of whole scenes, for many candidates at once:
     `scene_law` (the protocol, and which law a scene gets), `simulator` (interventions, trajectories, combinations),
     `support_check` (scenes that no law moves, and why); compiled: `point_distances` (residuals of a fit).

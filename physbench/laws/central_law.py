@@ -14,8 +14,8 @@ import numpy as np
 
 from physbench.laws import kepler_jit
 from physbench.laws.changes import WorldChange
+from physbench.laws.closed_form import two_bodies
 from physbench.laws.field_orbits import ADVANCE, DRAG, EXPONENT, SOFTENING, TREND, TURN, follow_field
-from physbench.laws.motion_law import two_bodies
 from physbench.laws.planar_motion import H
 from physbench.laws.scene_law import LawConstant, SceneLaw
 from physbench.laws.simulator import MadeTrajectory, Simulator, States, Trajectory

@@ -13,7 +13,7 @@ from physbench.models.protocol import ModelCard
 from physbench.rollout import messages
 from physbench.rollout.answers import answers_of, every_action
 from physbench.rollout.device_names import device_kind
-from physbench.rollout.process import SharedMemory
+from physbench.rollout.model_process import SharedMemory
 from physbench.rollout.store import Rollout
 from physbench.support.errors import PhysbenchError, UsageError
 from physbench.support.processes import thread_map

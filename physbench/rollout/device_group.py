@@ -14,7 +14,7 @@ from physbench.clips.clip import Clip, Row
 from physbench.rollout.batches import Batch, BatchResult
 from physbench.rollout.engine import ClipLoader, RolloutEngine
 from physbench.rollout.messages import LoadedModel, checked_info
-from physbench.rollout.process import ProcessDied
+from physbench.rollout.model_process import ProcessDied
 
 Answer = tuple[RolloutEngine, BatchResult] | BaseException | None  # None: an engine has no more
 

@@ -35,7 +35,7 @@ from physbench.rollout.batches import (
     remaining_job,
     stored_frames,
 )
-from physbench.rollout.process import ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
+from physbench.rollout.model_process import ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
 from physbench.rollout.prompt_file import OPTION as PROMPTS_OPTION
 from physbench.rollout.prompt_file import read_prompts
 from physbench.support.errors import ModelError, UsageError

@@ -22,7 +22,7 @@ from physbench.models.networks import find_networks
 from physbench.models.protocol import Model
 from physbench.rollout.engine import RolloutEngine
 from physbench.rollout.messages import LoadRequest, RolloutJob
-from physbench.rollout.process import ModelProcess, ReceiveTimeout, SharedMemory
+from physbench.rollout.model_process import ModelProcess, ReceiveTimeout, SharedMemory
 from physbench.rollout.server import RolloutWorker
 
 

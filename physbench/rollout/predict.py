@@ -18,7 +18,7 @@ from torch import Tensor
 from physbench.models.protocol import SPEED, STATE_COLUMNS, AssumingModel, Model, StateCard
 from physbench.rollout.answers import Inputs
 from physbench.rollout.device import is_queued, synchronize
-from physbench.rollout.frames import (
+from physbench.rollout.frame_transfer import (
     AnswerError,
     FrameReceiver,
     check_chunk,

@@ -45,9 +45,9 @@ from physbench.rollout.device import (
     networks_for,
     peak_memory,
 )
-from physbench.rollout.frames import AnswerError, pin
+from physbench.rollout.frame_transfer import AnswerError, pin
+from physbench.rollout.model_process import CONNECTION_LOST
 from physbench.rollout.predict import predict
-from physbench.rollout.process import CONNECTION_LOST
 from physbench.support.errors import ModelError, PhysbenchError
 from physbench.support.plugins import describe_error
 from physbench.support.processes import FAMILY_VARIABLE, end_family, give_back

@@ -7,5 +7,5 @@
 - `model`, `rollouts` (and their clips), `references`: what goes through it. `progress`, `finalize`: what it shows, its
   end.
 - `ray_cluster`, `remote_run`: on other machines.
-- `process`: Ctrl-C and memory. `versions`: code and libraries that decide scores.
+- `interruption`: Ctrl-C, a full disk, a dead worker; peak memory. `versions`: code and libraries that decide scores.
 """

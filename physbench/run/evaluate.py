@@ -29,6 +29,7 @@ from physbench.rollout.batches import Batch
 from physbench.rollout.engine import ClipLoader, RolloutEngine
 from physbench.rollout.store import Rollout, store_rollout
 from physbench.run.finalize import drop_results
+from physbench.run.interruption import PeakMemory, explained, interruptible
 from physbench.run.manifest import (
     left_out,
     refuse_other_scoring,
@@ -38,7 +39,6 @@ from physbench.run.manifest import (
 )
 from physbench.run.model import calls_along_time, check_prompted_model, engine_of
 from physbench.run.options import LIVE_NOT_RESUMED, Options, live_again
-from physbench.run.process import PeakMemory, explained, interruptible
 from physbench.run.ray_cluster import check_cluster
 from physbench.run.references import REFERENCE_BASELINES, reference_rollout
 from physbench.run.repair import drop_damaged, drop_drafts, unanswered

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from physbench.result.formats import counted
-from physbench.run.process import Interrupted, interruptible
+from physbench.run.interruption import Interrupted, interruptible
 from physbench.run.state import OURS, Say
 from physbench.support.errors import PhysbenchError, UsageError
 from physbench.support.remote import LOCK, RemoteFolder, RemoteLock, TakenOverError, is_url

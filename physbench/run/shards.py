@@ -14,8 +14,8 @@ from physbench.result.formats import counted
 from physbench.result.manifest import Manifest, read_manifest, write_manifest
 from physbench.rollout.device_names import device_kind
 from physbench.run import stages
+from physbench.run.interruption import explained, interruptible
 from physbench.run.manifest import first_difference
-from physbench.run.process import explained, interruptible
 from physbench.run.repair import find_damaged, unanswered
 from physbench.run.state import IN_WORKERS, MERGE_DRAFT, PARTS, Run, Say, contents, missing_shards, opened
 from physbench.support.errors import DISK_FULL, PhysbenchError, UsageError

@@ -24,12 +24,12 @@ from physbench.result.read import REFERENCE_MODELS, clips_of, refuse_other_archi
 from physbench.rollout.store import stored_failure
 from physbench.run import worker
 from physbench.run.finalize import FINISHED_FILES, finish
+from physbench.run.interruption import PeakMemory, explained, interruptible
 from physbench.run.jobs import SCORING_PRELOAD
 from physbench.run.manifest import OtherSettingsError, first_difference, requested_manifest, requested_suite
 from physbench.run.options import Executor, Options, check_executor, options_of
 from physbench.run.parts import read_part
 from physbench.run.pipeline import roll_and_score
-from physbench.run.process import PeakMemory, explained, interruptible
 from physbench.run.ray_cluster import check_cluster, ray_pool
 from physbench.run.repair import drop_damaged, unanswered
 from physbench.run.state import Run, Say, Stage, opened

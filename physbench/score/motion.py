@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.laws.motion_law import Law, Orbit, law_of, supports
+from physbench.laws.closed_form import Law, Orbit, law_of, supports
 from physbench.support.arrays import Array
 from physbench.track.finite_differences import known_runs, parabola_fits, smooth_velocity
 from physbench.track.tracks import Tracks

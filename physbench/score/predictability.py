@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row
-from physbench.laws.motion_law import Constant, Law, free_paths, law_of, supports
+from physbench.laws.closed_form import Constant, Law, free_paths, law_of, supports
 from physbench.shadowing.context import (
     MEMBERS,
     body_signature,

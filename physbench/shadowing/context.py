@@ -11,7 +11,7 @@ import numpy as np
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_params, make_scene, scene_with
 from physbench.clips.task import find_task
-from physbench.laws.motion_law import supports
+from physbench.laws.closed_form import supports
 from physbench.support.arrays import Array
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.scene import Contact, Scene

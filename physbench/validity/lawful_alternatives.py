@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_scene
-from physbench.laws.motion_law import two_bodies
+from physbench.laws.closed_form import two_bodies
 from physbench.score.predictability import ensemble_states
 from physbench.shadowing.context import possible_scenes
 from physbench.support.arrays import Array, Image, Mask

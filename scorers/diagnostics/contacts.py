@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from physbench.clips.clip import Clip
-from physbench.laws.motion_law import Constant, Slope
+from physbench.laws.closed_form import Constant, Slope
 from physbench.rollout.store import Rollout
 from physbench.score.motion import SPAN, BodyMotion, ContactInterval, FreeSegment, gaps, states_before_and_after
 from physbench.score.protocol import Reading, no_gravity, scorer

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from physbench.clips.clip import Clip
-from physbench.laws.motion_law import Constant
+from physbench.laws.closed_form import Constant
 from physbench.rollout.store import Rollout
 from physbench.score.motion import SPAN, BodyMotion, FreeSegment
 from physbench.score.protocol import Reading, no_gravity, scorer

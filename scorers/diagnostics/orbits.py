@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.laws.motion_law import Orbit
+from physbench.laws.closed_form import Orbit
 from physbench.rollout.store import Rollout
 from physbench.score.motion import MIN_ORBIT_FRAMES, MIN_RADIUS, MOMENTS_PER_FRAME, BodyMotion
 from physbench.score.protocol import Reading, scorer

@@ -20,7 +20,7 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.clips.task import own_ids
 from physbench.laws.changes import WorldChange
-from physbench.laws.motion_law import two_bodies
+from physbench.laws.closed_form import two_bodies
 from physbench.laws.scene_law import find_laws, scene_law
 from physbench.laws.support_check import Unsupported
 from physbench.result.diagnosis import Evidence, diagnose_family, find_changed_worlds

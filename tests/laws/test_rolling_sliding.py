@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from slow_cases import others_slow
 
-from physbench.laws.motion_law import Slope, slope_law
+from physbench.laws.closed_form import Slope, slope_law
 from physbench.world.scene import Body, Camera, Scene, ramp
 
 Array = NDArray[np.float64]

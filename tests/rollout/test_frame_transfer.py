@@ -10,10 +10,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from physbench.models.protocol import ModelCard
-from physbench.rollout import frames as frame_transfer
+from physbench.rollout import frame_transfer
 from physbench.rollout import predict as model_calls
 from physbench.rollout.answers import Inputs
-from physbench.rollout.frames import FrameReceiver, store_chunk, to_device
+from physbench.rollout.frame_transfer import FrameReceiver, store_chunk, to_device
 from physbench.rollout.predict import ModelCalls, predict
 
 SHAPE = (3, 5, 3, 32, 40)

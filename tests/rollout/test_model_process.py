@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from slow_cases import others_slow
 
-from physbench.rollout import process as model_process
+from physbench.rollout import model_process
 from physbench.rollout.engine import RolloutEngine
 from physbench.rollout.messages import BOUNDS, JobDone, encode
-from physbench.rollout.process import ModelOutput, ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
+from physbench.rollout.model_process import ModelOutput, ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
 
 TOYS = Path(__file__).with_name("toys.py")
 PARENT = f"""

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from physbench import ModelCard
-from physbench.rollout import frames as frame_transfer
+from physbench.rollout import frame_transfer
 from physbench.rollout.answers import Inputs
 from physbench.rollout.batches import Batch, BatchItem
 from physbench.rollout.engine import RolloutEngine
-from physbench.rollout.frames import FrameReceiver, pin
+from physbench.rollout.frame_transfer import FrameReceiver, pin
 from physbench.rollout.predict import ModelCalls, PartResult, predict
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

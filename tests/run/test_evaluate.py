@@ -18,7 +18,7 @@ import pytest
 from interruptions import Fault, session
 
 from physbench.cli.main import run
-from physbench.run.process import processes_of
+from physbench.run.interruption import processes_of
 from physbench.run.state import opened
 from physbench.support.files import read_sealed_json
 from physbench.support.run_folder import RunFolder

@@ -23,7 +23,7 @@ from physbench.cli.main import run
 from physbench.result.manifest import read_manifest
 from physbench.rollout.batches import BatchItem
 from physbench.rollout.store import load_rollout
-from physbench.run.process import processes_of
+from physbench.run.interruption import processes_of
 from physbench.support.files import read_sealed_json
 from physbench.support.run_folder import RunFolder, other_contents
 

@@ -19,9 +19,9 @@ from made_manifests import made_manifest
 
 from physbench.clips.clip import Row
 from physbench.rollout.batches import BatchItem
+from physbench.run.interruption import Interrupted, PeakMemory, explained, interruptible, memory_of, processes_of
 from physbench.run.jobs import Jobs
 from physbench.run.options import Options
-from physbench.run.process import Interrupted, PeakMemory, explained, interruptible, memory_of, processes_of
 from physbench.run.state import LOCK, Run
 from physbench.support import processes
 from physbench.support.errors import PhysbenchError
@@ -136,7 +136,7 @@ def test_signals_become_an_interruption_that_says_how_to_go_on(number: signal.Si
 
 IMPATIENT = """
 import os, signal, time
-from physbench.run.process import interruptible
+from physbench.run.interruption import interruptible
 from physbench.support.processes import WorkerPool
 
 with interruptible(), WorkerPool(2, patient=True) as pool:
@@ -182,7 +182,7 @@ def test_who_presses_ctrl_c_twice_is_told_and_nothing_is_left(tmp_path: Path) ->
 
 SENT_TWICE = """
 import signal
-from physbench.run.process import interruptible
+from physbench.run.interruption import interruptible
 
 try:
     with interruptible():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from physbench.run.process import interruptible
+from physbench.run.interruption import interruptible
 from physbench.support import processes
 from physbench.support.errors import PhysbenchError
 

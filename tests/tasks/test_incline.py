@@ -11,7 +11,7 @@ from slow_cases import others_slow
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
-from physbench.laws.motion_law import distance_at, slope_law
+from physbench.laws.closed_form import distance_at, slope_law
 from physbench.tasks.falling import RAMP, RUN, SHAPES, Incline, phases_of, ramp_point, reach_of, slope_accelerations
 from physbench.world.bullet import simulate
 from physbench.world.scene import PHYSICS_HZ, WINDOW

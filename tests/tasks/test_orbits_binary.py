@@ -10,7 +10,7 @@ import pytest
 
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
-from physbench.laws.motion_law import Orbit, law_of
+from physbench.laws.closed_form import Orbit, law_of
 from physbench.score.predictability import MEMBERS, ensemble_positions, ensemble_states
 from physbench.tasks.orbits import BINARY_GAP, Binary, relative_state, shares, strengths
 from physbench.world.bullet import initial_states, simulate, simulate_ensemble

@@ -11,7 +11,7 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.clips.task import HALF_WINDOW
 from physbench.laws import kepler
-from physbench.laws.motion_law import Orbit, law_of
+from physbench.laws.closed_form import Orbit, law_of
 from physbench.tasks.orbits import Flyby, flyby_state
 from physbench.world.bullet import simulate
 

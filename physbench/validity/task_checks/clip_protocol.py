@@ -9,7 +9,7 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.clips.task import EVENT_FROM, EVENT_UNTIL, RELEASE
-from physbench.laws.motion_law import supports
+from physbench.laws.closed_form import supports
 from physbench.support.arrays import Array, Image
 from physbench.track.visibility import HIDDEN_SHARE
 from physbench.validity.task_checks.finding import Finding, Shot, failed, fine

@@ -1,4 +1,7 @@
-"""Starts the process that holds the model, exchanges messages with it, and ends it. Does not import torch."""
+"""Starts the process that holds the model, exchanges messages with it, and ends it. Does not import torch.
+
+Where it dies or hangs, `engine` starts another one and asks again, for half as many clips where memory was full.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from scipy.integrate import solve_ivp
 
 from physbench.clips.clip import Clip
 from physbench.laws import kepler
-from physbench.laws.motion_law import Constant, Law, Orbit, law_of, supports
+from physbench.laws.closed_form import Constant, Law, Orbit, law_of, supports
 
 Array = NDArray[np.float64]
 MU = 34.0
