@@ -20,7 +20,7 @@ from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Image, Mask
 from physbench.track.colour import HUED, mean_planes
 from physbench.world.camera_path import camera_angles, camera_turn, eye_moves, homographies, lens, mapped
-from physbench.world.scene import BACKGROUND_GREY, RenderSpec
+from physbench.world.scene import BACKGROUND_GREY, PLAIN, RenderSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +39,7 @@ class PointLimits:
     least_slope: float = 0.3  # levels a px
     border: float = 2.0  # px of a picture's border that tell nothing
     clear: float = 0.7  # share of what a blurred pixel holds that must have no hue
+    still: float = 2.0  # levels by which one may differ from the picture at rest: by more it is in a shadow that moves
 
 
 POINTS = PointLimits()
@@ -243,17 +244,22 @@ def _keys(clip: Clip) -> tuple[_Key, ...]:
 
 def _key(clip: Clip, n: int) -> _Key:
     places, levels, slopes = [], [], []
-    for level in _levels(clip, clip.frames[n]):
+    back, lit = np.linalg.inv(path_framing(clip)[n]), clip.spec.look != PLAIN
+    at_rest = _levels(clip, still_picture(clip)) if lit else (None,) * len(BLURS)
+    for level, still in zip(_levels(clip, clip.frames[n]), at_rest, strict=True):
         rows, columns = np.mgrid[0 : level.values.shape[0], 0 : level.values.shape[1]]
         place = np.stack([columns, rows], axis=-1).reshape(-1, 2) + 0.5
         value, slope, inside = level.at(place)
+        if still is not None:
+            usual, _, known = still.at(mapped(back, place * _factor(clip)) / _factor(clip))
+            inside &= ~known | (np.abs(value - usual) < POINTS.still)
         size = np.where(inside, (slope**2).sum(axis=-1), 0.0)
         best = np.argsort(-size, kind="stable")[: POINTS.most]
         best = best[size[best] > POINTS.least_slope**2]
         places.append(place[best] * _factor(clip))
         levels.append(value[best])
         slopes.append(size[best])
-    return _Key(np.linalg.inv(path_framing(clip)[n]), tuple(places), tuple(levels), tuple(slopes))
+    return _Key(back, tuple(places), tuple(levels), tuple(slopes))
 
 
 def _followed(clip: Clip, video: Tensor, path: Array) -> Array:

@@ -28,9 +28,11 @@ from physbench.world.camera import (
     plane_distance,
     up,
 )
-from physbench.world.scene import Camera, CameraMove, RenderSpec
+from physbench.world.scene import HISTORY, Camera, CameraMove, RenderSpec
 
 SHAKE = ((1.3, 0.0), (2.1, 1.0), (3.7, 2.5))  # Hz and rad, of sines of one size that add up to a shake
+
+PATH_STEP = 0.05  # s
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,17 @@ def camera_angles(turn: Array) -> tuple[float, float, float]:
 def eye_moves(camera: Camera) -> bool:
     """Whether its path takes a camera to other places, and does not turn it alone."""
     return any(move.kind in ("dolly", "orbit") and move.size for move in camera.path)
+
+
+def path_moments(horizon: float) -> Array:
+    """Times (T,) s all along a clip that ends at `horizon` s, at which a path is asked where it leads."""
+    return np.arange(-HISTORY, horizon + PATH_STEP, PATH_STEP, dtype=np.float64)
+
+
+def most_turned(camera: Camera, horizon: float) -> float:
+    """Largest angle in rad between where a camera looks in a clip and where it looks at rest."""
+    ahead = looking(camera)
+    return max(math.acos(min(float(pose.axes[2] @ ahead), 1.0)) for pose in poses_at(camera, path_moments(horizon)))
 
 
 def pictured(camera: Camera, spec: RenderSpec, times: Array, points: Array) -> Array:

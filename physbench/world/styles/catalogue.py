@@ -6,12 +6,14 @@ Physics, camera and hues are the same in every look, and so are the places and a
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from physbench.support.errors import UsageError, nearest
-from physbench.world.scene import MOVING, PLAIN, VIEWS, RenderSpec, Scene, Vector
+from physbench.world.camera_path import eye_moves, most_turned
+from physbench.world.scene import PLAIN, VIEWS, RenderSpec, Scene, Vector
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 NATURAL_LOOK = "natural"
 LOOKS = (PLAIN, NATURAL_LOOK)
+MOST_TURNED = math.radians(35.0)  # that the natural look draws: it would see what lies farther round too coarsely
 
 
 def known_look(look: str) -> str:
@@ -50,15 +53,17 @@ def check_pair(look: str, view: str) -> None:
     known_look(look)
     if view not in VIEWS:
         raise UsageError(f"--view: there is no '{view}'.{nearest(view, VIEWS)}")
-    if view == MOVING and look != PLAIN:
-        raise UsageError(f"--view {view}: it is drawn in the look {PLAIN} alone. Leave out --look {look}.")
 
 
 def check_camera(look: str, scene: Scene, name: str = "the scene") -> None:
-    """Raise UsageError where the camera of a scene, of that name, moves and the look does not draw that."""
-    if scene.camera.path and look != PLAIN:
+    """Raise UsageError where the camera of a scene, of that name, moves in a way that the look does not draw."""
+    if look == PLAIN or not scene.camera.path:
+        return
+    far = most_turned(scene.camera, scene.horizon)
+    if eye_moves(scene.camera) or far > MOST_TURNED:
+        how = "goes to other places" if eye_moves(scene.camera) else f"turns by {math.degrees(far):.0f} degrees"
         raise UsageError(
-            f"--look {look}: the camera of {name} moves, which is drawn in the look {PLAIN} alone. Name other --tasks."
+            f"--look {look}: the camera of {name} {how}, which is drawn in the look {PLAIN} alone. Name other --tasks."
         )
 
 

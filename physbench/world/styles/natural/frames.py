@@ -19,6 +19,7 @@ from physbench.support.arrays import Image, Real
 from physbench.support.errors import UsageError
 from physbench.world.bodies import darkness_over, is_darkness
 from physbench.world.camera import eye, looking, px_from_world
+from physbench.world.camera_path import CameraPose, area_weights, homographies, lens, poses_at
 from physbench.world.drawing import DRAWN, Rendered, boxes, darken, full_area, render, shown
 from physbench.world.geometry import rotate
 from physbench.world.links import with_links
@@ -53,6 +54,7 @@ from physbench.world.styles.natural.movers import (
     refused,
     sky_share_hidden,
 )
+from physbench.world.styles.natural.panorama import Panorama, at_rest, cut_out, wide_picture
 from physbench.world.styles.natural.rays import (
     EDGE_FINE,
     NOTHING_MET,
@@ -95,7 +97,12 @@ def path_traced(scene: Scene) -> bool:
     requested = os.environ.get(PATH_TRACE_ENVIRONMENT, "")
     if requested not in ("", "0", "1"):
         raise UsageError(f"${PATH_TRACE_ENVIRONMENT}: expected 0 or 1, got '{requested}'.")
-    return requested == "1" and bool(refused(scene))
+    traced = requested == "1" and bool(refused(scene))
+    if traced and scene.camera.path:
+        raise UsageError(
+            f"${PATH_TRACE_ENVIRONMENT}: frames of a camera that moves are not path-traced. Use --look plain."
+        )
+    return traced
 
 
 def render_path_traced(
@@ -222,10 +229,9 @@ class Backdrop:
     stage: Stage
     fine: int  # a pixel is split into fine x fine
     origin: Real  # (3,) m
-    rays: Real  # (h, w, 3) through the middles of pixels
     fine_depth: NDArray[np.float32]  # (fine h, fine w)
     fine_body: NDArray[np.int16]  # (fine h, fine w): index of the fixed body that is seen there, -1 for none
-    fixed_rays: NDArray[np.int64]  # (N,): how many of these rays meet each body
+    fixed_area: Real  # (N,): how many of these rays meet each body, or the sum of their weights
     points: NDArray[np.float32] | None  # (h, w, 3) m, what pixels show; None without ground
     normals: NDArray[np.float32] | None
     albedo: NDArray[np.float32]  # (h, w, 3) textured
@@ -233,6 +239,8 @@ class Backdrop:
     still: NDArray[np.float32]  # (h, w, 3) linear, without bodies
     blocks: tuple[BoxBlocker, ...]
     sky_light: dict[int, float]
+    pose: CameraPose | None = None  # of a camera that moves, in this frame
+    weights: Real | None = None  # (fine h, fine w) px that a ray stands for in the picture at rest; None: all the same
 
 
 def render_natural(
@@ -255,7 +263,8 @@ def render_natural(
         traced = render_path_traced(scene, moments, exact, spec, colours)
         return Rendered(traced.frames, traced.visible_area[:, :own], traced.full_area[:, :own])
     indices = [i for i in drawable(scene) if not is_darkness(scene.bodies[i])]
-    backdrop = backdrop_of(scene, spec)
+    turning = TurningView(scene, spec) if scene.camera.path else None
+    backdrop = backdrop_of(scene, spec) if turning is None else turning.backdrop(0.0)
     count = len(scene.bodies)
     frames = np.empty((len(moments), spec.height, spec.width, 3), dtype=np.uint8)
     area = np.zeros((len(moments), count))
@@ -264,7 +273,9 @@ def render_natural(
     for k in np.flatnonzero(darkness_over(scene, exact) < 0).tolist():
         movers = movers_at(scene, backdrop.stage, indices, float(moments[k]), exact[k], colours)
         now = poses(movers)
-        if now == before:
+        if turning is not None:
+            backdrop = turning.backdrop(float(moments[k]))
+        if now == before and turning is None:
             frames[k], area[k] = frames[last], area[last]
         else:
             linear, covered = compose(scene, backdrop, movers, exact[k], spec)
@@ -284,6 +295,8 @@ def still_picture(scene: Scene, spec: RenderSpec, hueless: bool) -> Image:
     """The picture (h, w, 3) of what never moves; bodies with a hue only if hueless=False."""
     if path_traced(scene):
         return still_path_traced(scene, spec, hueless)
+    if scene.camera.path:
+        scene = replace(scene, camera=at_rest(scene.camera, spec, min(spec.height, spec.width)))
     backdrop = backdrop_of(scene, spec)
     keep = [i for i in drawable(scene) if stays(scene.bodies[i]) and not (hueless and scene.bodies[i].hue is not None)]
     states = np.array([[*body.position, *body.orientation, *([0.0] * 6)] for body in scene.bodies])
@@ -294,15 +307,14 @@ def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
     """All that does not change along a clip."""
     camera = scene.camera
     stage = with_door(floor_out_of_sight(stage_of(scene), scene, spec), camera, spec)
-    # px from where on a pixel is split into 2 x 2 instead of 3 x 3
-    fine = 2 if min(spec.height, spec.width) >= 512 else 3
+    fine = _fineness(spec)
     rays, origin = view_directions(camera, spec), eye(camera)
     depth, albedo, part = _fine_stage(stage, camera, spec, fine)
     body = np.array([*bodies_of_parts(scene, stage), -1], dtype=np.int16)[part]
     fixed = _rays_on(body, len(scene.bodies))
     if stage.kind == "sky":
         still = starry_sky(stage.seed, spec)
-        return Backdrop(stage, fine, origin, rays, depth, body, fixed, None, None, still, None, still, (), {})
+        return Backdrop(stage, fine, origin, depth, body, fixed, None, None, still, None, still, (), {})
     seen = see(stage, camera, rays)
     layers = light_layers(stage, camera, spec)
     sky_light = _sky_light(stage, seen, layers)
@@ -310,9 +322,57 @@ def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
     points = _in_planes((origin + rays * seen.depth[..., None]).astype(np.float32))
     still = albedo * (layers.key + layers.sky)
     return Backdrop(
-        stage, fine, origin, rays, depth, body, fixed, points, _in_planes(seen.normal.astype(np.float32)), albedo,
+        stage, fine, origin, depth, body, fixed, points, _in_planes(seen.normal.astype(np.float32)), albedo,
         layers, still, block_ways(stage), sky_light,
     )  # fmt: skip
+
+
+def _fineness(spec: RenderSpec) -> int:
+    """A pixel is split into so many each way: fewer of large pictures."""
+    return 2 if min(spec.height, spec.width) >= 512 else 3
+
+
+class TurningView:
+    """What stands still, as a camera that turns shows it frame by frame."""
+
+    def __init__(self, scene: Scene, spec: RenderSpec) -> None:
+        camera, size = wide_picture(scene, spec)
+        stage = with_door(floor_out_of_sight(stage_of(scene), replace(scene, camera=camera), size), scene.camera, spec)
+        self._scene, self._spec, self._stage, fine = scene, spec, stage, _fineness(spec)
+        self._sky_light: dict[int, float] = {}
+        split = replace(size, height=fine * size.height, width=fine * size.width)
+        depth, albedo, part = _fine_stage(stage, camera, split, 1)
+        body = np.array([*bodies_of_parts(scene, stage), -1], dtype=np.int16)[part]
+        (rest,) = poses_at(camera, np.zeros(1))
+        self._onto = lens(camera, size) @ rest.axes
+        self._from = np.linalg.inv(lens(scene.camera, spec))
+        self._blocks = () if stage.kind == "sky" else block_ways(stage)
+        if stage.kind == "sky":
+            self._wide = Panorama(fine, depth, body, starry_sky(stage.seed, split), None, None)
+            return
+        seen, layers = see(stage, camera, view_directions(camera, size)), light_layers(stage, camera, size)
+        self._sky_light = _sky_light(stage, seen, layers)
+        light = np.concatenate([layers.key, layers.sky], axis=-1)
+        self._wide = Panorama(fine, depth, body, albedo, seen.normal.astype(np.float32), light)
+
+    def backdrop(self, time: float) -> Backdrop:
+        """The static part of the frame at `time` s."""
+        scene, spec, fine, moment = self._scene, self._spec, self._wide.fine, np.array([time])
+        (pose,) = poses_at(scene.camera, moment)
+        cut = cut_out(self._wide, self._onto @ pose.axes.T @ self._from, spec)
+        weights = area_weights(np.linalg.inv(homographies(scene.camera, spec, moment)[0]), spec, fine)
+        fixed, albedo = _rays_on(cut.body, len(scene.bodies), weights), _in_planes(cut.albedo)
+        points = normals = layers = None
+        still = albedo
+        if cut.light is not None and cut.normal is not None:
+            way = view_directions(scene.camera, spec, pose=pose).astype(np.float32)
+            points = _in_planes(pose.eye.astype(np.float32) + way * cut.centre[..., None])
+            layers, normals = Layers(*map(_in_planes, np.split(cut.light, 2, axis=-1))), _in_planes(cut.normal)
+            still = albedo * (layers.key + layers.sky)
+        return Backdrop(
+            self._stage, fine, pose.eye, cut.depth, cut.body, fixed, points, normals, albedo, layers, still,
+            self._blocks, self._sky_light, pose, weights,
+        )  # fmt: skip
 
 
 def _in_planes(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -370,7 +430,7 @@ def compose(
     for view in views:
         total[view.where] += view.share
         if not view.mover.backs:
-            covered[view.mover.index] = view.share.sum()
+            covered[view.mover.index] = view.area
     picture *= 1 - total[..., None]
     for view in views:
         if len(view.rays):
@@ -414,6 +474,7 @@ class BodyView:
     mover: Mover
     where: tuple[slice, slice]  # of the picture
     share: NDArray[np.float32]  # (h, w) of each pixel
+    area: float  # px that are seen, in the picture at rest
     on: NDArray[np.bool_]  # (h, w), where that is above 0: P pixels
     rays: Real  # (P, 3), mean of those that meet it
     points: Real  # (P, 3), mean
@@ -432,18 +493,18 @@ def _views(
     owner = np.full(depth.shape, -1, dtype=np.int16)
     met = []
     for number, mover in enumerate(movers):
-        left, top, right, bottom = _window(scene, mover, states, spec)
+        left, top, right, bottom = _window(scene, mover, states, spec, backdrop.pose)
         if right <= left or bottom <= top:
             continue
         close = np.s_[fine * top : fine * bottom, fine * left : fine * right]
-        t, normals = _hits(scene.camera, backdrop.origin, fine, mover, close, spec)
+        t, normals = _hits(scene.camera, backdrop.origin, fine, mover, close, spec, backdrop.pose)
         nearer = t < depth[close]
         if mover.behind:
             nearer &= owner[close] < 0
         depth[close][nearer], owner[close][nearer] = t[nearer], number
         met.append((number, np.s_[top:bottom, left:right], close, t, normals))
     views, casting = [], list(movers)
-    rays_on = backdrop.fixed_rays.copy()
+    fixed, weights = backdrop.fixed_area.copy(), backdrop.weights
     front = np.array([mover.body.hue is None for mover in movers] + [True])  # the last: the stage, whose owner is -1
     for number, where, close, t, normals in met:
         if movers[number].body.hue is not None:
@@ -452,41 +513,53 @@ def _views(
                 screened = (depth[close][hit] < t[hit]) & front[owner[close][hit]]
                 casting[number] = replace(movers[number], casts=1.0 - float(screened.sum() / hit.sum()))
         mine = owner[close] == number
-        rays_on -= _rays_on(backdrop.fine_body[close][mine], len(scene.bodies))
+        weighed = None if weights is None else weights[close][mine]
+        fixed -= _rays_on(backdrop.fine_body[close][mine], len(scene.bodies), weighed)
         share = _mean_share(mine, fine)
+        area = float(share.astype(np.float32).sum() if weighed is None else weighed.sum())
         on = share > 0
         rows, columns = np.nonzero(on)
-        rays = rays_within(scene.camera, spec, fine, rows + where[0].start, columns + where[1].start)
+        pixels = rows + where[0].start, columns + where[1].start
+        rays = rays_within(scene.camera, spec, fine, *pixels, backdrop.pose)
         points = backdrop.origin + rays * _of_pixels(t, fine, rows, columns)[..., None]
         several = np.concatenate([rays, points, _of_pixels(normals, fine, rows, columns)], axis=-1)
         mean = np.where(_of_pixels(mine, fine, rows, columns)[..., None], several, 0.0).mean(axis=1)
         mean /= share[on][:, None]
         views.append(
-            BodyView(casting[number], where, share.astype(np.float32), on, mean[:, :3], mean[:, 3:6], mean[:, 6:])
+            BodyView(casting[number], where, share.astype(np.float32), area, on, mean[:, :3], mean[:, 3:6], mean[:, 6:])
         )
-    return views, casting, rays_on / fine**2
+    return views, casting, fixed if weights is not None else fixed / fine**2
 
 
-def _rays_on(bodies: NDArray[np.int16], count: int) -> NDArray[np.int64]:
+def _rays_on(bodies: NDArray[np.int16], count: int, weights: Real | None = None) -> Real:
     """Rays that meet each of so many bodies, counted from the index of that which each meets, -1 for none."""
-    return np.bincount(bodies.ravel() + 1, minlength=count + 1)[1:]
+    many = None if weights is None else weights.ravel()
+    return np.asarray(np.bincount(bodies.ravel() + 1, many, minlength=count + 1)[1:])
 
 
 def _hits(
-    camera: Camera, origin: Real, fine: int, mover: Mover, close: tuple[slice, slice], spec: RenderSpec
+    camera: Camera,
+    origin: Real,
+    fine: int,
+    mover: Mover,
+    close: tuple[slice, slice],
+    spec: RenderSpec,
+    pose: CameraPose | None = None,
 ) -> tuple[Real, Real]:
     """Distances (h, w) and normals (h, w, 3) as of `hit_mover`, of the fine rays `close` to a body."""
     rows, columns = close
     t = np.full((rows.stop - rows.start, columns.stop - columns.start), NOTHING_MET)
     normals = np.empty((*t.shape, 3))  # is only read where the body is met
-    if mover.body.shape != "sphere" and _in_front(camera, mover):  # a box fills little of what is close to it
+    if (
+        pose is None and mover.body.shape != "sphere" and _in_front(camera, mover)
+    ):  # a box fills little of what is close to it
         left, top, right, bottom = _outline(camera, mover, spec)
         rows = slice(max(rows.start, fine * (top - 1)), min(rows.stop, fine * (bottom + 1)))
         columns = slice(max(columns.start, fine * (left - 1)), min(columns.stop, fine * (right + 1)))
     step = max(1, STRIP_RAYS // max(1, columns.stop - columns.start))
     for top in range(rows.start, rows.stop, step):
         part = slice(top, min(top + step, rows.stop)), columns
-        rays = view_directions(camera, spec, fine, part)
+        rays = view_directions(camera, spec, fine, part, pose)
         here = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, close, strict=True))
         t[here], normals[here] = hit_mover(mover, origin, rays)
     return t, normals
@@ -505,8 +578,12 @@ def _of_pixels(values: Real, fine: int, rows: NDArray[np.int64], columns: NDArra
     return blocks[rows, :, columns].reshape(len(rows), fine * fine, *rest)
 
 
-def _window(scene: Scene, mover: Mover, states: Real, spec: RenderSpec) -> tuple[int, int, int, int]:
+def _window(
+    scene: Scene, mover: Mover, states: Real, spec: RenderSpec, pose: CameraPose | None
+) -> tuple[int, int, int, int]:
     """A box px left, top, right, bottom (exclusive) that surely holds the picture of a body; empty out of view."""
+    if pose is not None:
+        return _outline(scene.camera, mover, spec, pose)
     if not is_holder(mover.body) and not mover.backs:
         left, top, right, bottom = boxes(scene, mover.index, states[None, mover.index].astype(np.float64), spec)[0]
         return int(left), int(top), int(right), int(bottom)
@@ -519,14 +596,34 @@ def _corners(mover: Mover) -> NDArray[np.float64]:
     return np.asarray(mover.centre + rotate(mover.turn, corners))
 
 
+def _rim_square(ball: Mover, pose: CameraPose) -> NDArray[np.float64]:
+    """Corners (4, 3) m of a square around the circle in which rays from a camera touch a ball."""
+    away = ball.centre - pose.eye
+    ahead, near2 = away / np.linalg.norm(away), ball.body.size[0] ** 2 / float(away @ away)
+    right = pose.axes[0] - (pose.axes[0] @ ahead) * ahead
+    right /= np.linalg.norm(right)
+    ways = np.array(list(itertools.product((-1.0, 1.0), repeat=2))) @ np.stack([right, np.cross(ahead, right)])
+    return np.asarray(ball.centre - away * near2 + ball.body.size[0] * np.sqrt(1 - near2) * ways)
+
+
 def _in_front(camera: Camera, mover: Mover) -> bool:
     return bool(((_corners(mover) - eye(camera)) @ looking(camera)).min() > DRAWN.near_plane)
 
 
-def _outline(camera: Camera, mover: Mover, spec: RenderSpec) -> tuple[int, int, int, int]:
+def _outline(
+    camera: Camera, mover: Mover, spec: RenderSpec, pose: CameraPose | None = None
+) -> tuple[int, int, int, int]:
     """A box px left, top, right, bottom (exclusive) around the corners of a body, as far as it is in the picture."""
-    seen = px_from_world(camera, spec, _corners(mover))
     size = (spec.width, spec.height)
+    if pose is None:
+        seen = px_from_world(camera, spec, _corners(mover))
+    else:
+        away = (_rim_square(mover, pose) if mover.body.shape == "sphere" else _corners(mover)) - pose.eye
+        away = away @ pose.axes.T
+        if away[:, 2].min() < DRAWN.near_plane:
+            return (0, 0, *size) if away[:, 2].max() > DRAWN.near_plane else (0, 0, 0, 0)
+        image = away @ lens(camera, spec).T
+        seen = image[:, :2] / image[:, 2:]
     left, top = np.floor(seen.min(axis=0)).clip(0, size).astype(int)
     right, bottom = np.ceil(seen.max(axis=0)).clip(0, size).astype(int)
     return int(left), int(top), int(right), int(bottom)

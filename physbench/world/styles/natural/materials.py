@@ -32,6 +32,9 @@ class Patterns:
     mortar: float = 0.011  # m
     panel: float = 1.2  # m, of panels
     joint: float = 3.0  # m, between slabs of concrete
+    mark: float = 0.08  # m, half the side of a piece of tape
+    mark_spacing: float = 1.8  # m; one lies in every square of this side
+    mark_tone: float = 0.75  # albedo of tape over that of what it sticks to
 
 
 PATTERN = Patterns()
@@ -51,7 +54,20 @@ def texture(material: Material, u: Real, v: Real) -> Real:
         "panels": _panels,
         "plain": _plain,
     }[material.texture]
-    return make(material.seed, u, v) * np.where(v < 0, material.front, 1.0)[..., None]
+    value = make(material.seed, u, v) * np.where(v < 0, material.front, 1.0)[..., None]
+    return value * _marked(material.seed, u, v) if material.marks else value
+
+
+def _marked(seed: int, u: Real, v: Real) -> Real:
+    """Factors (..., 1) of squares of tape, no two alike placed, so that no shift takes them to each other."""
+    i, j = (np.floor(place / PATTERN.mark_spacing).astype(np.int64) for place in (u, v))
+    room = PATTERN.mark_spacing - 2 * PATTERN.mark
+    x, y = (
+        place - cell * PATTERN.mark_spacing - PATTERN.mark - room * hashed(seed + way, i, j)
+        for place, cell, way in ((u, i, 61), (v, j, 62))
+    )
+    taped = np.maximum(np.abs(x), np.abs(y)) < PATTERN.mark
+    return np.where(taped, PATTERN.mark_tone, 1.0)[..., None]
 
 
 @lru_cache(maxsize=64)

@@ -12,6 +12,7 @@ from scipy.ndimage import binary_dilation
 
 from physbench.support.arrays import Real
 from physbench.world.camera import eye, looking, pixels_per_metre, up
+from physbench.world.camera_path import CameraPose
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.scene import Camera, RenderSpec
 from physbench.world.styles.natural.materials import mean_texture, painted, texture
@@ -129,21 +130,32 @@ class Seen:
 ALL_RAYS = (slice(None), slice(None))
 
 
-def view_directions(camera: Camera, spec: RenderSpec, fine: int = 1, part: tuple[slice, slice] = ALL_RAYS) -> Real:
+def view_directions(
+    camera: Camera,
+    spec: RenderSpec,
+    fine: int = 1,
+    part: tuple[slice, slice] = ALL_RAYS,
+    pose: CameraPose | None = None,
+) -> Real:
     """Directions (h, w, 3) of the rays through the middles of pixels, `fine` x `fine` of them in each pixel.
 
-    part: rows and columns of these rays that are wanted.
+    part: rows and columns of these rays that are wanted. pose: of a camera that moves; else it is at rest.
     """
     columns, rows = np.arange(spec.width * fine)[part[1]], np.arange(spec.height * fine)[part[0]]
-    return _directions(camera, spec, fine, *np.meshgrid(columns, rows))
+    return _directions(camera, spec, fine, *np.meshgrid(columns, rows), pose)
 
 
 def rays_within(
-    camera: Camera, spec: RenderSpec, fine: int, rows: NDArray[np.int64], columns: NDArray[np.int64]
+    camera: Camera,
+    spec: RenderSpec,
+    fine: int,
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    pose: CameraPose | None = None,
 ) -> Real:
     """Directions (P, fine * fine, 3) of the rays through pixels (P,), as of `view_directions`."""
     down, right = np.divmod(np.arange(fine * fine), fine)
-    return _directions(camera, spec, fine, fine * columns[:, None] + right, fine * rows[:, None] + down)
+    return _directions(camera, spec, fine, fine * columns[:, None] + right, fine * rows[:, None] + down, pose)
 
 
 def spread_rays(
@@ -159,10 +171,18 @@ def spread_rays(
 
 
 def _directions(
-    camera: Camera, spec: RenderSpec, fine: int, columns: NDArray[np.number], rows: NDArray[np.number]
+    camera: Camera,
+    spec: RenderSpec,
+    fine: int,
+    columns: NDArray[np.number],
+    rows: NDArray[np.number],
+    pose: CameraPose | None = None,
 ) -> Real:
     scale = pixels_per_metre(camera, spec) * fine * camera.distance
     across, rise = (columns + 0.5 - spec.width * fine / 2) / scale, (spec.height * fine / 2 - rows - 0.5) / scale
+    if pose is not None:
+        right, down, ahead = pose.axes
+        return np.stack([across * r + (a - rise * d) for r, d, a in zip(right, down, ahead, strict=True)], axis=-1)
     (_, y, z), (_, ahead_y, ahead_z) = up(camera), looking(camera)  # x points right
     return np.stack([across, ahead_y + rise * y, ahead_z + rise * z], axis=-1)
 

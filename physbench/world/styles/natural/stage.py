@@ -104,6 +104,7 @@ class Material:
     texture: Texture = "plain"
     seed: int = 0
     front: float = 1.0  # factor on what lies before the plane of motion, on a floor
+    marks: bool = False  # pieces of tape, which tell where a camera looks that moves
 
 
 @dataclass(frozen=True)
@@ -294,13 +295,14 @@ def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surfa
     grey = FLOOR_GREY if plane is None else plane.grey
     tint = WOOD if texture == "boards" else STONE
     front = FRONT if kind == "hall" and not scene.camera.tilt else 1.0
-    ground = Material(_tinted(level_of(grey), tint), texture, seed, front)
+    marks = bool(scene.camera.path)
+    ground = Material(_tinted(level_of(grey), tint), texture, seed, front, marks)
     if kind == "table":
         return (Surface(2, _ground_level(scene, plane), ground),)
     level = scene.camera.center[2] - PLACE.unseen_floor if plane is None else plane.position[2]
     wall_texture, wall_seed = walls[int(rng.integers(len(walls)))], int(rng.integers(1 << 30))
     lightness = float(rng.uniform(-0.03, 0.03))
-    wall = Material(_tinted(LEVEL.wall + lightness, OFF_WHITE), wall_texture, wall_seed)
+    wall = Material(_tinted(LEVEL.wall + lightness, OFF_WHITE), wall_texture, wall_seed, marks=marks)
     shelves = any(_hangs(scene, body) for body in scene.bodies if _stands(body))
     behind = scene.camera.center[1] + (PLACE.shelf_wall if shelves else PLACE.wall_behind)
     return Surface(2, level, ground), Surface(1, _behind_bodies(scene, behind), wall)
