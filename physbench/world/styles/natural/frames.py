@@ -25,7 +25,7 @@ from physbench.world.geometry import rotate
 from physbench.world.links import with_links
 from physbench.world.scene import PLAIN, Body, Camera, RenderSpec, Scene, Vector
 from physbench.world.styles.natural.light import ball_light, block_ways, flat_light, gathered, sent_out
-from physbench.world.styles.natural.materials import starry_sky, with_door
+from physbench.world.styles.natural.materials import CLEAR_NIGHT, starry_sky, with_door
 from physbench.world.styles.natural.mitsuba_scene import (
     Description,
     Layers,
@@ -54,7 +54,7 @@ from physbench.world.styles.natural.movers import (
     refused,
     sky_share_hidden,
 )
-from physbench.world.styles.natural.panorama import Panorama, at_rest, cut_out, wide_picture
+from physbench.world.styles.natural.panorama import Panorama, cut_out, wide_picture
 from physbench.world.styles.natural.rays import (
     EDGE_FINE,
     NOTHING_MET,
@@ -295,9 +295,7 @@ def still_picture(scene: Scene, spec: RenderSpec, hueless: bool) -> Image:
     """The picture (h, w, 3) of what never moves; bodies with a hue only if hueless=False."""
     if path_traced(scene):
         return still_path_traced(scene, spec, hueless)
-    if scene.camera.path:
-        scene = replace(scene, camera=at_rest(scene.camera, spec, min(spec.height, spec.width)))
-    backdrop = backdrop_of(scene, spec)
+    backdrop = TurningView(scene, spec).backdrop(None) if scene.camera.path else backdrop_of(scene, spec)
     keep = [i for i in drawable(scene) if stays(scene.bodies[i]) and not (hueless and scene.bodies[i].hue is not None)]
     states = np.array([[*body.position, *body.orientation, *([0.0] * 6)] for body in scene.bodies])
     return displayed(compose(scene, backdrop, movers_at(scene, backdrop.stage, keep, 0.0, states), states, spec)[0])
@@ -343,24 +341,27 @@ class TurningView:
         split = replace(size, height=fine * size.height, width=fine * size.width)
         depth, albedo, part = _fine_stage(stage, camera, split, 1)
         body = np.array([*bodies_of_parts(scene, stage), -1], dtype=np.int16)[part]
-        (rest,) = poses_at(camera, np.zeros(1))
-        self._onto = lens(camera, size) @ rest.axes
+        (self._rest,) = poses_at(camera, np.zeros(1))
+        self._onto = lens(camera, size) @ self._rest.axes
         self._from = np.linalg.inv(lens(scene.camera, spec))
         self._blocks = () if stage.kind == "sky" else block_ways(stage)
         if stage.kind == "sky":
-            self._wide = Panorama(fine, depth, body, starry_sky(stage.seed, split), None, None)
+            self._wide = Panorama(fine, depth, body, starry_sky(stage.seed, split, CLEAR_NIGHT), None, None)
             return
         seen, layers = see(stage, camera, view_directions(camera, size)), light_layers(stage, camera, size)
         self._sky_light = _sky_light(stage, seen, layers)
         light = np.concatenate([layers.key, layers.sky], axis=-1)
         self._wide = Panorama(fine, depth, body, albedo, seen.normal.astype(np.float32), light)
 
-    def backdrop(self, time: float) -> Backdrop:
-        """The static part of the frame at `time` s."""
-        scene, spec, fine, moment = self._scene, self._spec, self._wide.fine, np.array([time])
-        (pose,) = poses_at(scene.camera, moment)
+    def backdrop(self, time: float | None) -> Backdrop:
+        """The static part of the frame at `time` s; None: of the camera at rest."""
+        scene, spec, fine = self._scene, self._spec, self._wide.fine
+        pose, onto = self._rest, np.eye(3)
+        if time is not None:
+            moment = np.array([time])
+            (pose,), (onto,) = poses_at(scene.camera, moment), homographies(scene.camera, spec, moment)
         cut = cut_out(self._wide, self._onto @ pose.axes.T @ self._from, spec)
-        weights = area_weights(np.linalg.inv(homographies(scene.camera, spec, moment)[0]), spec, fine)
+        weights = area_weights(np.asarray(np.linalg.inv(onto), dtype=np.float64), spec, fine)
         fixed, albedo = _rays_on(cut.body, len(scene.bodies), weights), _in_planes(cut.albedo)
         points = normals = layers = None
         still = albedo

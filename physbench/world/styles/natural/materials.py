@@ -253,9 +253,11 @@ class NightSky:
 
 
 NIGHT = NightSky()
+# Before a camera that turns: stars tell where it looks, and a sky that has a hue tells nothing.
+CLEAR_NIGHT = NightSky(level=(0.345, 0.36, 0.385), star_light=0.03)
 
 
-def starry_sky(seed: int, spec: RenderSpec) -> NDArray[np.float32]:
+def starry_sky(seed: int, spec: RenderSpec, night: NightSky = NIGHT) -> NDArray[np.float32]:
     """Linear RGB (h, w, 3). It is far away: the same stars, however many m the square window shows of a scene."""
     rng = np.random.default_rng(seed)
     scale = WINDOW / min(spec.height, spec.width)
@@ -269,14 +271,14 @@ def starry_sky(seed: int, spec: RenderSpec) -> NDArray[np.float32]:
     clouds = 0.5 + 0.5 * octaves(seed + 1, x, y, 1.6, 6, 0.6)
     lanes = np.clip(octaves(seed + 2, along * 0.7, bent * 1.6, 0.9, 5, 0.6), 0, 1)
     glow = band * (0.55 + 0.9 * clouds) * (1 - 0.9 * lanes * np.exp(-((bent / 0.45) ** 2)))
-    sky = linear(NIGHT.level) * (1 + 0.05 * octaves(seed + 3, x, y, 3.0, 3)[..., None])
+    sky = linear(night.level) * (1 + 0.05 * octaves(seed + 3, x, y, 3.0, 3)[..., None])
     warm = np.array([1.04, 1.0, 0.95])
     picture = sky * (1 + 2.2 * NIGHT.glow * glow[..., None] * warm)
-    return _with_stars(picture, spec, rng, scale).astype(np.float32)
+    return _with_stars(picture, spec, rng, scale, night).astype(np.float32)
 
 
 def _with_stars(
-    picture: NDArray[np.float64], spec: RenderSpec, rng: np.random.Generator, scale: float
+    picture: NDArray[np.float64], spec: RenderSpec, rng: np.random.Generator, scale: float, night: NightSky
 ) -> NDArray[np.float64]:
     """Stars of all brightnesses, few bright ones, as small spots: the size of the picture changes none."""
     reach = 4 * WINDOW  # the widest picture shows the stars of the square one, and more
@@ -295,7 +297,7 @@ def _with_stars(
         if not len(rows) or not len(columns):
             continue
         square = (rows[:, None] + 0.5 - row[k]) ** 2 + (columns[None] + 0.5 - column[k]) ** 2
-        light = min(strength[k], 0.02) * NIGHT.star_light * np.exp(-square / (2 * spread**2)) / (2 * np.pi * sigma**2)
+        light = min(strength[k], 0.02) * night.star_light * np.exp(-square / (2 * spread**2)) / (2 * np.pi * sigma**2)
         picture[np.ix_(rows, columns)] += light[..., None] * colour[k]
     return picture
 

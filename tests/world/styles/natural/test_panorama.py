@@ -87,8 +87,12 @@ def test_the_camera_at_rest_shows_things_as_large() -> None:
 
 @pytest.mark.usefixtures("evenly_lit")
 def test_a_still_picture_is_that_of_the_camera_at_rest() -> None:
+    """As a frame shows it at a moment when the camera passes there, without what moves."""
     scene = moving("falling/projectile-v1")
-    assert draw_still(scene, SPEC).shape == (96, 96, 3)
+    states = simulate(scene, np.zeros(1)).states
+    still, frame = draw_still(scene, SPEC).astype(float), draw(scene, [0.0], states, SPEC).frames[0].astype(float)
+    assert np.allclose(pose_at(scene.camera, 0.0).axes, pose_at(replace(scene.camera, path=()), 0.0).axes)
+    assert (np.abs(still - frame).max(axis=-1) < 3).mean() > 0.8 and np.abs(still - frame).max() > 40
 
 
 def test_cameras_that_go_elsewhere_or_turn_too_far_are_refused() -> None:
