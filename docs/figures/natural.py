@@ -1,4 +1,4 @@
-"""Write pictures of the natural look into docs/images/natural: docs/figures/natural.py [stills|near|release|door]"""
+"""Write pictures of the natural look into docs/images/natural: docs/figures/natural.py [stills|near|moving|release|door]"""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.world.bullet import simulate
 from physbench.world.camera import in_view
-from physbench.world.scene import FAR, RenderSpec
+from physbench.world.scene import FAR, MOVING, RenderSpec
 from physbench.world.styles.catalogue import draw
 
 FOLDER = Path(__file__).parents[1] / "images" / "natural"
@@ -24,6 +24,8 @@ NEAR = (
     ("collisions/billiards-v1", 2, 0.3),
     ("falling/seesaw-v1", 2, 1.0),
 )
+MOVING_CLIPS = (("occlusion/screen-pass-v1", 1), ("falling/projectile-v1", 1))
+MOVING_TIMES = np.array([-0.1, 0.5, 1.1, 1.7])  # s
 RELEASES = (("falling/projectile-v1", 1), ("collisions/billiards-v1", 1), ("falling/stack-v1", 2))
 FIRST, LAST, STEPS = -0.05, 0.3, 5  # s of the frames of a release
 GAP = 4  # px
@@ -62,6 +64,11 @@ def near() -> Image.Image:
     return page.resize((page.width // 2, page.height // 2), Image.Resampling.LANCZOS)
 
 
+def moving() -> Image.Image:
+    """What the moving camera sees one after the other."""
+    return sheet([frames(task, seed, MOVING_TIMES, 256, 256, MOVING) for task, seed in MOVING_CLIPS])
+
+
 def release() -> Image.Image:
     """How holders withdraw."""
     rows = []
@@ -79,7 +86,8 @@ def door() -> Image.Image:
 
 
 def main(asked: list[str]) -> None:
-    for name, picture in (("stills", stills), ("near", near), ("release", release), ("door", door)):
+    for picture in (stills, near, moving, release, door):
+        name = picture.__name__
         if not asked or name in asked:
             path = FOLDER / f"{name}.jpg"
             picture().save(path, quality=88, optimize=True)

@@ -49,6 +49,7 @@ from physbench.support.errors import UsageError
 from physbench.support.files import file_sha256
 from physbench.support.run_folder import RunFolder
 
+MOST_READ = 1 << 30  # bytes of a folder given by --model-arg that are hashed
 # Labels of settings that are compared in their own way.
 OF_TASKS, OF_SCORERS = "The content of the files of --tasks", "The content of the files of --scorers"
 OF_ACTIONS, OF_PROMPTS = "The content of the file of --actions", "The content of the file of --prompts"
@@ -79,7 +80,7 @@ def _folder_hash(folder: Path) -> str:
             path = Path(root) / name
             stat = path.stat()
             digest.update(f"{path.relative_to(folder).as_posix()}|{stat.st_size}|".encode())
-            if read + stat.st_size <= 1 << 30:  # bytes of a folder given by --model-arg that are hashed
+            if read + stat.st_size <= MOST_READ:
                 with path.open("rb") as file:
                     digest.update(hashlib.file_digest(file, "sha256").digest())
                 read += stat.st_size

@@ -44,13 +44,13 @@ def test_clips_outside_the_plan_come_last() -> None:
 
 def test_a_run_rolls_its_tasks_out_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The plan stays in the order of the suite."""
-    order, store = [], rollout_keeping.store_rollouts
+    order, store = [], rollout_keeping.store.store_rollouts
 
     def stored(folder: RunFolder, rollouts: Sequence[Rollout], fps: float) -> Iterator[Rollout]:
         order.extend(rollout.clip_id for rollout in rollouts)
         return store(folder, rollouts, fps)
 
-    monkeypatch.setattr(rollout_keeping, "store_rollouts", stored)
+    monkeypatch.setattr(rollout_keeping.store, "store_rollouts", stored)
     words = ("--suite", "smoke", "--tasks", "falling/projectile,falling/drop-bounce", "--batch-size", "2")
     assert run(("rollout", "baseline:freeze", *words, "--device", "cpu", "--out", str(tmp_path / "run"))) == 0
     bounce, throw = ([f"falling.{name}-v1.test.{seed}" for seed in range(4)] for name in ("drop-bounce", "projectile"))

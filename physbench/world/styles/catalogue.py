@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from physbench.support.errors import UsageError, nearest
-from physbench.world.camera_path import eye_moves, most_turned
 from physbench.world.scene import PLAIN, VIEWS, RenderSpec, Scene, Vector
 
 if TYPE_CHECKING:
@@ -59,6 +58,8 @@ def check_camera(look: str, scene: Scene, name: str = "the scene") -> None:
     """Raise UsageError where the camera of a scene, of that name, moves in a way that the look does not draw."""
     if look == PLAIN or not scene.camera.path:
         return
+    from physbench.world.camera_path import eye_moves, most_turned
+
     far = most_turned(scene.camera, scene.horizon)
     if eye_moves(scene.camera) or far > MOST_TURNED:
         how = "goes to other places" if eye_moves(scene.camera) else f"turns by {math.degrees(far):.0f} degrees"
