@@ -428,8 +428,6 @@ def _quality(scorer: Scorer, row: Any) -> float | None:
 
 # Checks of documents: every aggregate of result.json from the rows.
 
-# Words, which the board makes itself from checked figures, and the search for other laws, which it makes again.
-
 
 def write_checked(checked: RunFolder, claim: Claim, tables: Tables) -> None:
     """A run folder that holds nothing but what was checked: the manifest made again, and the tables."""
@@ -467,6 +465,7 @@ def _comparable(result: ResultDocument) -> dict[str, Any]:
     def shipped(readings: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in readings.items() if name.partition(".")[0] in own_scorers()}
 
+    # The board makes words itself from checked figures, and the search for other laws again.
     kept = {"readings": shipped(result.readings), "unavailable": shipped(result.unavailable)}
     return result.model_copy(update=kept).model_dump(
         mode="json", exclude={"physbench_version", "sentences", "findings", "implied_worlds"}

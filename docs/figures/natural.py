@@ -1,4 +1,7 @@
-"""Write pictures of the natural look into docs/images/natural: docs/figures/natural.py [stills|near|moving|release|door]"""
+"""Write pictures of the natural look into docs/images/natural.
+
+python docs/figures/natural.py [stills|near|moving|release|door]
+"""
 
 import sys
 from pathlib import Path

@@ -201,9 +201,6 @@ def _describe_folder(path: Path) -> str:
     return f"{path} is a folder with {shown} in it: not a model that this version knows. {HINT_WRAP}"
 
 
-# What tables, lists, tuples and objects begin with in protocols 0 and 1: ( ] } ) and the opcode of a global, c.
-
-
 def _describe_file(path: Path, start: bytes) -> str:
     if not start:
         return f"{path} is empty. Download or copy it again."

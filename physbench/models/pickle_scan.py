@@ -181,7 +181,7 @@ def is_zip(path: Path) -> bool:
 def pickles_in_zip(path: Path) -> list[bytes] | None:
     """The pickles inside a zip file (data.pkl and the like).
 
-    None if it cannot be read as a zip file, holds more than MAX_ZIP_PICKLES, or more than MAX_PICKLE_BYTES of them.
+    None if it cannot be read as a zip file, holds more than 16 pickles, or more than 64 MiB of them.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -56,7 +56,7 @@ class AnswerReadings:
     tolerance: float  # diameters, of the recording
     errors: tuple[ErrorAt, ...]
     kept: float  # share of the frames that should show a ball, in which it is
-    lost_at: float | None  # s; a ball is gone from then on for longer than MOST_LOST
+    lost_at: float | None  # s; a ball is gone from then on for longer than `FOOTAGE.most_lost`
     doubles: int  # most further blobs of a ball's hue in a frame
     gravity: float | None  # m/s2 that it shows, None without a fall of .3 s
     gravity_recorded: float | None
@@ -177,7 +177,7 @@ def _expected_frames(clip: Clip, context: int) -> Mask:
 
 
 def _lost_at(clip: Clip, context: int, gone: Mask) -> float | None:
-    """When (s) a ball is first gone for longer than MOST_LOST s."""
+    """When (s) a ball is first gone for longer than `FOOTAGE.most_lost` s."""
     times = clip.times[context:]
     long = [run[0] for column in gone.T for run in runs(column) if len(run) / clip.spec.fps > FOOTAGE.most_lost]
     return float(times[min(long)]) if long else None

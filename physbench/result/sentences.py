@@ -21,7 +21,7 @@ from physbench.result.findings import SAID
 from physbench.result.formats import AXIS_NAMES, bracket, fixed, joined
 from physbench.score.protocol import ReadingRole
 from physbench.score.score_clip import reading_of, scorer_of
-from physbench.world.scene import PLAIN, RenderSpec
+from physbench.world.scene import FAR, PLAIN, RenderSpec
 
 if TYPE_CHECKING:
     from physbench.result.compare import Against, SkillDifference
@@ -202,13 +202,20 @@ def note(
         "told in words how things move: not beside runs that see only the image"
         if any(row.change == PROMPT_MOTION for row in rows)
         else "",
-        ""
-        if spec.picture == PLAIN
-        else (f"the view {spec.view}" if spec.look == PLAIN else f"the look {spec.look}")
-        + f": not beside runs of another {'view' if spec.look == PLAIN else 'look'}"
-        + ("" if fixed else ". Which tasks count in it at this size is not fixed: the clips of this run decide"),
+        "" if spec.picture == PLAIN else _picture_limits(spec, fixed),
     )
     return "; ".join(each for each in parts if each)
+
+
+def _picture_limits(spec: RenderSpec, fixed: bool) -> str:
+    """Limits of the figures of another look or view than the plain one from afar."""
+    names = [f"the look {spec.look}"] * (spec.look != PLAIN) + [f"the view {spec.view}"] * (spec.view != FAR)
+    others = "other ones" if len(names) > 1 else f"another {names[0].split()[1]}"
+    said = f"{' and '.join(names)}: not beside runs of {others}"
+    small = "" if min(spec.height, spec.width) >= 128 else "; it is made for pictures of 128 px and more"
+    return f"{said}{small}" + (
+        "" if fixed else ". Which tasks count in it at this size is not fixed: the clips of this run decide"
+    )
 
 
 def _few(rows: Sequence[Row], by_split: bool) -> str:

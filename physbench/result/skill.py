@@ -454,7 +454,7 @@ def kinds(qualities: Qualities, fixed: Mapping[str, Mapping[str, Kind]] | None =
     """Kind of every task on every axis (A,): the `fixed` one by task and axis, else that of the point estimates.
 
     A fixed kind does not hold where none of these clips counts, nor where a task is informative but truth is less than
-    TELLING ahead of freeze in these clips: the skill would be a quotient of noise.
+    `SKILL.telling` ahead of freeze in these clips: the skill would be a quotient of noise.
     """
     means = task_means(qualities.means(), qualities.counts())
     truth, freeze = (qualities.sources.index(name) for name in SCALE)

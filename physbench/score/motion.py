@@ -282,8 +282,6 @@ def _fit(law: Law | None, dt: Array, position: Array) -> Array:
 
 # Energy and momentum of the moving bodies of a prediction, translational and potential: spin is not seen.
 
-# Largest energy of spin over the translational energy of the fastest motion: rolling, or a box that tips over.
-
 
 @dataclass(frozen=True, eq=False)
 class Energies:
@@ -373,6 +371,7 @@ def _energies_of(
         momentum += body.mass * velocity
         if _can_roll(clip, motion, body):
             fastest = np.maximum.accumulate(np.nan_to_num(np.sum(velocity**2, axis=-1)))
+            # At most the share that rolling has, or a box that tips over.
             spin += {"sphere": 0.4, "cylinder": 0.5, "box": 1.0}.get(body.shape, 1.0) * body.mass * fastest / 2
         truth += body.mass * np.sum(plane_from_world(camera, true[:, motion.index, 7:10]) ** 2, axis=-1) / 2
         least += body.mass * weight * motion.diameter

@@ -562,7 +562,7 @@ def _unseen_speed(clip: Clip, law: SceneLaw, sd: Array, drawn: bool) -> Array:
     grid; nor for bodies on rods, which turn back ever so slowly and lean on each other.
     """
     scene, dt = clip.scene, float(np.median(np.diff(clip.times)))
-    unsure = bool(scene.camera.path) or any(isinstance(each, Rod) for each in scene.fields)
+    unsure = (drawn and bool(scene.camera.path)) or any(isinstance(each, Rod) for each in scene.fields)
     edge_sd = 1 / SUPERSAMPLING / np.sqrt(12) / clip.pixels_per_metre  # m, of what falls on a grid
     hidden = np.zeros(sd.shape)
     for n, (i, diameter) in enumerate(zip(law.index, _diameters(clip, law).tolist(), strict=True)):

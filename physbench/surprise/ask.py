@@ -100,7 +100,7 @@ def read_pair(pair: FilmPair, series: Series, times: Array) -> PairReading:
 
 
 def levels(readings: list[PairReading]) -> Array:
-    """Divisors of the surprise of each pair (P,): its usual level, and no less than LEAST_LEVEL of the median.
+    """Divisors of the surprise of each pair (P,): its usual level, and no less than 0.3 of the median.
 
     Where no window lies before the event, that is the median; 1 where there is none at all.
     """
@@ -166,7 +166,7 @@ def _whole(films: ClipFilms) -> list[Row]:
 
 
 def _film_start(clip: Clip, card: ModelCard) -> int:
-    """Index of the first frame of a film that is shown: C frames, and SHOWN_BEFORE s of surprise before the hand-over.
+    """Index of the first frame of a film that is shown: C frames, and 1 s of surprise, before the hand-over.
 
     Raises UsageError where nothing is left after the first C frames.
     """

@@ -76,14 +76,14 @@ def curve_grid(amounts: tuple[float, ...]) -> CurveGrid:
 
 
 def weibull(amount: Array, threshold: Array | float, steepness: Array | float, lapse: Array | float) -> Array:
-    """Probability of a right choice between two; NOTICED_LEVEL at the threshold, whatever the lapse rate."""
+    """Probability of a right choice between two; `FIT.noticed` at the threshold, whatever the lapse rate."""
     reached = -np.log1p(-(FIT.noticed - FIT.chance) / (FIT.chance - lapse))  # (s / threshold)^-k
     return np.asarray(FIT.chance + (FIT.chance - lapse) * -np.expm1(-reached * (amount / threshold) ** steepness))
 
 
 @dataclass(frozen=True, eq=False)
 class FittedThreshold:
-    """The amount that is noticed in NOTICED_LEVEL of the pairs."""
+    """The amount that is noticed in a share `FIT.noticed` of the pairs."""
 
     amount: float  # infinite where the largest is noticed less often; the smallest where all are noticed more often
     interval: tuple[float, float] | None  # over clips; ends may be infinite
@@ -407,7 +407,7 @@ def over_kinds(readings: Readings, none: str = "there is no pair", *, by_peak: b
 
 
 def solved_sizes(baselines: Mapping[str, Readings]) -> Solved:
-    """The pixel baselines that notice each kind and size in more than SOLVED of these pairs.
+    """The pixel baselines that notice each kind and size in more than 0.6 of these pairs.
 
     Few pairs of one size scatter: where a curve runs through all sizes, it says what a baseline notices.
     """

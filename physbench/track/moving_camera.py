@@ -25,8 +25,6 @@ from physbench.world.scene import BACKGROUND_GREY, PLAIN, RenderSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Time in s between the frames of ground truth that others are registered with. Where the eye moves it is all frames:
-# what stands before or behind the plane of motion is then shifted against it.
 BLURS = (3.0, 1.0)  # px, sd, from coarse to fine; a pan of 20 degrees/s is 3 px a frame at 128 px, 15 frames/s
 
 
@@ -229,6 +227,8 @@ class _Key:
 
 def _keys(clip: Clip) -> tuple[_Key, ...]:
     if clip not in _KEYS:
+        # Every half second. Where the eye moves it is all frames: what stands before or behind the plane of motion is
+        # then shifted against it.
         step = 1 if eye_moves(clip.scene.camera) else max(1, round(0.5 * clip.spec.fps))
         chosen = np.arange(clip.handover % step, len(clip.frames), step)
         # A key that shows a holder disagrees with frames in which it is gone, though their camera is right.

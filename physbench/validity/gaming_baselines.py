@@ -2,8 +2,8 @@
 
 Each is a function of a clip and the number of context frames to frames (T, H, W, 3). Those that move bodies know
 positions and velocities at the hand-over, more than any model can read from its context, and nothing of what follows.
-`straight-NAME` goes on at constant velocity for STRAIGHT s and then does what NAME does. `truth-straight` alone shows
-ground truth, for TRUE_LEAD s: what a model that simulates nothing beyond that earns.
+`straight-NAME` goes on at constant velocity for 0.3 s and then does what NAME does. `truth-straight` alone shows
+ground truth, for 1 s: what a model that simulates nothing beyond that earns.
 """
 
 from __future__ import annotations
@@ -397,7 +397,7 @@ def _each(
 
 
 def _straight_first(tail: GamingBaseline) -> GamingBaseline:
-    """A baseline after STRAIGHT s of constant velocity."""
+    """A baseline after 0.3 s of constant velocity."""
     words = f"Constant velocity for {CHEAT.straight:g} s, then {tail.doc[:1].lower()}{tail.doc[1:]}"
     return GamingBaseline(f"straight-{tail.name}", words, partial(tail.make, seconds=CHEAT.straight))
 

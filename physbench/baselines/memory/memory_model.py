@@ -289,7 +289,7 @@ def greys_seen(background: Picture) -> Array:
 # Which clip of the memory is most like a context: a distance in metres, over all clips at once.
 #
 # Two clips with the same number of objects are compared object by object. The distance of two objects is made of their
-# differences in place, in velocity times COMPARED_VELOCITY_TIME, in acceleration times ACCELERATION_TIME^2, in radius,
+# differences in place, in velocity times 2 s, in acceleration times 0.25 s^2, in radius,
 # and in the pushes to come; the distance of two pictures is that of their greys. Objects are paired so that the sum of
 # the squares is least. Hues are drawn at random and tell nothing.
 
@@ -328,7 +328,7 @@ def motion_at_handover(times: Array, position: Array) -> Array:
 
     Returns:
         (K, 6): m, m/s and m/s2; NaN where an object was never seen. What fewer frames do not show is 0: one shows no
-        velocity, fewer than CURVED_FROM no acceleration.
+        velocity, fewer than 5 no acceleration.
     """
     motion = np.full((position.shape[1], 6), np.nan)
     for own, path in zip(motion, np.moveaxis(position, 1, 0), strict=True):

@@ -183,12 +183,11 @@ def value_intervals(theory: Theory) -> list[tuple[float, Interval | None]]:
     free = [n for n, world in enumerate(theory.worlds) if world.free]
     clips = leanings(theory) if free else []
     step = pooled_step(clips)
-    if step is None:
-        return [(theory.values[n], None) for n in free]
-    if len(free) == 1:
+    if step is not None and len(free) == 1:
         clips = _damped(clips)
         step = pooled_step(clips)
-        assert step is not None
+    if step is None:  # no clip tells the number by more than rounding does
+        return [(theory.values[n], None) for n in free]
     telling = len(clips)
     if telling < FEWEST_CLIPS:
         return [(_within(theory, n, theory.values[n] + float(step[k])), None) for k, n in enumerate(free)]

@@ -291,7 +291,7 @@ def check_links(clip: Clip) -> Iterator[Finding]:
 
 
 def _link_contrast(clip: Clip, scene: Scene, without: Scene, frame: int) -> float:
-    """Grey levels by which a frame differs from that without a link: the least of LEAST_VISIBLE_AREA px."""
+    """Grey levels by which a frame differs from that without a link: the least of `VIEW.least_area` px."""
     apart = np.abs(_frame(clip, scene, frame).astype(np.int16) - _frame(clip, without, frame)).max(axis=-1)
     return float(np.sort(apart.ravel())[-round(VIEW.least_area)])
 

@@ -64,7 +64,7 @@ def check_camera(look: str, scene: Scene, name: str = "the scene") -> None:
     if eye_moves(scene.camera) or far > MOST_TURNED:
         how = "goes to other places" if eye_moves(scene.camera) else f"turns by {math.degrees(far):.0f} degrees"
         raise UsageError(
-            f"--look {look}: the camera of {name} {how}, which is drawn in the look {PLAIN} alone. Name other --tasks."
+            f"--look {look}: the camera of {name} {how}, which is drawn in the look {PLAIN} alone. Choose other tasks."
         )
 
 

@@ -203,7 +203,24 @@ def floor_out_of_sight(stage: Stage, scene: Scene, spec: RenderSpec) -> Stage:
     lowest = max(camera.distance * ahead_y - spec.height / 2 / scale * y, STEEPEST * camera.distance)
     away = (wall.level - eye(camera)[1]) / lowest
     bottom = eye(camera)[2] + away * camera.distance * ahead_z - away * spec.height / 2 / scale * z
-    return replace(stage, surfaces=(replace(floor, level=float(min(floor.level, bottom - PLACE.below_picture))), wall))
+    level = float(min(floor.level, bottom - PLACE.below_picture))
+    blocks = stage.blocks
+    if camera.tilt:  # what ends below the picture from afar stands on the floor, where another camera sees its foot
+        edge = camera.center[2] - camera.width / 2
+        blocks = tuple(_down_to(level, block) if _foot(block) < edge else block for block in blocks)
+    return replace(stage, surfaces=(replace(floor, level=level), wall), blocks=blocks)
+
+
+def _foot(block: StageBox) -> float:
+    """Height (m) of the lower side of a box that stands upright, inf of another one."""
+    return block.centre[2] - block.half[2] if abs(block.turn[3]) > 1 - 1e-9 else math.inf
+
+
+def _down_to(level: float, block: StageBox) -> StageBox:
+    """An upright box that ends at a height of `level` m below."""
+    x, y, z = block.centre
+    top = z + block.half[2]
+    return replace(block, centre=(x, y, (top + level) / 2), half=(*block.half[:2], (top - level) / 2))
 
 
 def level_of(grey: float) -> float:

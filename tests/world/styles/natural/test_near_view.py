@@ -149,3 +149,14 @@ def test_the_foot_of_the_wall_is_an_edge_that_the_tracker_reads() -> None:
     row = px_from_world(clip.scene.camera, spec, np.array([0.0, wall, floor.position[2]]))[1]
     np.testing.assert_allclose(seen.middle[:, 1] * seen.factor, row, atol=0.6)  # that of whole px
     assert len(seen.middle) > 5 and depth_axis(clip.scene.camera) == 1
+
+
+def test_a_pedestal_that_ends_below_the_far_picture_stands_on_the_floor() -> None:
+    for view, spec in ((view, RenderSpec(96, 96, 16.0, "natural", view)) for view in ("far", "near", "moving")):
+        scene = in_view(make_scene(Row("occlusion/screen-lift-v1", "test", 0)), view)
+        stage = floor_out_of_sight(stage_of(scene), scene, spec)
+        (pedestal,) = stage.blocks
+        body = scene.bodies[scene.index("pedestal")]
+        top, foot = (pedestal.centre[2] + side * pedestal.half[2] for side in (1, -1))
+        assert stage.floor is not None and top == pytest.approx(body.position[2] + body.size[2])
+        assert foot == pytest.approx(body.position[2] - body.size[2] if view == "far" else stage.floor.level)
