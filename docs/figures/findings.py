@@ -714,6 +714,8 @@ def surprise_text(found: Sequence[Surprise], skill: Mapping[str, float]) -> list
     if len(found) >= FEWEST_MODELS:
         rho = rank_correlation([each.all.value for each in found], [skill[each.model] for each in found])
         made.append(correlation_text("Surprise", rho, len(found)))
+    if left := [f"`{model}`" for model in skill if model not in {each.model for each in found}]:
+        made.append(f"Not asked: {listed(left)}.")
     return made
 
 

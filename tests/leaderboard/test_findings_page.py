@@ -103,9 +103,10 @@ def test_the_words_on_surprise(findings: ModuleType) -> None:
         findings.Surprise("b", all=value(0.55, 0.7), untrained=None, **films),
         findings.Surprise("c", all=value(0.55, 0.7), untrained=value(0.5, 0.6), **films),
     ]
-    best, learned = findings.surprise_text(found, {"a": 0.3, "b": 0.1, "c": 0.1})
+    best, learned, left = findings.surprise_text(found, {"a": 0.3, "b": 0.1, "c": 0.1, "d": 0.2})
     assert best.startswith("`a` tells most pairs apart: 0.75 [0.70, 0.80].") and best.endswith("1 of 3 (`a`).")
     assert learned == "Above its own untrained copy for sure: 1 of 2 (`a`)."
+    assert left == "Not asked: `d`."
     four = [findings.Surprise(name, all=value(k / 9, k / 9), untrained=None, **films) for k, name in enumerate("abcd")]
     assert "rank correlation 1.00" in findings.surprise_text(four, dict(zip("abcd", range(4), strict=True)))[-1]
     assert len(findings.surprise_text(found[1:2], {"b": 0.1})) == 1, "none has an untrained copy"
