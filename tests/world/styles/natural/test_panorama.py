@@ -97,7 +97,7 @@ def test_a_still_picture_is_that_of_the_camera_at_rest() -> None:
 
 def test_cameras_that_go_elsewhere_or_turn_too_far_are_refused() -> None:
     for task, how in (("collisions/walk-round-v1", "goes to other places"), ("occlusion/look-away-v2", "turns by 8")):
-        with pytest.raises(UsageError, match=f"--look natural: the camera of it {how}.*look plain alone. Name other"):
+        with pytest.raises(UsageError, match=f"--look natural: the camera of it {how}.*look plain alone. Choose other"):
             check_camera("natural", make_scene(Row(task, "test", 0)), "it")
         check_camera("plain", make_scene(Row(task, "test", 0)), "it")
     check_camera("natural", make_scene(Row("falling/follow-v1", "test", 0)))
