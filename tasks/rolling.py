@@ -80,7 +80,7 @@ class SlideStop(Task):
             event_in(stop)
             and slid >= BOX.least_path
             and way - slid >= 2 * BOX.rest_distance * p["size"]
-            and inside((p["start"], way - p["start"]), half)
+            and inside((p["start"], way - p["start"]), half, border=0.07)  # the front, which is nearer, is seen larger
         )
 
     def scene(self, params: Params) -> Scene:
