@@ -551,9 +551,8 @@ def _hits(
     rows, columns = close
     t = np.full((rows.stop - rows.start, columns.stop - columns.start), NOTHING_MET)
     normals = np.empty((*t.shape, 3))  # is only read where the body is met
-    if (
-        pose is None and mover.body.shape != "sphere" and _in_front(camera, mover)
-    ):  # a box fills little of what is close to it
+    # A box fills little of what is close to it.
+    if pose is None and mover.body.shape != "sphere" and _in_front(camera, mover):
         left, top, right, bottom = _outline(camera, mover, spec)
         rows = slice(max(rows.start, fine * (top - 1)), min(rows.stop, fine * (bottom + 1)))
         columns = slice(max(columns.start, fine * (left - 1)), min(columns.stop, fine * (right + 1)))

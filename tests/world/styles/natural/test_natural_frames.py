@@ -18,10 +18,9 @@ from physbench.world.drawing import Rendered
 from physbench.world.scene import PALETTE, Body, Camera, RenderSpec, Scene
 from physbench.world.styles.catalogue import draw, draw_still
 from physbench.world.styles.natural import frames
-from physbench.world.styles.natural.mitsuba_scene import Layers
 from physbench.world.styles.natural.movers import drawable, hit_mover, movers_at
 from physbench.world.styles.natural.rays import NOTHING_MET, view_directions
-from physbench.world.styles.natural.stage import Stage, displayed, level_of, linear, stage_of
+from physbench.world.styles.natural.stage import displayed, level_of, linear, stage_of
 
 PLAIN_SPEC, SPEC = RenderSpec(96, 96, 15.0), RenderSpec(96, 96, 15.0, "natural")
 
@@ -47,17 +46,6 @@ def test_bodies_in_the_sky_have_the_places_and_areas_of_the_plain_look() -> None
         seen = [np.abs(frame - still).max(axis=-1) > 40 for frame, still in zip(pair, stills, strict=True)]
         centres = [[axis[mask].mean() for axis in (columns, rows)] for mask in seen]
         assert np.abs(np.subtract(*centres)).max() < 0.4  # masks of whole pixels
-
-
-@pytest.fixture
-def evenly_lit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stages in the same light everywhere, for which no path tracer is needed."""
-
-    def light(stage: Stage, camera: Camera, spec: RenderSpec) -> Layers:
-        layer = np.full((spec.height, spec.width, 3), 0.4, dtype=np.float32)
-        return Layers(layer, layer)
-
-    monkeypatch.setattr(frames, "light_layers", light)
 
 
 @pytest.mark.usefixtures("evenly_lit")

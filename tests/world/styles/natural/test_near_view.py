@@ -15,13 +15,11 @@ from physbench.world.camera import cone_sight, depth_axis, eye, in_view, normal,
 from physbench.world.drawing import DRAWN
 from physbench.world.scene import Body, Camera, RenderSpec, Scene
 from physbench.world.styles.catalogue import draw, wall_behind
-from physbench.world.styles.natural import frames
 from physbench.world.styles.natural.materials import DOOR, with_door
-from physbench.world.styles.natural.mitsuba_scene import Layers
 from physbench.world.styles.natural.movers import drawable, hit_ball, movers_at
 from physbench.world.styles.natural.rays import NOTHING_MET, see, view_directions
 from physbench.world.styles.natural.stage import FRONT as DARKER
-from physbench.world.styles.natural.stage import Stage, floor_out_of_sight, stage_of
+from physbench.world.styles.natural.stage import floor_out_of_sight, stage_of
 
 SPEC = RenderSpec(96, 96, 15.0, "natural", "near")
 BALL = Body("ball", "sphere", (0.3,), "moving", (0.0, 0.0, 1.0), hue=0)
@@ -30,17 +28,6 @@ FRONT = Camera("front", (0.0, 0.0, 2.0))
 
 def near(task: str, seed: int = 1) -> Scene:
     return in_view(make_scene(Row(task, "test", seed)), "near")
-
-
-@pytest.fixture
-def evenly_lit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stages in the same light everywhere, for which no path tracer is needed."""
-
-    def light(stage: Stage, camera: Camera, spec: RenderSpec) -> Layers:
-        layer = np.full((spec.height, spec.width, 3), 0.4, dtype=np.float32)
-        return Layers(layer, layer)
-
-    monkeypatch.setattr(frames, "light_layers", light)
 
 
 @pytest.mark.parametrize("task", ["falling/projectile-v1", "collisions/billiards-v1"])

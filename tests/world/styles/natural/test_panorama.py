@@ -18,27 +18,15 @@ from physbench.world.scene import Body, Camera, CameraMove, RenderSpec, Scene
 from physbench.world.styles.catalogue import check_camera, draw, draw_still
 from physbench.world.styles.natural import frames
 from physbench.world.styles.natural.materials import PATTERN, texture
-from physbench.world.styles.natural.mitsuba_scene import Layers
 from physbench.world.styles.natural.panorama import at_rest, wide_picture
 from physbench.world.styles.natural.rays import near_edges, see, textured_albedo, view_directions
-from physbench.world.styles.natural.stage import Stage, stage_of
+from physbench.world.styles.natural.stage import stage_of
 
 SPEC = RenderSpec(96, 96, 15.0, "natural", "moving")
 
 
 def moving(task: str, seed: int = 1) -> Scene:
     return in_view(make_scene(Row(task, "test", seed)), "moving")
-
-
-@pytest.fixture
-def evenly_lit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stages in the same light everywhere, for which no path tracer is needed."""
-
-    def light(stage: Stage, camera: Camera, spec: RenderSpec) -> Layers:
-        layer = np.full((spec.height, spec.width, 3), 0.4, dtype=np.float32)
-        return Layers(layer, layer)
-
-    monkeypatch.setattr(frames, "light_layers", light)
 
 
 @pytest.mark.usefixtures("evenly_lit")
