@@ -383,12 +383,14 @@ class Design:
         known = weight.sum(axis=1) > PIECES.least_seen_share * self.weight.sum()
         before = zooms + (0.0 if past is None else np.append(past[:2], [0.0, 0.0]))
         shift = seen.shift - before @ self.columns.T
-        values = before + self._told(self._solve(shift, weight, self.prior), weight)
+        values = before + self._without_unseen_shift(self._solve(shift, weight, self.prior), weight)
         with np.errstate(invalid="ignore"):
             other = known & (np.abs(values[:, 2] / self.reach - (sizes - 1)) > FIT.zoom_agrees)
         if other.any():  # bodies are as large as before: something grows, and the camera does not move in
             prior = np.where([0, 0, 1, 0], MOTION.none, self.prior)
-            values[other] = before[other] + self._told(self._solve(shift[other], weight[other], prior), weight[other])
+            values[other] = before[other] + self._without_unseen_shift(
+                self._solve(shift[other], weight[other], prior), weight[other]
+            )
         values[~known] = zooms[~known]
         return values, known
 
@@ -430,7 +432,7 @@ class Design:
         variance, directions = np.linalg.eigh(np.linalg.inv(matrix)[:, :2, :2])
         return variance, directions
 
-    def _told(self, values: Array, weight: Array) -> Array:
+    def _without_unseen_shift(self, values: Array, weight: Array) -> Array:
         """Motions (N, 4) with no shift along edges that are parallel in the scene, and converge in the picture.
 
         A shadow on them moves each by some tenths of a px, which would be a shift of many px along them.
