@@ -1,17 +1,20 @@
 """How skill and the error of velocities depend on the number of clips that are learned from, and on a network's size.
 
     python benchmarks/data_and_size.py FOLDER [--kinds states-transformer objects] [--clips 150 1500 15000]
-                                       [--sizes S M] [--suite core] [--limit N] [--memory 150 1500]
+                                       [--sizes S M] [--steps N] [--suite core] [--limit N] [--memory 150 1500]
                                        [--workers 2] [--table FILE.csv]
 
 Each kind is trained in each size on each number of clips of `train`, all with the same seed and as many steps, and is
 evaluated on the suite, beside memories and constant velocity. FOLDER keeps trainings and runs: what is complete there
-is not made again, what was interrupted goes on. The table gets a row for each of them. `train_zoo.py` trains the same
-on a GPU without PyBullet: put its NAME-SIZE-CLIPS.safetensors into FOLDER/NAME-SIZE-CLIPS/training/NAME.safetensors.
+is not made again, what was interrupted goes on. The table gets a row for each of them; its rows of other kinds stay.
+`train_zoo.py` trains the same on a GPU without PyBullet: put its NAME-SIZE-CLIPS.safetensors into
+FOLDER/NAME-SIZE-CLIPS/training/NAME.safetensors.
 
 The error of velocity (PhyWorld, arXiv 2411.02385) is that of a difference of neighbouring frames, m/s, mean over frames
 and bodies that ground truth and the model both show. It is that of the median clip, mean over tasks: a rollout that
-blows up would otherwise be all that a mean shows. Intervals resample the clips of each task.
+blows up would otherwise be all that a mean shows. Intervals resample the clips of each task. How the error differs from
+that of the same network on the fewest clips (`_of_fewest`), and of the smallest network on as many (`_of_smallest`), is
+a ratio of both on the same clips, which are resampled together.
 """
 
 from __future__ import annotations
@@ -42,12 +45,15 @@ from physbench.world.camera import pixels_per_metre, px_from_world
 PROGRAM = [sys.executable, "-c", "from physbench.cli.main import main; main()"]
 SHIPPED_TABLE = Path(__file__).parents[1] / "docs" / "figures" / "data_and_size.csv"
 DRAWS = 2000
+Errors = Mapping[str, Mapping[str, float]]  # m/s by task and clip
 SPLITS = ("test", "ood")
+BASES = ("fewest", "smallest")  # clips, network
 AXES = ("consistency", "drift")  # of which models of states, too, have a quality in each split
 COLUMNS = (
     "kind", "size", "parameters", "clips", "suite", "overall", "overall_low", "overall_high",
     *(f"{axis}_{part}" for axis in AXES for part in ("test", "ood", "gap", "gap_low", "gap_high")),
     *(f"velocity_{split}{end}" for split in SPLITS for end in ("", "_low", "_high")), "lost_test", "lost_ood",
+    *(f"velocity_{split}_of_{base}{end}" for base in BASES for split in SPLITS for end in ("", "_low", "_high")),
 )  # fmt: skip
 
 
@@ -57,11 +63,12 @@ def physbench(*arguments: str) -> None:
     subprocess.run([*PROGRAM, *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
-def trained(kind: str, size: str, clips: int, folder: Path) -> Path:
+def trained(kind: str, size: str, clips: int, steps: int | None, folder: Path) -> Path:
     """The checkpoint of a training, which is made or goes on."""
     checkpoint = folder / f"{kind}.safetensors"
     if not checkpoint.is_file():
-        physbench("train", kind, "--clips", str(clips), "--size", size, "--out", str(folder), "--resume")
+        more = [] if steps is None else ["--steps", str(steps)]
+        physbench("train", kind, "--clips", str(clips), "--size", size, "--out", str(folder), "--resume", *more)
     return checkpoint
 
 
@@ -87,37 +94,49 @@ def velocity_error(clip: Clip, tracks: Tracks) -> tuple[float, float]:
     return float(size[known].mean()) if known.any() else float("nan"), float(1 - known.mean())
 
 
-def of_median_clips(errors: Mapping[str, NDArray[np.float64]]) -> tuple[float, float, float]:
-    """Mean over tasks of the median error of their clips (n,), with its 95 % interval."""
+def of_median_clips(errors: Errors) -> tuple[float, float, float]:
+    """Mean over tasks of the median error of their clips, with its 95 % interval."""
+    tasks = [np.array([*clips.values()]) for clips in errors.values()]
+    low, high = np.percentile(np.mean(drawn_medians(tasks), axis=0), [2.5, 97.5])
+    return float(np.mean([np.median(values) for values in tasks])), float(low), float(high)
+
+
+def ratio_of(errors: Errors, base: Errors) -> tuple[float, float, float]:
+    """Ratio of two such means over the clips of which both have an error, which are drawn together: 95 % interval."""
+    both = {task: sorted(clips.keys() & base.get(task, {}).keys()) for task, clips in errors.items()}
+    pairs = [np.array([(errors[task][id], base[task][id]) for id in ids]) for task, ids in both.items() if ids]
+    mine, other = np.mean(drawn_medians(pairs), axis=0).T
+    low, high = np.percentile(mine / other, [2.5, 97.5])
+    mean, mean_of_base = np.mean([np.median(values, axis=0) for values in pairs], axis=0)
+    return float(mean / mean_of_base), float(low), float(high)
+
+
+def drawn_medians(tasks: Iterable[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """Medians (DRAWS, ...) of resampled rows of each task (n, ...)."""
     rng = np.random.default_rng(0)
-    drawn = [np.median(rng.choice(values, (DRAWS, len(values))), axis=1) for values in errors.values()]
-    low, high = np.percentile(np.mean(drawn, axis=0), [2.5, 97.5])
-    return float(np.mean([np.median(values) for values in errors.values()])), float(low), float(high)
+    return [np.median(values[rng.integers(len(values), size=(DRAWS, len(values)))], axis=1) for values in tasks]
 
 
-def row_of(run: Path, **names: Any) -> dict[str, Any]:
-    """What the table says of a finished run."""
+def row_of(run: Path, **names: Any) -> tuple[dict[str, Any], Mapping[str, Errors]]:
+    """What the table says of a finished run, and its errors by split."""
     folder, result = RunFolder(run), read_result(run / "result.json")
-    spec, store = (
-        render_spec(result.model.card.image_size, result.model.card.fps),
-        ClipStore(),
-    )
-    errors: dict[str, dict[str, list[float]]] = {split: defaultdict(list) for split in SPLITS}
+    spec, store = render_spec(result.model.card.image_size, result.model.card.fps), ClipStore()
+    errors: dict[str, dict[str, dict[str, float]]] = {split: defaultdict(dict) for split in SPLITS}
     lost: dict[str, list[float]] = {split: [] for split in SPLITS}
     for row in find_suite(result.suite.name, limit=result.suite.clips).rows:
         error, share = velocity_error(store.get(row, spec), load_tracks(folder.tracks(row.id)))
         lost[row.split].append(share)
         if np.isfinite(error):
-            errors[row.split][row.task].append(error)
+            errors[row.split][row.task][row.id] = error
     part = f", {result.suite.clips} clips" if result.suite.clips < len(find_suite(result.suite.name).rows) else ""
     made = {**names, "suite": f"{result.suite.name} {result.suite.version}{part}"}
     made |= spread("overall", result.overall.skill, result.overall.interval) | qualities(result)
     for split in SPLITS:
         if errors[split]:
-            middle, low, high = of_median_clips({task: np.array(values) for task, values in errors[split].items()})
+            middle, low, high = of_median_clips(errors[split])
             made |= spread(f"velocity_{split}", middle, (low, high))
         made[f"lost_{split}"] = round(float(np.mean(lost[split])), 4)
-    return made
+    return made, errors
 
 
 def spread(name: str, value: float | None, interval: tuple[float, float] | None) -> dict[str, float]:
@@ -138,11 +157,16 @@ def qualities(result: ResultDocument) -> dict[str, float]:
     return made
 
 
-def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the rows behind those of other kinds that the table holds."""
+    kept: list[dict[str, Any]] = []
+    if path.is_file():
+        with path.open(newline="", encoding="utf-8") as file:
+            kept = [row for row in csv.DictReader(file) if row["kind"] not in {each["kind"] for each in rows}]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows([*kept, *rows])
 
 
 def main() -> None:
@@ -151,29 +175,38 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=["states-transformer", "objects"])
     parser.add_argument("--clips", type=int, nargs="+", default=[150, 1500, 15000])
     parser.add_argument("--sizes", nargs="+", default=["S", "M"])
+    parser.add_argument("--steps", type=int, metavar="N", help="of the main stage; the architecture's")
     parser.add_argument("--suite", default="core", choices=("smoke", "lite", "core"))
     parser.add_argument("--limit", type=int, metavar="N", help="clips of the suite, spread over tasks and splits")
     parser.add_argument("--memory", type=int, nargs="*", help="clips of the memories; as many as are learned from")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--table", type=Path, default=SHIPPED_TABLE)
     asked = parser.parse_args()
-    given, rows = (asked.suite, asked.limit, asked.workers), []
+    given = asked.suite, asked.limit, asked.workers
+    rows: list[dict[str, Any]] = []
     for kind in asked.kinds:
+        errors: dict[tuple[str, int], Mapping[str, Errors]] = {}
         for size in asked.sizes:
             for clips in asked.clips:
                 place = asked.folder / f"{kind}-{size}-{clips}"
-                checkpoint = trained(kind, size, clips, place / "training")
+                checkpoint = trained(kind, size, clips, asked.steps, place / "training")
                 run = evaluated([str(checkpoint)], *given, place / asked.suite)
                 numbers = sum(math.prod(tensor.shape) for tensor in read_header(checkpoint).tensors.values())
-                rows.append(row_of(run, kind=kind, size=size, parameters=numbers, clips=clips))
+                row, errors[size, clips] = row_of(run, kind=kind, size=size, parameters=numbers, clips=clips)
+                for base, of in zip(BASES, ((size, asked.clips[0]), (asked.sizes[0], clips)), strict=True):
+                    if of != (size, clips):
+                        for split in SPLITS:
+                            middle, low, high = ratio_of(errors[size, clips][split], errors[of][split])
+                            row |= spread(f"velocity_{split}_of_{base}", middle, (low, high))
+                rows.append(row)
                 write_table(asked.table, rows)
     for clips in asked.clips if asked.memory is None else asked.memory:
         model = ["baseline:memory", "--model-arg", f"clips={clips}"]
         run = evaluated(model, *given, asked.folder / f"memory-{clips}" / asked.suite)
-        rows.append(row_of(run, kind="memory", clips=clips))
+        rows.append(row_of(run, kind="memory", clips=clips)[0])
     straight = ["baseline:constant-velocity"]
     run = evaluated(straight, *given, asked.folder / "constant-velocity" / asked.suite)
-    write_table(asked.table, [*rows, row_of(run, kind="constant-velocity")])
+    write_table(asked.table, [*rows, row_of(run, kind="constant-velocity")[0]])
 
 
 if __name__ == "__main__":

@@ -416,6 +416,10 @@ class Trained:
     inside: Value  # error of velocity m/s within the ranges of training
     outside: Value
     gap: Value | None  # quality of consistency inside less outside
+    # Errors on the same clips over those of the same network that learned from the fewest clips, and of the smallest
+    # network that learned from as many: by "inside" and "outside"
+    of_fewest: Mapping[str, Value]
+    of_smallest: Mapping[str, Value]
 
 
 def read_curves(path: Path) -> tuple[Trained, ...]:
@@ -429,8 +433,14 @@ def read_curves(path: Path) -> tuple[Trained, ...]:
         low, high = row[f"{name}_low"], row[f"{name}_high"]
         return Value(float(row[name]), (float(low), float(high)) if low else None)
 
+    def ratios(row: Mapping[str, str], base: str) -> dict[str, Value]:
+        named = {part: f"velocity_{split}_of_{base}" for part, split in (("inside", "test"), ("outside", "ood"))}
+        return {part: value(row, name) for part, name in named.items() if row[name]}
+
     return tuple(
         Trained(
+            of_fewest=ratios(row, "fewest"),
+            of_smallest=ratios(row, "smallest"),
             kind=row["kind"],
             size=row["size"],
             clips=int(row["clips"] or 0),
@@ -445,9 +455,15 @@ def read_curves(path: Path) -> tuple[Trained, ...]:
     )
 
 
-def change(before: Value, after: Value) -> int:
-    """-1 where a number falls by more than both intervals, 1 where it rises so, 0 else."""
-    return apart(after, before) - apart(before, after)
+def change(before: Trained, after: Trained, part: str, ratios: Mapping[str, Value]) -> int:
+    """-1 where an error falls for sure, 1 where it rises so, 0 else: by its ratio on the same clips, where one is told.
+
+    Without, by intervals that do not overlap.
+    """
+    old, new = getattr(before, part), getattr(after, part)
+    if part in ratios and (interval := ratios[part].interval):
+        return (interval[0] > 1) - (interval[1] < 1)
+    return apart(new, old) - apart(old, new)
 
 
 def curves_by(curves: Sequence[Trained], by: str) -> list[list[Trained]]:
@@ -722,12 +738,13 @@ def surprise_text(found: Sequence[Surprise], skill: Mapping[str, float]) -> list
 CHANGES = {-1: "falls for sure", 0: "is not told apart", 1: "rises for sure"}
 
 
-def errors_text(before: Trained, after: Trained) -> str:
+def errors_text(before: Trained, after: Trained, ratios: Mapping[str, Value]) -> str:
     """How the errors of velocity inside and outside of the ranges change."""
     parts = {}
     for part in ("inside", "outside"):
         old, new = getattr(before, part), getattr(after, part)
-        parts[part] = f"{CHANGES[change(old, new)]} ({old.value:.2f} to {new.value:.2f} m/s)"
+        parts[part] = f"{CHANGES[change(before, after, part, ratios)]} ({old.value:.2f} to {new.value:.2f} m/s"
+        parts[part] += f", times {ratios[part]} on the same clips)" if part in ratios else ")"
     return f"the error of velocity inside {parts['inside']}, outside it {parts['outside']}"
 
 
@@ -735,17 +752,19 @@ def curves_text(curves: Sequence[Trained]) -> list[str]:
     """Sentences on skill and errors against data and size, and on what PhyWorld says of them."""
     made, verdicts = [], []
     for by, noun in (("data", "clips"), ("size", "numbers")):
-        lines = curves_by(curves, by)
+        lines, falls = curves_by(curves, by), 0
         for rows in lines:
             first, before, last = rows[0], rows[-2], rows[-1]
             old, mid, new = (f"{each.clips if by == 'data' else each.parameters:,}" for each in (first, before, last))
             of = f"`{first.kind}`" + (f" {first.size}" if by == "data" else "")
-            text = f"{of}, {old} to {new} {noun}: skill {first.overall} to {last.overall}; {errors_text(first, last)}."
+            ratios = last.of_fewest if by == "data" else last.of_smallest
+            text = f"{of}, {old} to {new} {noun}: skill {first.overall} to {last.overall}; "
+            text += f"{errors_text(first, last, ratios)}."
             if before is not first:
-                text += f" From {mid} to {new} alone, {errors_text(before, last)}."
+                text += f" From {mid} to {new} alone, {errors_text(before, last, {})}."
             made.append(text)
+            falls += change(first, last, "outside", ratios) < 0
         if lines:
-            falls = sum(change(rows[0].outside, rows[-1].outside) < 0 for rows in lines)
             verdict = "refuted" if falls == len(lines) else "open"
             verdicts.append(f"**{verdict}** for {by} (they fall for sure in {counted(falls, len(lines))})")
     if verdicts:

@@ -115,7 +115,7 @@ def test_the_words_on_surprise(findings: ModuleType) -> None:
 
 CURVES = """kind,size,parameters,clips,suite,overall,overall_low,overall_high,velocity_test,velocity_test_low,\
 velocity_test_high,velocity_ood,velocity_ood_low,velocity_ood_high,consistency_gap,consistency_gap_low,\
-consistency_gap_high
+consistency_gap_high,{ratios}
 net,S,1000,150,core 4,0.10,0.08,0.12,1.0,0.9,1.1,2.0,1.8,2.2,0.1,0.05,0.15
 net,S,1000,1500,core 4,0.30,0.28,0.32,0.5,0.4,0.6,{outside},,,
 net,M,4000,150,core 4,0.10,0.08,0.12,1.0,0.9,1.1,2.0,1.8,2.2,,,
@@ -123,12 +123,18 @@ net,M,4000,1500,core 4,0.40,0.38,0.42,0.5,0.4,0.6,1.9,1.7,2.1,,,
 memory,,,150,core 4,0.2,0.18,0.22,1.0,0.9,1.1,2.0,1.8,2.2,,,
 constant-velocity,,,,core 4,0.14,0.13,0.15,0.9,0.8,1.0,1.0,0.9,1.1,,,
 """
+RATIOS = ",".join(
+    f"velocity_{split}_of_{base}{end}"
+    for split in ("test", "ood")
+    for base in ("fewest", "smallest")
+    for end in ("", "_low", "_high")
+)
 
 
 @pytest.mark.parametrize(("outside", "falls"), [("1.0,0.9,1.1", "1 of 2"), ("2.0,1.8,2.2", "none of 2")])
 def test_the_words_on_data_and_size(findings: ModuleType, tmp_path: Path, outside: str, falls: str) -> None:
     table = tmp_path / "curves.csv"
-    table.write_text(CURVES.format(outside=outside))
+    table.write_text(CURVES.format(outside=outside, ratios=RATIOS))
     curves = findings.read_curves(table)
     assert [each.clips for each in curves] == [150, 1500, 150, 1500, 150, 0] and curves[1].gap is None
     small, large, size, last = findings.curves_text(curves)
@@ -143,11 +149,23 @@ def test_the_last_step_of_three_is_told(findings: ModuleType, tmp_path: Path) ->
     """1.0 to 0.9 m/s within intervals of .1: most of what data do is done by the step before."""
     table = tmp_path / "curves.csv"
     row = "net,S,1000,15000,core 4,0.40,,,0.45,0.40,0.50,0.9,0.8,1.0,,,\n"
-    table.write_text(CURVES.format(outside="1.0,0.9,1.1") + row)
+    table.write_text(CURVES.format(outside="1.0,0.9,1.1", ratios=RATIOS) + row)
     first, *_, last = findings.curves_text(findings.read_curves(table))
     assert "150 to 15,000 clips: skill 0.10 [0.08, 0.12] to 0.40;" in first and "outside it falls for sure" in first
     assert "From 1,500 to 15,000 alone" in first and first.endswith("outside it is not told apart (1.00 to 0.90 m/s).")
     assert "1 of 2" in last
+
+
+def test_a_ratio_on_the_same_clips_decides(findings: ModuleType, tmp_path: Path) -> None:
+    """Errors of 2.0 and 1.9 m/s, whose intervals overlap: on the same clips the later one is smaller for sure."""
+    table = tmp_path / "curves.csv"
+    text = CURVES.format(outside="1.0,0.9,1.1", ratios=RATIOS)
+    paired = "1.9,1.7,2.1,,,,0.5,0.4,0.6,1.0,0.9,1.1,0.95,0.92,0.98,1.0,0.98,1.02\n"
+    table.write_text(text.replace("1.9,1.7,2.1,,,\n", paired))
+    _, large, size, last = findings.curves_text(findings.read_curves(table))
+    assert "outside it falls for sure (2.00 to 1.90 m/s, times 0.95 [0.92, 0.98] on the same clips)" in large
+    assert "outside it is not told apart (1.00 to 1.90" in size
+    assert "they fall for sure in all 2" in last and "**refuted** for data" in last
 
 
 def test_counts_in_words(findings: ModuleType) -> None:
