@@ -247,14 +247,14 @@ def dilate(mask: Tensor, reach: int) -> Tensor:
     return mask
 
 
-def half_side(radius: float) -> int:
-    """Half side in px of the patch around an object."""
-    return math.ceil(HALF_SIDE[0] * radius + HALF_SIDE[1])
+def patch_radius(radius: float) -> float:
+    """Radius in px of the disc around an object that is looked at."""
+    return HALF_SIDE[0] * radius + HALF_SIDE[1]
 
 
 def patch_area(radius: float) -> float:
-    """Area in px of the disc around an object that is looked at."""
-    return math.pi * (HALF_SIDE[0] * radius + HALF_SIDE[1]) ** 2
+    """Area of that disc in px."""
+    return math.pi * patch_radius(radius) ** 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,13 +277,17 @@ def measure(
     k: int,
     radius: float,
     shape: str,
+    reach: float = 0.0,
 ) -> Patches:
     """Measure object k in the frames `index` (M,), near `centre` (M, 2) px; M > 0.
 
     competitor (M, 2) px: another blob of its hue, NaN where there is none; what lies nearer to that does not count.
+    radius px: of the disc of its area. reach px: how far the object extends, where that is further than such a disc.
     """
     device = video.frames.device
-    step = len(index) if device.type != "cpu" else max(1, BATCH_PIXELS // (2 * half_side(radius) + 1) ** 2)
+    # Of what is cut off at both ends the half-pixels of an edge move the centroid; without, they cancel.
+    limit = max(patch_radius(radius), reach + HALF_SIDE[1] if reach > patch_radius(radius) else 0.0)
+    step = len(index) if device.type != "cpu" else max(1, BATCH_PIXELS // (2 * math.ceil(limit) + 1) ** 2)
     middle = np.floor(centre).astype(np.int64)
     parts = []
     for i in range(0, len(index), step):
@@ -300,22 +304,25 @@ def measure(
                 k,
                 radius,
                 shape,
+                limit,
             )
         )
     return concatenated(parts)
 
 
 def _measure(
-    video: Video, index: Tensor, middle: Tensor, competitor: Tensor | None, k: int, radius: float, shape: str
-) -> Patches:
+    video: Video, index: Tensor, middle: Tensor, competitor: Tensor | None, k: int, radius: float, shape: str,
+    limit: float,
+) -> Patches:  # fmt: skip
+    """`measure` for some frames; limit px: radius of the disc that is looked at."""
     height, width = video.frames.shape[1:3]
-    half = half_side(radius)
+    half = math.ceil(limit)
     tall, wide = min(2 * half + 1, height), min(2 * half + 1, width)
     # Patches stay inside the image, so that nothing has to be padded; what belongs to the object is cut by distance.
     left = (middle[:, 0] - half).clamp(0, width - wide)
     top = (middle[:, 1] - half).clamp(0, height - tall)
     nought = torch.zeros_like(index)
-    disc = _disc(radius, half).to(index.device)[None]
+    disc = _disc(limit, half).to(index.device)[None]
     near = windows(disc, tall, wide, nought, top - middle[:, 1] + 3 * half, left - middle[:, 0] + 3 * half)
     if competitor is not None:
         near = near & _nearer(tall, wide, middle[:, 0] - left, middle[:, 1] - top, competitor)
@@ -331,9 +338,9 @@ def _measure(
     core = (label & bit).clamp_(max=1).bitwise_and_(near)
     others = label & (255 - bit)
     other = others.clamp(max=1)
-    limit = (video.grey[index].to(torch.float32) * SCREEN_BRIGHTNESS).to(torch.uint8)[:, None, None]
+    darkest = (video.grey[index].to(torch.float32) * SCREEN_BRIGHTNESS).to(torch.uint8)[:, None, None]
     floor = None if video.floor is None else is_floor(bright, video.floor * video.grey[index, None, None])
-    dark = bright.lt_(limit)
+    dark = bright.lt_(darkest)
     if floor is not None:
         dark.bitwise_and_(floor.logical_not_())
     dark.bitwise_or_(windows(video.screens[None], tall, wide, nought, top, left))
@@ -366,10 +373,9 @@ def is_floor(bright: Tensor, level: Tensor | float) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _disc(radius: float, half: int) -> Tensor:
+def _disc(limit: float, half: int) -> Tensor:
     """Disc that may belong to an object around the middle of a map (6 half + 1)^2 u8: patches at a border are cut."""
     x = torch.arange(6 * half + 1) - 3 * half
-    limit = HALF_SIDE[0] * radius + HALF_SIDE[1]
     return (x * x + (x * x)[:, None] <= limit * limit).to(torch.uint8)
 
 

@@ -505,6 +505,7 @@ class TruthReading:
 TRUTH = TruthReading()
 
 
+LONG_BOX = 2.5  # times as long as wide: its ends may lie outside of what is looked at around a disc of its area
 CAMERA_DECIMALS = 6  # of a px, a share and a rad
 
 
@@ -516,6 +517,7 @@ class _Target:
     full_area: Array  # (K,) px
     visible_area: Array  # (N, K) px, of the frames that there are
     bore: Array  # (K,) radius of the hole of a hollow cylinder over its own
+    reach: Array  # (K,) px from the middle of a long box to its corners; 0 of other bodies
 
     @property
     def outline_radius(self) -> Array:
@@ -572,14 +574,16 @@ def track(
     keep = list(clip.tracked)
     full = clip.full_area[window, :][:, keep].astype(np.float64)
     visible = clip.visible_area[window, :][:, keep].astype(np.float64)
+    camera = clip.scene.camera
+    axes, scale = PLANE_AXES[camera.view], pixels_per_metre(camera, clip.spec) / zoom
     target = _Target(
         tuple(body.shape for body in clip.tracked_bodies),
         np.maximum(_typical(full), 1.0) / zoom**2,
         visible[: len(small)] / zoom**2,
         np.array([body.bore for body in clip.tracked_bodies]),
+        np.array([_corner(body, axes) if _is_long(body, axes) else 0.0 for body in clip.tracked_bodies]) * scale,
     )
-    middle, fps, camera = np.array([clip.spec.width, clip.spec.height]) / 2, clip.spec.fps, clip.scene.camera
-    axes = PLANE_AXES[camera.view]
+    middle, fps = np.array([clip.spec.width, clip.spec.height]) / 2, clip.spec.fps
     shown = TrueAreas(
         names,
         times,
@@ -660,6 +664,11 @@ def _with_path(clip: Clip, tracks: Tracks, still: StillVideo) -> Tracks:
     return replace(
         tracks, position=position, position_sd=position_sd, camera=camera.round(CAMERA_DECIMALS), framing=framing
     )
+
+
+def _is_long(body: Body, axes: tuple[int, int]) -> bool:
+    sides = [body.size[axis] for axis in axes] if body.shape == "box" else [1.0]
+    return max(sides) >= LONG_BOX * min(sides)
 
 
 def _corner(body: Body, axes: tuple[int, int]) -> float:
@@ -852,9 +861,8 @@ def _see(
         if not len(here):
             continue
         radius = float(target.outline_radius[k])
-        measured = patches.measure(
-            video, here, choice.centre[here, k], choice.competitor[here, k], k, radius, target.shapes[k]
-        )
+        centre, competitor = choice.centre[here, k], choice.competitor[here, k]
+        measured = patches.measure(video, here, centre, competitor, k, radius, target.shapes[k], float(target.reach[k]))
         seen.stats[here, k] = measured.stats.cpu().numpy()
         full = target.full_area[k] * shown.whole(k)[:count]  # (N,) px
         seen.calibrate(k, context, target.visible_area[:, k], full, colours)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,6 +56,20 @@ def test_alone_and_turning(shape: str, size: int) -> None:
     off = errors(clip_of([block("body", 0, shape)], poses, size))[:, 0]
     assert np.isfinite(off).all()
     print(f"\n{shape} {size} px: bias {off.mean(0)} sd {off.std(0)}")
+    assert np.abs(off.mean(0)).max() < 0.05 and off.std(0).max() < 0.12
+
+
+@pytest.mark.parametrize("size", [64, 128])
+@pytest.mark.parametrize("ratio", [3.5, 7.0])
+def test_a_long_bar_is_seen_to_its_ends(ratio: float, size: int) -> None:
+    """Cut off at both ends, a bar that stands nearly upright is read up to 1 px along itself from its middle."""
+    rng = np.random.default_rng(0)
+    angles = np.concatenate([rng.uniform(-0.1, 0.1, FRAMES // 2), rng.uniform(-3, 3, FRAMES // 2)])
+    poses = np.concatenate([rng.uniform(-1.0, 1.0, (FRAMES, 2)), angles[:, None]], axis=-1)[:, None]
+    bar = replace(block("bar", 2), size=(1.4 / ratio, 0.1, 1.4))
+    off = errors(clip_of([bar], poses, size))[:, 0]
+    assert np.isfinite(off).all()
+    print(f"\n{ratio}:1 {size} px: bias {off.mean(0)} sd {off.std(0)} worst {np.abs(off).max():.2f}")
     assert np.abs(off.mean(0)).max() < 0.05 and off.std(0).max() < 0.12
 
 

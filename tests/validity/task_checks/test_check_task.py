@@ -65,7 +65,7 @@ def test_the_check_that_runs_is_said(written: Write, monkeypatch: pytest.MonkeyP
             super().advance(count, note)
             notes.extend([note] if note else [])
             if note == "readings":
-                assert self.done + 1 == self.total, "they are the last"
+                assert self.total is not None and self.total - self.done == 2, "of a clip of test and of one of ood"
 
     monkeypatch.setattr("physbench.validity.task_checks.check_task.Progress", Shown)
     failures(written("overlapping", broken.OVERLAPPING))
@@ -96,7 +96,7 @@ def test_a_frozen_picture_that_is_as_good_as_the_truth_leaves_nothing_to_predict
 def test_declarations_and_code_are_looked_at_first(
     written: Write, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], check: str, says: str
 ) -> None:
-    monkeypatch.setattr("physbench.validity.task_checks.check_task._check_readings", lambda work, clips: None)
+    monkeypatch.setattr("physbench.validity.task_checks.check_task._check_readings", lambda work, clips, progress: None)
     found = failures(written("wrong", broken.source("wrong", **changes)))
     assert found[0].check == check and says in found[0].text, found
 
@@ -113,7 +113,7 @@ def test_what_cannot_be_simulated_is_not_scored(written: Write, monkeypatch: pyt
     """Lawful paths of bodies that start inside each other are sought for minutes."""
     asked: list[object] = []
     monkeypatch.setattr(
-        "physbench.validity.task_checks.check_task._check_readings", lambda work, clips: asked.append(clips)
+        "physbench.validity.task_checks.check_task._check_readings", lambda work, clips, progress: asked.append(clips)
     )
     last = check_task(str(written("overlapping", broken.OVERLAPPING)), clips=1).findings[-1]
     assert not asked
@@ -121,7 +121,7 @@ def test_what_cannot_be_simulated_is_not_scored(written: Write, monkeypatch: pyt
 
 
 def test_a_group_that_breaks_on_what_is_refused_is_noted(written: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    def breaks(work: object, clips: object) -> None:
+    def breaks(work: object, clips: object, progress: object) -> None:
         raise ZeroDivisionError("no frame is left")
 
     monkeypatch.setattr("physbench.validity.task_checks.check_task._check_readings", breaks)
