@@ -13,8 +13,9 @@ from physbench.laws.closed_form import supports
 from physbench.support.arrays import Array, Image
 from physbench.track.visibility import HIDDEN_SHARE
 from physbench.validity.task_checks.finding import Finding, Shot, failed, fine
-from physbench.world.camera import plane_from_world
+from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.drawing import apparent_radius, render
+from physbench.world.geometry import rotate
 from physbench.world.links import LINK
 from physbench.world.scene import (
     FLOOR_GREY,
@@ -53,10 +54,19 @@ def moving(clip: Clip) -> list[tuple[int, Body]]:
 
 
 def outside(clip: Clip, index: int) -> Array:
-    """By how many radii a body is over the border of the window, (T,): <= 0 in full view, 2 gone."""
-    center = plane_from_world(clip.scene.camera, np.array(clip.scene.camera.center))
-    offset = np.abs(plane_from_world(clip.scene.camera, clip.states[:, index, :3]) - center).max(axis=-1)
-    return np.asarray((offset - WINDOW / 2) / apparent_radius(clip.scene.bodies[index], clip.scene.camera) + 1)
+    """By how many radii a body is over the border of the window, (T,): <= 0 in full view, 2 gone.
+
+    A box counts as its corners do, with half of its width or height, as it stands, in place of a radius.
+    """
+    camera, body = clip.scene.camera, clip.scene.bodies[index]
+    center = plane_from_world(camera, np.array(camera.center))
+    offset = np.abs(plane_from_world(camera, clip.states[:, index, :3]) - center)
+    if body.shape == "box":
+        edges = rotate(clip.states[:, index, None, 3:7], np.diag(body.size))  # (T, 3, 3), from the middle to the faces
+        half = np.abs(edges).sum(axis=1)[:, PLANE_AXES[camera.view]]
+    else:
+        half = np.full(offset.shape, apparent_radius(body, camera))
+    return np.asarray(((offset - WINDOW / 2) / half + 1).max(axis=-1))
 
 
 def visible_share(clip: Clip, index: int) -> Array:

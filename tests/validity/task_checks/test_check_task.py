@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import ClassVar
 
 import broken_tasks as broken
+import numpy as np
 import pytest
 
 from physbench.cli.main import run
 from physbench.cli.tasks import clips_of
-from physbench.clips.clip import Row
+from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_scene
 from physbench.clips.task import find_task
 from physbench.support.progress import Progress
 from physbench.validity.task_checks.check_task import SPEC, check_declaration, check_scene, check_task
-from physbench.validity.task_checks.clip_protocol import check_seen, touched
+from physbench.validity.task_checks.clip_protocol import check_seen, check_view, outside, touched
 from physbench.validity.task_checks.finding import Finding, Shot, failed, save
 from physbench.validity.task_checks.physics import check_energy
 from physbench.world.bullet import simulate
+from physbench.world.drawing import render
+from physbench.world.scene import Body, Camera, RenderSpec, Scene
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "my_task.py"
 Write = Callable[[str, str], Path]
@@ -223,3 +226,21 @@ def test_the_command_says_what_failed_in_words_and_as_json(
 def test_wrong_use(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str) -> None:
     assert run(("tasks", "check", *arguments)) == 2
     assert says in capsys.readouterr().err
+
+
+def test_the_ends_of_a_long_body_are_in_the_window_too() -> None:
+    """A plank of 2.8 x 0.4 m turns by a quarter, 1.2 m above the middle of a window of 5.12 m: .04 m of it leave."""
+    plank = Body("plank", "box", (1.4, 0.1, 0.2), "moving", (0.0, 0.0, 1.2), hue=1, flat=True)
+    scene, spec = Scene((plank,), Camera("front", (0.0, 0.0, 0.0))), RenderSpec(64, 64, 15.0)
+    angle, states = np.array([0.0, np.pi / 2]), np.zeros((2, 1, 13))
+    states[:, 0, 2], states[:, 0, 4], states[:, 0, 6] = 1.2, np.sin(angle / 2), np.cos(angle / 2)
+    times = np.array([-0.1, 0.1])
+    picture = render(scene, times, states, spec)
+    clip = Clip(
+        Row("own/plank-v1", "test", 0), scene, spec, times, picture.frames, states,
+        picture.visible_area, picture.full_area, (),
+    )  # fmt: skip
+    inside, over = outside(clip, 0)
+    assert inside < 0 and over == pytest.approx(0.04 / 1.4)
+    (finding,) = check_view(replace(clip, times=times + 0.2))
+    assert finding.check == "view" and "plank" in finding.text
