@@ -42,7 +42,7 @@ from physbench.world.camera import (
 from physbench.world.camera_path import in_picture
 from physbench.world.drawing import SUPERSAMPLING, apparent_radius
 from physbench.world.geometry import rotate
-from physbench.world.scene import PHYSICS_HZ, Camera, RenderSpec, Rod
+from physbench.world.scene import PHYSICS_HZ, Body, Camera, RenderSpec, Rod
 
 if TYPE_CHECKING:
     from physbench.shadowing.context import VelocityPrior
@@ -417,16 +417,9 @@ class PlacedBodies:
 
 def from_tracks(clip: Clip, tracks: Tracks, law: SceneLaw) -> PlacedBodies:
     """Place the moving bodies of a clip by its tracks, the last context frames included."""
-    camera = clip.scene.camera
-    columns = [clip.tracked.index(i) if i in clip.tracked else -1 for i in law.index]
-    if -1 in columns:
-        raise ValueError("A body moves that no track follows.")
+    columns, diameter = _columns(clip, law), _diameters(clip, law)
     px = _unshifted(clip, tracks)[:, columns]
-    position = planes_from_px(camera, clip.spec, px, law.depth)
-    diameter = _diameters(clip, law)
-    # Beyond the plane through the camera's centre things look smaller.
-    scale = least_scale(camera, clip.spec, px) / depth_scale(camera, law.depth)
-    sd = np.nan_to_num(tracks.position_sd[:, columns], nan=np.inf) / (diameter * scale)
+    position, sd = planes_from_px(clip.scene.camera, clip.spec, px, law.depth), _position_sd(clip, tracks, law, px)
     position = np.where((sd <= POSITION.max_sd)[..., None], position, np.nan)
     window = clip.window(tracks.context)
     expected_visible = truth_framed(clip, tracks)[:, columns]
@@ -436,17 +429,16 @@ def from_tracks(clip: Clip, tracks: Tracks, law: SceneLaw) -> PlacedBodies:
     whole = shown_whole(clip, tracks.context)[:, columns]
     dt = float(tracks.times[1] - tracks.times[0]) if len(tracks.times) > 1 else 0.0
     known = np.isfinite(position[..., 0])
-    sd = np.maximum(np.where(np.isfinite(sd), sd, POSITION.min_sd), POSITION.min_sd)
     return PlacedBodies(
         tracks.times,
         np.round(tracks.times * PHYSICS_HZ),
         position,
-        sd,
+        _at_least(sd),
         diameter,
         expected_visible,
         (present & known) | short_gaps(present & ~known, whole, dt),
         _start(clip, law, tracks.times),
-        _resting(clip, law, frames, sd, drawn=True),
+        _resting(clip, law, frames, tracks.context),
         sight_model(clip, law.index, law.depth, diameter / 2, frames, tracks.framing),
         extrapolation_distance=distance_of_extrapolations(clip, law.index, frames),
         shown_whole=whole,
@@ -454,6 +446,26 @@ def from_tracks(clip: Clip, tracks: Tracks, law: SceneLaw) -> PlacedBodies:
         unshown=_unshown_directions(clip),
         shake=None if tracks.camera is None else tracks.camera[:, :2] * DOWN / clip.pixels_per_metre,
     )
+
+
+def _columns(clip: Clip, law: SceneLaw) -> list[int]:
+    """Columns of the tracks of the bodies of a law."""
+    if not set(law.index) <= set(clip.tracked):
+        raise ValueError("A body moves that no track follows.")
+    return [clip.tracked.index(i) for i in law.index]
+
+
+def _position_sd(clip: Clip, tracks: Tracks, law: SceneLaw, px: Array) -> Array:
+    """Sd (T, N) of places (T, N, 2) px of tracked bodies, in diameters; infinite where they are not known."""
+    # Beyond the plane through the camera's centre things look smaller.
+    scale = least_scale(clip.scene.camera, clip.spec, px) / depth_scale(clip.scene.camera, law.depth)
+    sd = np.nan_to_num(tracks.position_sd[:, _columns(clip, law)], nan=np.inf)
+    return np.asarray(sd / (_diameters(clip, law) * scale))
+
+
+def _at_least(sd: Array) -> Array:
+    """Sds in diameters, those that are not known for the least one."""
+    return np.maximum(np.where(np.isfinite(sd), sd, POSITION.min_sd), POSITION.min_sd)
 
 
 def _unshown_directions(clip: Clip) -> Array | None:
@@ -546,34 +558,51 @@ def _start(clip: Clip, law: SceneLaw, times: Array) -> NDArray[np.intp]:
     return np.asarray(np.searchsorted(times, since - 1e-9))
 
 
-def _resting(clip: Clip, law: SceneLaw, frames: NDArray[np.intp], sd: Array, *, drawn: bool) -> Mask:
+def _resting(clip: Clip, law: SceneLaw, frames: NDArray[np.intp], context: int | None) -> Mask:
     """Mask (T, N) of bodies that stand still in frames (T,) of ground truth, or too slowly to be told from rest.
 
-    sd: (T, N) diameters, of their places. drawn: whether these are of pictures.
+    context: how many of the frames a model of pictures is given; None: of states.
     """
     velocity = np.linalg.norm(clip.states[frames][:, list(law.index), 7:10], axis=-1)
-    return np.asarray(velocity < (REST.speed + _unseen_speed(clip, law, sd, drawn)) * _diameters(clip, law))
+    return np.asarray(velocity < (REST.speed + _unseen_speed(clip, law, velocity, context)) * _diameters(clip, law))
 
 
-def _unseen_speed(clip: Clip, law: SceneLaw, sd: Array, drawn: bool) -> Array:
+def _unseen_speed(clip: Clip, law: SceneLaw, velocity: Array, context: int | None) -> Array:
     """Speeds (T, N) diameters/s that errors of places may hide over `REST.time`; 0 where these are small.
 
     They are not where a camera moves, whose frames are warped; of an upright box, whose edges fall on the renderer's
-    grid; nor for bodies on rods, which turn back ever so slowly and lean on each other.
+    grid; nor for bodies on rods, which turn back ever so slowly and lean on each other. The errors are those of ground
+    truth's own tracks, whatever a prediction looks like: one that is blurred may not stand still for longer. velocity
+    (T, N): m/s of ground truth, of which only slow ones are asked.
     """
-    scene, dt = clip.scene, float(np.median(np.diff(clip.times)))
+    scene, dt, diameter = clip.scene, float(np.median(np.diff(clip.times))), _diameters(clip, law)
+    hidden, drawn = np.zeros(velocity.shape), context is not None
     unsure = (drawn and bool(scene.camera.path)) or any(isinstance(each, Rod) for each in scene.fields)
-    edge_sd = 1 / SUPERSAMPLING / np.sqrt(12) / clip.pixels_per_metre  # m, of what falls on a grid
-    hidden = np.zeros(sd.shape)
-    for n, (i, diameter) in enumerate(zip(law.index, _diameters(clip, law).tolist(), strict=True)):
-        body = scene.bodies[i]
-        axes = np.abs(rotate(body.orientation, np.eye(3)))
-        upright = drawn and body.shape == "box" and bool((axes.max(axis=1) > 1 - 1e-9).all())
-        if unsure or upright:
-            off = np.hypot(sd[:, n], edge_sd / diameter if upright else 0.0)
+    upright = [drawn and _is_upright_box(scene.bodies[i]) for i in law.index]
+    edge_sd = 1 / SUPERSAMPLING / np.sqrt(12) / clip.pixels_per_metre / diameter  # of what falls on a grid
+    most = REST.sds * np.sqrt(2) / REST.time * POSITION.max_sd
+    slow = np.any((velocity >= REST.speed * diameter) & (velocity < (REST.speed + most) * diameter), axis=0)
+    asked = [n for n in range(len(diameter)) if slow[n] and (unsure or upright[n])]
+    if asked:
+        sd = np.full(hidden.shape, POSITION.min_sd) if context is None else _truth_sd(clip, law, context)
+        for n in asked:
+            off = np.hypot(sd[:, n], edge_sd[n] if upright[n] else 0.0)
             around = maximum_filter1d(np.minimum(off, POSITION.max_sd), 1 + 2 * round(REST.time / 2 / dt))
             hidden[:, n] = REST.sds * np.sqrt(2) * around / REST.time
     return hidden
+
+
+def _is_upright_box(body: Body) -> bool:
+    axes = np.abs(rotate(body.orientation, np.eye(3)))
+    return body.shape == "box" and bool((axes.max(axis=1) > 1 - 1e-9).all())
+
+
+def _truth_sd(clip: Clip, law: SceneLaw, context: int) -> Array:
+    """Sd (T, N) of places in diameters, as ground truth itself is tracked."""
+    from physbench.track.tracker import true_tracks
+
+    truth = true_tracks(clip, context)
+    return _at_least(_position_sd(clip, truth, law, _unshifted(clip, truth)[:, _columns(clip, law)]))
 
 
 def from_states(clip: Clip, times: Array, states: Array, law: SceneLaw) -> PlacedBodies:
@@ -599,6 +628,6 @@ def from_states(clip: Clip, times: Array, states: Array, law: SceneLaw) -> Place
         expected_visible,
         present,
         _start(clip, law, times),
-        _resting(clip, law, true, sd, drawn=False),
+        _resting(clip, law, true, None),
         extrapolation_distance=distance_of_extrapolations(clip, law.index, true),
     )

@@ -276,9 +276,9 @@ def briefly_visible(clip: Clip, context: int, law: SceneLaw) -> tuple[int, ...]:
 
     Only bodies whose velocity the context does not show. Tracks of ground truth decide, not those of the prediction.
     """
-    from physbench.track.tracker import track
+    from physbench.track.tracker import true_tracks
 
-    truth = from_tracks(clip, track(clip, context, clip.frames[clip.window(context)]), law)
+    truth = from_tracks(clip, true_tracks(clip, context), law)
     known = truth.known & (truth.expected_visible | truth.given)
     unknown = truth.expected_visible.any(axis=0) & ~truth.tells_velocity
     return tuple(int(n) for n in np.flatnonzero(unknown) if not is_long_enough(truth.times[known[:, n]]))

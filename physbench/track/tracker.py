@@ -548,6 +548,7 @@ class _TrueScenery:
 
 
 _KNOWN: WeakKeyDictionary[Clip, dict[int, _TrueScenery]] = WeakKeyDictionary()
+_TRUE: WeakKeyDictionary[Clip, dict[int, Tracks]] = WeakKeyDictionary()
 
 
 def track(
@@ -624,6 +625,14 @@ def track(
         maps = replace(maps, pooled=pooled, bodies=np.asarray(maps.bodies | hidden))
     tracks = _with_intruders(tracks, maps, truth.beside, smallest, shadow, zoom * maps.factor)
     return tracks if still is None else _with_path(clip, tracks, still)
+
+
+def true_tracks(clip: Clip, context: int) -> Tracks:
+    """Tracks of ground truth after `context` frames, kept as long as the clip."""
+    known = _TRUE.setdefault(clip, {})
+    if context not in known:
+        known[context] = track(clip, context, clip.frames[clip.window(context)])
+    return known[context]
 
 
 def _with_intruders(

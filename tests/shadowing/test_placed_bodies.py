@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from physbench.clips.clip import Clip
 from physbench.shadowing import shadow
 from physbench.shadowing.observed_motion import from_tracks
 from physbench.shadowing.shadow import place_bodies, scene_law_of
+from physbench.track.tracker import track
 from physbench.track.tracks import Tracks
 from physbench.validity.violations import find_acts, violate
 from physbench.world.camera import px_from_world
@@ -67,3 +69,22 @@ def test_an_image_gets_no_history(clip_of: ClipOf, ideal: Ideal) -> None:
     assert placed.moments[0] == placed.times[0] == 0.0
     assert placed.first_velocity is None
     assert np.array_equal(placed.position, from_tracks(clip, ideal(clip, 1), model).position, equal_nan=True)
+
+
+def test_a_blurred_picture_that_stands_still_reads_as_a_sharp_one(clip_of: ClipOf) -> None:
+    """Where ground truth rests is told by its own tracks; those of the blurred picture are half as sure."""
+    clip = clip_of("collisions/cradle-v1", seed=2)
+    model = scene_law_of(clip)
+    assert model is not None
+    rests, qualities, sds = [], [], []
+    for blur in (0.0, 2.0):  # px
+        last = gaussian_filter(clip.frames[clip.handover].astype(float), (blur, blur, 0)).round().astype(np.uint8)
+        tracks = track(clip, 8, np.concatenate([clip.context(8), np.repeat(last[None], clip.horizon, axis=0)]))
+        rests.append(from_tracks(clip, tracks, model).rests)
+        shadowing = shadow(clip, tracks)
+        assert shadowing is not None
+        qualities.append(shadowing.quality)
+        sds.append(np.nanmedian(tracks.position_sd[8:]))
+    assert sds[1] > 1.5 * sds[0]
+    assert np.array_equal(*rests) and rests[0][8:].any() and not rests[0][8:].all()
+    assert qualities[1] == pytest.approx(qualities[0], abs=0.02)
