@@ -31,6 +31,7 @@ from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.scene import PHYSICS_HZ, Body, Drag, Rod, Scene
 
 MOST_CONTACTS = 256  # of a simulation that are told
+UNCHANGED = WorldChange()
 
 
 class PendulumLaw(SceneLaw):
@@ -142,10 +143,10 @@ class PendulumLaw(SceneLaw):
         return names | {"gravity_angle", "gravity_trend"} if self._gravity.any() else names - {"gravity"}
 
     def simulate(self, states: Array, times: Array, constants: Array) -> Array:
-        return self._moved(states, times, constants, WorldChange(), 0.0)[0]
+        return self._moved(states, times, constants, UNCHANGED, 0.0)[0]
 
     def contacts(self, states: Array, times: Array, constants: Array) -> Sequence[tuple[float, int, int]]:
-        return self._met(states, times, constants, WorldChange(), 0.0)
+        return self._met(states, times, constants, UNCHANGED, 0.0)
 
     def _met(
         self, states: Array, times: Array, constants: Array, change: WorldChange, begin: float
@@ -159,24 +160,29 @@ class PendulumLaw(SceneLaw):
         self, states: Array, times: Array, constants: Array, change: WorldChange, begin: float
     ) -> tuple[Array, Array]:
         """States (K, F, N, 4) in a changed world, and contacts (C, 3) of the first candidate: s and two bodies."""
+        rods, gravity = self._unchanged if change is UNCHANGED else self._changed(change)
         worlds = np.zeros((len(constants), 5))
-        worlds[:, :2] = constants[:, :1] * change.gravity_in_plane(self._gravity)
+        worlds[:, :2] = constants[:, :1] * gravity
         worlds[:, DRAG], worlds[:, TREND], worlds[:, BEGIN] = self._drag + change.drag, change.gravity_trend, begin
         met = np.zeros((MOST_CONTACTS, 3))
         states, times = (np.ascontiguousarray(each, dtype=np.float64) for each in (states, times))
-        states, count = self._follow(states, times, self._changed_rods(change), worlds, met)
+        states, count = self._follow(states, times, rods, worlds, met)
         return states, met[:count]
 
     def _follow(self, states: Array, times: Array, rods: Array, worlds: Array, met: Array) -> tuple[Array, int]:
         return follow_pendulums(states, times, rods, worlds, met)
 
-    def _changed_rods(self, change: WorldChange) -> Array:
-        """The rods (N, 6) with the bodies of a changed world."""
+    @cached_property
+    def _unchanged(self) -> tuple[Array, Array]:
+        return self._changed(UNCHANGED)
+
+    def _changed(self, change: WorldChange) -> tuple[Array, Array]:
+        """The rods (N, 6) with the bodies of a changed world, and its gravity (2,) m/s2."""
         rods = self._rods.copy()
         rods[:, RESTITUTION] *= math.sqrt(change.restitution)
         rods[self._rods[:, INVERSE_MASS].argmin(), INVERSE_MASS] /= change.mass
         rods[:, RADIUS] *= (1 + change.gap) * (change.contacts and change.solid)
-        return rods
+        return rods, change.gravity_in_plane(self._gravity)
 
     def before(self, body: int, start: Array, times: Array, others: Array) -> tuple[Array, Array]:
         # Of a chain all bodies move each other; of others none is met on the way back.

@@ -39,25 +39,34 @@ AT_REST = 1e-9  # m/s
 @borrowing
 def _bend(angle: float, rate: float, now: float, length: float, world: Array) -> float:
     """Angular acceleration in rad/s2."""
-    pull = (world[GRAVITY_Y] * math.cos(angle) - world[GRAVITY_X] * math.sin(angle)) / length
+    across = world[GRAVITY_Y] * math.cos(angle)
+    if world[GRAVITY_X] != 0:  # sines take long
+        across -= world[GRAVITY_X] * math.sin(angle)
+    pull = across / length
     bend: float = (1 + world[TREND] * (now - world[BEGIN])) * pull - world[DRAG] * rate
     return bend
 
 
 @borrowing
+def _swing_one(swing: Array, moved: Array, rod: Array, n: int, now: float, h: float, world: Array) -> None:
+    """Set `moved[n]` to the angle rad and rate rad/s of body n of `swing` (N, 2) after h s."""
+    angle, rate, length = swing[n, 0], swing[n, 1], rod[n, LENGTH]
+    a1 = _bend(angle, rate, now, length, world)
+    r2 = rate + h / 2 * a1
+    a2 = _bend(angle + h / 2 * rate, r2, now + h / 2, length, world)
+    r3 = rate + h / 2 * a2
+    a3 = _bend(angle + h / 2 * r2, r3, now + h / 2, length, world)
+    r4 = rate + h * a3
+    a4 = _bend(angle + h * r3, r4, now + h, length, world)
+    moved[n, 0] = angle + h / 6 * (rate + 2 * r2 + 2 * r3 + r4)
+    moved[n, 1] = rate + h / 6 * (a1 + 2 * a2 + 2 * a3 + a4)
+
+
+@borrowing
 def _swing(swing: Array, moved: Array, rod: Array, now: float, h: float, world: Array) -> None:
-    """Set `moved` (N, 2) to the angles rad and rates rad/s of `swing` after h s."""
+    """The same of all bodies."""
     for n in range(len(rod)):
-        angle, rate, length = swing[n, 0], swing[n, 1], rod[n, LENGTH]
-        a1 = _bend(angle, rate, now, length, world)
-        r2 = rate + h / 2 * a1
-        a2 = _bend(angle + h / 2 * rate, r2, now + h / 2, length, world)
-        r3 = rate + h / 2 * a2
-        a3 = _bend(angle + h / 2 * r2, r3, now + h / 2, length, world)
-        r4 = rate + h * a3
-        a4 = _bend(angle + h * r3, r4, now + h, length, world)
-        moved[n, 0] = angle + h / 6 * (rate + 2 * r2 + 2 * r3 + r4)
-        moved[n, 1] = rate + h / 6 * (a1 + 2 * a2 + 2 * a3 + a4)
+        _swing_one(swing, moved, rod, n, now, h, world)
 
 
 @borrowing
@@ -75,14 +84,22 @@ def _closing(swing: Array, rod: Array, i: int, j: int) -> tuple[float, float, fl
 
 
 @borrowing
-def _first_hit(moved: Array, rod: Array) -> tuple[int, int]:
-    """The pair of bodies that overlap most in `moved` and come nearer there; -1, -1 where none does."""
+def _first_hit(moved: Array, rod: Array, hung: Array) -> tuple[int, int]:
+    """The pair of bodies that overlap most in `moved` and come nearer there; -1, -1 where none does.
+
+    hung (N, 2): room for where bodies hang from their fixed points, m. The speed of most pairs is not asked.
+    """
     one, other, deepest = -1, -1, 0.0
     for i in range(len(rod)):
+        if rod[i, RADIUS] == 0:
+            continue
+        hung[i, 0], hung[i, 1] = rod[i, LENGTH] * math.cos(moved[i, 0]), rod[i, LENGTH] * math.sin(moved[i, 0])
         for j in range(i):
-            if rod[i, RADIUS] > 0 and rod[j, RADIUS] > 0:
-                gap, speed, _, _ = _closing(moved, rod, i, j)
-                if gap < deepest and speed < -AT_REST:
+            if rod[j, RADIUS] > 0:
+                x = rod[i, X] + hung[i, 0] - rod[j, X] - hung[j, 0]
+                y = rod[i, Y] + hung[i, 1] - rod[j, Y] - hung[j, 1]
+                gap = max(math.sqrt(x * x + y * y), 1e-9) - rod[i, RADIUS] - rod[j, RADIUS]
+                if gap < deepest and _closing(moved, rod, i, j)[1] < -AT_REST:
                     one, other, deepest = i, j, gap
     return one, other
 
@@ -117,13 +134,17 @@ def _hit(swing: Array, rod: Array, time: float, met: Array, count: int) -> int:
 
 @compiled
 def _advance(
-    swing: Array, moved: Array, rod: Array, now: float, h: float, world: Array, met: Array, count: int, hits: int
+    swing: Array, room: Array, rod: Array, now: float, h: float, world: Array, met: Array, count: int, hits: int
 ) -> tuple[int, int]:
-    """Move angles and rates (N, 2) by h s, through all hits on the way; numbers of contacts and hits so far."""
+    """Move angles and rates (N, 2) by h s, through all hits on the way; numbers of contacts and hits so far.
+
+    room: (2, N, 2) for what is moved, see `_first_hit`.
+    """
+    moved = room[0]
     left = h
     while True:
         _swing(swing, moved, rod, now, left, world)
-        one, other = (-1, -1) if h < 0 or hits >= MOST_HITS else _first_hit(moved, rod)
+        one, other = (-1, -1) if h < 0 or hits >= MOST_HITS else _first_hit(moved, rod, room[1])
         if one < 0:
             swing[:] = moved
             return count, hits
@@ -138,7 +159,8 @@ def _advance(
             for k in range(30):
                 share = gap_low / (gap_low - gap_high)
                 part = low + (high - low) * (share if k % 3 < 2 else 0.5)
-                _swing(swing, moved, rod, now, part, world)
+                _swing_one(swing, moved, rod, one, now, part, world)
+                _swing_one(swing, moved, rod, other, now, part, world)
                 gap, _, _, _ = _closing(moved, rod, one, other)
                 if abs(gap) < TOUCH / 2:
                     break
@@ -168,7 +190,7 @@ def follow_pendulums(states: Array, times: Array, rod: Array, worlds: Array, met
     """
     size, count, frames = states.shape[0], states.shape[1], len(times)
     motion = np.full((size, frames, count, 4), np.nan)
-    swing, moved, nobody = np.empty((count, 2)), np.empty((count, 2)), np.empty((0, 3))
+    swing, room, nobody = np.empty((count, 2)), np.empty((2, count, 2)), np.empty((0, 3))
     contacts = 0
     for k in range(size):
         world = worlds[min(k, len(worlds) - 1)]
@@ -189,9 +211,9 @@ def follow_pendulums(states: Array, times: Array, rod: Array, worlds: Array, met
             h = (times[f] - now) / max(parts, 1)
             for _ in range(parts):
                 if k == 0:
-                    contacts, hits = _advance(swing, moved, rod, now, h, world, met, contacts, hits)
+                    contacts, hits = _advance(swing, room, rod, now, h, world, met, contacts, hits)
                 else:
-                    _, hits = _advance(swing, moved, rod, now, h, world, nobody, 0, hits)
+                    _, hits = _advance(swing, room, rod, now, h, world, nobody, 0, hits)
                 now += h
             now = times[f]
             for n in range(count):
