@@ -91,6 +91,7 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
                 "physbench.laws.kepler_jit",
                 "physbench.laws.pendulum_motion",
                 "physbench.laws.point_distances",
+                "physbench.track.compiled_registration",
                 "physbench.world.styles.natural.compiled_shadows",
             ),
             ("physbench.laws.planar_scene",),

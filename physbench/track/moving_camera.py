@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Image, Mask
 from physbench.track.colour import HUED, mean_planes
+from physbench.track.compiled_registration import read_levels, register
 from physbench.world.camera_path import camera_angles, camera_turn, eye_moves, homographies, lens, mapped
 from physbench.world.scene import BACKGROUND_GREY, PLAIN, RenderSpec
 
@@ -174,18 +175,8 @@ class _Level:
     values: Array  # (h, w, 4): grey level, its slopes to the right and down, share without a hue
 
     def at(self, places: Array) -> tuple[Array, Array, Mask]:
-        """Levels (P,), slopes (P, 2) and mask (P,) of what lies inside, at places (P, 2) px."""
-        high, wide = self.values.shape[:2]
-        with np.errstate(invalid="ignore"):
-            inside = np.all((places > POINTS.border) & (places < (wide - POINTS.border, high - POINTS.border)), axis=-1)
-        x, y = np.where(inside[:, None], places, POINTS.border + 1).T - 0.5
-        column, row = np.floor(x).astype(int), np.floor(y).astype(int)
-        x, y = x - column, y - row
-        flat, first = self.values.reshape(-1, 4), row * wide + column
-        read = flat[first] * ((1 - y) * (1 - x))[:, None]
-        for step, weight in ((1, (1 - y) * x), (wide, y * (1 - x)), (wide + 1, y * x)):
-            read += flat[first + step] * weight[:, None]
-        return read[:, 0], read[:, 1:3], inside & (read[:, 3] > POINTS.clear)
+        """Levels (P,), slopes (P, 2) and mask (P,) of what is known, at places (P, 2) px."""
+        return read_levels(self.values, np.ascontiguousarray(places), POINTS.border, POINTS.clear)
 
 
 def _levels(clip: Clip, frame: Image) -> tuple[_Level, ...]:
@@ -265,8 +256,10 @@ def _key(clip: Clip, n: int) -> _Key:
 def _followed(clip: Clip, video: Tensor, path: Array) -> Array:
     """Deviations (N, 4) of the cameras of frames (N, H, W, 3) from a path (N, 3, 3)."""
     keys, deviations = _keys(clip), np.zeros((len(video), 4))
+    levels: tuple[_Level, ...] = ()
     for n, frame in enumerate(video):
-        levels = _levels(clip, frame.cpu().numpy())
+        if not n or not frame.equal(video[n - 1]):
+            levels = _levels(clip, frame.cpu().numpy())
         last = deviations[n - 1] if n else np.zeros(4)
         before = deviations[n - 2] if n > 1 else last
         guesses = [2 * last - before, last, np.zeros(4)]
@@ -282,50 +275,25 @@ def _followed(clip: Clip, video: Tensor, path: Array) -> Array:
     return deviations
 
 
-def _derivatives(away: Array, focal: float) -> tuple[Array, Array]:
-    """Px (P, 4) to the right and down, by pan, tilt, roll and zoom, of what is `away` (P, 2) px from the middle."""
-    x, y = away.T
-    right = np.stack([-(focal + x * x / focal), -x * y / focal, y, x], axis=-1)
-    down = np.stack([-x * y / focal, -(focal + y * y / focal), -x, y], axis=-1)
-    return right, down
-
-
 def _registered(
     clip: Clip, keys: tuple[_Key, ...], levels: tuple[_Level, ...], path: Array, guess: Array
 ) -> tuple[Array, float]:
     """Deviation (4,) of a camera near a guess, and the share of what a key shows that agrees."""
-    size = np.array([clip.spec.width, clip.spec.height])
-    middle, corners = size / 2, size * np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
-    own = _deviation(clip, guess) @ path
-    away = [np.hypot(*(mapped(own @ key.back, corners) - corners).T).max() for key in keys]
+    corners = np.array([clip.spec.width, clip.spec.height]) * np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    back = np.array([key.back for key in keys])
+    moved = mapped((_deviation(clip, guess) @ path @ back)[:, None], corners) - corners
+    away = np.hypot(moved[..., 0], moved[..., 1]).max(axis=1)
     key = keys[int(np.argmin(np.nan_to_num(away, nan=np.inf)))]
-    values, agreed, factor, focal = guess.copy(), 0.0, _factor(clip), float(lens(clip.scene.camera, clip.spec)[0, 0])
+    values, agreed, camera = guess.copy(), 0.0, lens(clip.scene.camera, clip.spec)
+    fixed = (
+        *(POINTS.least, REGISTRATION.passes, REGISTRATION.still, REGISTRATION.least_scale),
+        *(POINTS.border, POINTS.clear),
+    )
     for level, place, wanted, slope2 in zip(levels, key.place, key.level, key.slope2, strict=True):
-        if len(place) < POINTS.least:
-            return values, 0.0
         rest = mapped(path @ key.back, place)
-        tone = np.array([1.0, 0.0])  # contrast and brightness
-        for _ in range(REGISTRATION.passes):
-            at = mapped(_deviation(clip, values), rest)
-            value, slope, shown = level.at(at / factor)
-            if shown.sum() < POINTS.least:
-                return values, 0.0
-            at, value, slope = at[shown], value[shown], slope[shown]
-            moved = _derivatives(at - middle, focal)
-            turns = (tone[0] / factor * (slope[:, 0, None] * moved[0] + slope[:, 1, None] * moved[1])).T
-            matrix = np.stack([*turns, value, np.ones(len(value))], axis=-1)
-            off = wanted[shown] - tone[0] * value - tone[1]
-            scale = max(REGISTRATION.least_scale, 1.5 * float(np.median(np.abs(off))))
-            weight = 1 / (1 + (off / scale) ** 2) ** 2
-            known = np.diag(np.append(1 / PRIOR**2, [1e-6, 1e-6]))
-            change = np.linalg.solve(
-                matrix.T @ (matrix * weight[:, None]) + known,
-                matrix.T @ (weight * off) - known @ np.append(values - guess, [0.0, 0.0]),
-            )
-            values, tone = values + change[:4], tone + change[4:]
-            if max(np.abs(part @ change[:4]).max() for part in moved) < REGISTRATION.still:
-                break
-        counted = slope2[shown]
-        limit = np.maximum(REGISTRATION.least_scale, np.sqrt(counted))  # levels: a px
-        agreed = float(counted[np.abs(off) < limit].sum() / max(counted.sum(), 1e-9))
+        values, agreed = register(
+            level.values, rest, wanted, slope2, camera, guess, values, PRIOR, float(_factor(clip)), *fixed
+        )
+        if not agreed:
+            break
     return values, agreed
