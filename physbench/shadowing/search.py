@@ -621,7 +621,13 @@ class SegmentSearch:
             return False
         chosen = [self.current[n] for n in self._group(body, frame, trajectory)]
         fit = ArcFit(self.problem, self.segments.arcs, chosen, trajectory, self.total)
-        points = self.limits.points(fit, fit.since + self.limits.frames(EVOLUTION.fit_time) + 1)
+        first = fit.since + self.limits.frames(EVOLUTION.fit_time) + 1
+        some = [fit.since + (first - fit.since) * 2**n for n in range(8)]  # frames
+        fits = [
+            *(ArcFit(self.problem, self.segments.arcs, chosen, trajectory, end) for end in some if end < self.total),
+            fit,
+        ]
+        points = self.limits.points(fit, first)
         base = fit.descend(points)
         spread = self.rng.normal(size=(EVOLUTION.starts, len(base))) @ fit.covariance_root(points, base).T
         starts = base + spread * self.rng.choice([1.0, 3.0, 10.0], (EVOLUTION.starts, 1))
@@ -635,7 +641,7 @@ class SegmentSearch:
         beside = EVOLUTION.room * np.abs(starts - base).max(axis=0)
         evolve: Any = differential_evolution  # its stubs know of no function of many starts, nor that `ended` ends it
         best = evolve(
-            lambda numbers: -self.limits.reach(fit, np.ascontiguousarray(numbers.T)).astype(np.float64),
+            lambda numbers: -self._lasting(fits, np.ascontiguousarray(numbers.T)),
             np.stack([base - beside, base + beside], axis=1),
             strategy="rand1bin",
             maxiter=EVOLUTION.generations,
@@ -653,6 +659,16 @@ class SegmentSearch:
             return False
         self.segments.arcs = fit.result(np.asarray(best.x))
         return True
+
+    def _lasting(self, fits: Sequence[ArcFit], numbers: Array) -> Array:
+        """`Tolerance.reach` (K,) of numbers (K, p) in the last of fits to more and more frames: most need a few."""
+        reached, going = np.empty(len(numbers)), np.arange(len(numbers))
+        for fit in fits:
+            reached[going] = self.limits.reach(fit, numbers[going])
+            going = going[reached[going] == fit.frames.stop]
+            if not len(going):
+                break
+        return reached
 
     def _break(self, body: int, frame: int, trajectory: Trajectory) -> None:
         """End the arc of a body at a frame that it misses, and look for the next one."""
