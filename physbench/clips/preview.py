@@ -15,6 +15,7 @@ from physbench.clips.generate import make_clip, make_params, render_spec
 from physbench.clips.task import Task
 from physbench.clips.video import Codec, encode
 from physbench.support.progress import Progress
+from physbench.world.camera_path import stopped
 from physbench.world.scene import FAR, PLAIN, RenderSpec
 from physbench.world.styles.catalogue import draw, draw_still
 
@@ -52,17 +53,23 @@ def column_times(horizon: float) -> list[float]:
 
 
 def multiple_exposure(clip: Clip) -> NDArray[np.uint8]:
-    """All of the prediction in one picture (H, W, 3) of a camera at rest: older exposures fade."""
+    """All of the prediction in one picture (H, W, 3) of a camera at rest: older exposures fade.
+
+    One that moves stands where the last frame is taken.
+    """
     stride, scene, frames = round(EXPOSURE_STEP * clip.spec.fps), clip.scene, clip.frames
     if scene.camera.path:
-        scene = replace(scene, camera=replace(scene.camera, path=()))
+        scene = replace(scene, camera=stopped(scene.camera, float(clip.times[-1])))
         frames = draw(scene, clip.times, clip.states, clip.spec).frames
-    frames = frames[clip.handover :: stride].astype(np.float32)
-    ground = draw_still(scene, clip.spec, hueless=False).astype(np.float32)
-    picture: NDArray[np.float32] = ground.copy()
-    for k, frame in enumerate(frames):
+        stay = (body.role == "fixed" and body.until is None for body in scene.bodies)
+        bare = tuple(replace(body, drawn=body.drawn and own) for body, own in zip(scene.bodies, stay, strict=True))
+        ground = draw(replace(scene, bodies=bare), clip.times[-1:], clip.states[-1:], clip.spec).frames[0]
+    else:
+        ground = draw_still(scene, clip.spec, hueless=False)
+    exposures, picture = frames[clip.handover :: stride].astype(np.float32), ground.astype(np.float32)
+    for k, frame in enumerate(exposures):
         moved = np.abs(frame - ground).max(axis=-1, keepdims=True) > 10
-        weight = np.float32(0.25 + 0.75 * ((k + 1) / len(frames)) ** 1.5)
+        weight = np.float32(0.25 + 0.75 * ((k + 1) / len(exposures)) ** 1.5)
         picture = np.where(moved, picture + weight * (frame - picture), picture)
     exposed: NDArray[np.uint8] = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
     return exposed
@@ -107,7 +114,8 @@ def draw_sheet(task: Task, clips: Sequence[Clip]) -> Any:
         SHEET_EDGE,
         height - 0.11,
         "Left of the line: history that a model may see. Right of it: what it has to predict. "
-        f"Last column: exposures every {EXPOSURE_STEP:g} s.",
+        f"Last column: exposures every {EXPOSURE_STEP:g} s"
+        + (", as the camera stands at the end." if clips[0].scene.camera.path else "."),
         fontsize=7.5,
         color=FAINT_COLOUR,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +35,8 @@ SHAKE = ((1.3, 0.0), (2.1, 1.0), (3.7, 2.5))  # Hz and rad, of sines of one size
 
 PATH_STEP = 0.05  # s
 
+CameraTurn = Literal["pan", "tilt", "roll", "dolly", "orbit"]
+
 
 @dataclass(frozen=True, eq=False)
 class CameraPose:
@@ -45,18 +48,30 @@ class CameraPose:
 
 def pose_at(camera: Camera, time: float) -> CameraPose:
     """The pose of a camera at `time` s."""
-    size = dict.fromkeys(("pan", "tilt", "roll", "dolly", "orbit"), 0.0)
+    size = _sizes(camera, time)
+    target = np.asarray(camera.center, dtype=np.float64)
+    about = turned(2, size["orbit"])
+    away = about @ (eye(camera) + size["dolly"] * looking(camera) - target)
+    turn = camera_turn(size["pan"], size["tilt"], size["roll"])
+    return CameraPose(target + away, turn @ _axes_at_rest(camera) @ about.T)
+
+
+def _sizes(camera: Camera, time: float) -> dict[CameraTurn, float]:
+    """How far a camera has gone along its path at `time` s, in rad and m."""
+    size: dict[CameraTurn, float] = dict.fromkeys(("pan", "tilt", "roll", "dolly", "orbit"), 0.0)
     for move in camera.path:
         if move.kind == "shake":
             size["pan"] += _shake(move, time, 0.0)
             size["tilt"] += _shake(move, time, 1.7)  # 1.7 rad after pan
         else:
             size[move.kind] += _value(move, time)
-    target = np.asarray(camera.center, dtype=np.float64)
-    about = turned(2, size["orbit"])
-    away = about @ (eye(camera) + size["dolly"] * looking(camera) - target)
-    turn = camera_turn(size["pan"], size["tilt"], size["roll"])
-    return CameraPose(target + away, turn @ _axes_at_rest(camera) @ about.T)
+    return size
+
+
+def stopped(camera: Camera, time: float) -> Camera:
+    """A camera that stands all the time where its path has taken another one at `time` s, with a path still."""
+    path = (CameraMove(kind, size, -HISTORY - 1.0, -HISTORY) for kind, size in _sizes(camera, time).items())
+    return replace(camera, path=tuple(path))
 
 
 def poses_at(camera: Camera, times: Array) -> tuple[CameraPose, ...]:

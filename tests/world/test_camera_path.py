@@ -25,6 +25,7 @@ from physbench.world.camera_path import (
     pictured,
     pose_at,
     relative_poses,
+    stopped,
 )
 from physbench.world.drawing import render
 from physbench.world.scene import Body, Camera, CameraMove, RenderSpec, Scene
@@ -99,6 +100,15 @@ def test_moves_ramp_sway_and_add_up() -> None:
     assert along(1.0, sway) == pytest.approx(0.5) and along(2.0, ramp, sway) == pytest.approx(1.0)
     with pytest.raises(ValueError, match="an end after its begin"):
         CameraMove("pan", 1.0, 2.0, 2.0)
+
+
+def test_a_stopped_camera_stands_where_it_was() -> None:
+    moves = (CameraMove("pan", 0.3), CameraMove("orbit", 1.2, 0.0, 2.0), CameraMove("shake", 0.02))
+    camera = Camera("top", (0.5, 0.0, 0.4), path=moves)
+    wanted = pose_at(camera, 1.3)
+    for time in (-1.0, 0.0, 4.0):
+        pose = pose_at(stopped(camera, 1.3), time)
+        assert np.array_equal(pose.eye, wanted.eye) and np.array_equal(pose.axes, wanted.axes)
 
 
 def test_what_is_behind_a_camera_is_nowhere() -> None:
