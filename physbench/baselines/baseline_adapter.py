@@ -16,6 +16,7 @@ from physbench.models.protocol import PLACE, SPEED, STATE_COLUMNS, Model, ModelC
 from physbench.models.python_code import convert_argument
 from physbench.support import plugins
 from physbench.support.errors import ModelError, nearest
+from physbench.world.scene import FAR
 
 if TYPE_CHECKING:
     import torch
@@ -134,6 +135,9 @@ BASELINES: dict[str, tuple[Callable[[Any], Any], str]] = {  # what makes a model
 }
 
 
+OF_PIXELS = ("constant-velocity", "memory")  # move things in the picture as the task's own camera shows them
+
+
 def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
     """The card of a baseline.
 
@@ -187,6 +191,13 @@ class BaselineAdapter(Adapter):
 
     def check(self, target: str) -> None:
         self._name(target)
+
+    def check_view(self, target: str, view: str) -> None:
+        if view != FAR and self._name(target) in OF_PIXELS:
+            raise ModelError(
+                f"--view {view}: {target} sees pixels and knows no camera but the task's own. Leave --view out, or "
+                f"evaluate baseline:freeze, baseline:physicist or baseline:oracle."
+            )
 
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:
         return [(f"baseline:{name}", baseline_card(name, {}), text) for name, (_, text) in BASELINES.items()]

@@ -32,6 +32,10 @@ class Adapter(Protocol):
         """Raise ModelError if the target cannot be loaded, as far as that shows without loading it."""
         ...
 
+    def check_view(self, target: str, view: str) -> None:
+        """Raise ModelError if the model of a target cannot be asked in a view, one of VIEWS."""
+        return
+
     def sha256(self, target: str) -> str | None:
         """Hash of everything that decides the model's answers, or None if that cannot be known."""
         return None

@@ -364,9 +364,15 @@ def is_served(target: str) -> bool:
     return find_adapter(target).name == "http"
 
 
-def check_target(target: str, *, trust_code: bool = False) -> None:
-    """Raise ModelError if a target cannot be a model, or runs code and is not trusted. Nothing is run or loaded."""
-    _trusted_adapter(target, trust_code).check(target)
+def check_target(target: str, *, trust_code: bool = False, view: str | None = None) -> None:
+    """Raise ModelError if a target cannot be a model, or runs code and is not trusted. Nothing is run or loaded.
+
+    view: In which it is to be asked; None: that of its card.
+    """
+    adapter = _trusted_adapter(target, trust_code)
+    adapter.check(target)
+    if view is not None:
+        adapter.check_view(target, view)
 
 
 def _trusted_adapter(target: str, trust_code: bool) -> Adapter:

@@ -108,7 +108,7 @@ def dry_run(options: Options, say: Say, out: str | None = None) -> DryRun:
     options.check()
     suite, salt = requested_suite(options)
     scorers = find_scorers(options.scorers)
-    check_target(options.model, trust_code=options.trust_code)
+    check_target(options.model, trust_code=options.trust_code, view=options.view)
     if few := left_out(suite, options):
         say(few)
     for line in preflight(options.model, suite, options.samples, options.model_arg):
@@ -251,7 +251,8 @@ def evaluate(
     suite, salt = requested_suite(options, path if resume else None, live=model is not None)
     suite = clips.known(suite) if clips else suite
     if model is None:
-        check_target(options.model, trust_code=options.trust_code)
+        view = options.view or (None if clips is None else clips.spec.view)
+        check_target(options.model, trust_code=options.trust_code, view=view)
     if options.executor == "ray" and not resume:
         check_cluster(options.address)
     scorers = find_scorers(options.scorers)

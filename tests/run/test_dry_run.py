@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from physbench.cli.main import run
+from physbench.models.load_model import check_target
 
 CLIPS = ("--suite", "smoke", "--tasks", "falling/projectile", "--limit", "3")
 ASKED = (*CLIPS, "--batch-size", "2", "--scorers", "drift/sharpness")
@@ -45,3 +46,18 @@ def test_settings_of_a_file_are_said_and_overridden(
     assert run(("eval", "baseline:freeze", *ASKED, "--dry-run", "--diagnosis")) == 0
     said = capsys.readouterr()
     assert "physbench.toml: chain = False\n" in said.err and re.search(r"smoke \d+(-dev)?:", said.out)
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_baselines_of_pixels_are_refused_where_they_know_no_camera(
+    more: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At once: `memory` would first ask for its clips."""
+    monkeypatch.chdir(tmp_path)
+    for name, view in (("memory", "near"), ("constant-velocity", "near"), ("constant-velocity", "moving")):
+        assert run(["eval", f"baseline:{name}", *CLIPS, "--view", view, *more]) == 2
+        said = capsys.readouterr().err
+        assert f"--view {view}: baseline:{name} sees pixels" in said and "baseline:freeze" in said
+    assert list(tmp_path.iterdir()) == []
+    check_target("baseline:memory", view="far")
+    check_target("baseline:physicist", view="moving")
