@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, Protocol
@@ -156,23 +156,30 @@ class PiecewiseTrajectory:
 
     def at(self, steps: Array) -> States:
         """Positions m, velocities m/s and spins m/s (K, F, N, 2) at steps (F,); NaN before the first piece."""
-        size, count = self.pieces[0].states.shape[:2]
-        states = np.full((3, size, len(steps), count, 2), np.nan)
-        cuts = np.searchsorted(steps, [piece.begin for piece in self.pieces]).tolist()
-        for piece, first, end in zip(self.pieces, cuts, [*cuts[1:], len(steps)], strict=True):
-            if first < end:
-                states[:2, :, first:end] = _halves(self.simulator.moved(piece, steps[first:end]))
-                states[2, :, first:end] = piece.spin[:, None]
+        states = np.full((3, *self._shape(steps)), np.nan)
+        for piece, part in self._parts(steps):
+            moved = self.simulator.moved(piece, steps[part])
+            states[0, :, part], states[1, :, part] = moved[..., :2], moved[..., 2:]
+            states[2, :, part] = piece.spin[:, None]
         return states[0], states[1], states[2]
 
     def positions(self, steps: Array) -> Array:
         """The positions alone."""
-        return self.at(steps)[0]
+        position = np.full(self._shape(steps), np.nan)
+        for piece, part in self._parts(steps):
+            position[:, part] = self.simulator.moved(piece, steps[part])[..., :2]
+        return position
 
+    def _shape(self, steps: Array) -> tuple[int, int, int, int]:
+        size, count = self.pieces[0].states.shape[:2]
+        return size, len(steps), count, 2
 
-def _halves(states: Array) -> Array:
-    """Positions and velocities (2, ..., 2) of states (..., 4)."""
-    return np.stack([states[..., :2], states[..., 2:]])
+    def _parts(self, steps: Array) -> Iterator[tuple[Piece, slice]]:
+        """The pieces, and which of the steps (F,) lie in each; those in which none does are left out."""
+        cuts = np.searchsorted(steps, [piece.begin for piece in self.pieces]).tolist()
+        for piece, first, end in zip(self.pieces, cuts, [*cuts[1:], len(steps)], strict=True):
+            if first < end:
+                yield piece, slice(first, end)
 
 
 @dataclass(frozen=True, eq=False)
