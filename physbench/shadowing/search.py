@@ -622,11 +622,8 @@ class SegmentSearch:
         chosen = [self.current[n] for n in self._group(body, frame, trajectory)]
         fit = ArcFit(self.problem, self.segments.arcs, chosen, trajectory, self.total)
         first = fit.since + self.limits.frames(EVOLUTION.fit_time) + 1
-        some = [fit.since + (first - fit.since) * 2**n for n in range(8)]  # frames
-        fits = [
-            *(ArcFit(self.problem, self.segments.arcs, chosen, trajectory, end) for end in some if end < self.total),
-            fit,
-        ]
+        some = range(first, self.total, first - fit.since)  # frames: what comes last, many hits, takes longest
+        fits = [*(ArcFit(self.problem, self.segments.arcs, chosen, trajectory, end) for end in some), fit]
         points = self.limits.points(fit, first)
         base = fit.descend(points)
         spread = self.rng.normal(size=(EVOLUTION.starts, len(base))) @ fit.covariance_root(points, base).T
