@@ -19,7 +19,7 @@ import numpy as np
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.result.diagnosis.run_timing import Part, explained_timing, faults_of
+from physbench.result.diagnosis.diagnose_run import Part, explained_timing, faults_of
 from physbench.rollout.store import Rollout
 from physbench.score.frame_timing import frame_timing, smear
 from physbench.score.score_clip import observed

@@ -244,8 +244,7 @@ def new(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write into.")] = Path(),
 ) -> None:
     """Write a working scorer as a starting point for yours, and a test of it."""
-    from physbench.cli.tasks import quoted
-    from physbench.clips.template import write_template
+    from physbench.cli.tasks import quoted, write_template
 
     path, test = write_template("scorer", name, family, out)
     note(f"Change it, then run:\n  physbench eval MODEL --suite smoke --scorers {quoted(path)}")

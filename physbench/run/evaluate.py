@@ -41,8 +41,19 @@ from physbench.run.model import calls_along_time, check_prompted_model, engine_o
 from physbench.run.options import LIVE_NOT_RESUMED, Options, live_again
 from physbench.run.ray_cluster import check_cluster
 from physbench.run.references import REFERENCE_BASELINES, reference_rollout
-from physbench.run.repair import drop_damaged, drop_drafts, unanswered
-from physbench.run.state import RUN_STAGES, Run, Say, Stage, claimed_folder, default_folder, opened, say_on_stderr
+from physbench.run.state import (
+    RUN_STAGES,
+    Run,
+    Say,
+    Stage,
+    claimed_folder,
+    default_folder,
+    drop_damaged,
+    drop_drafts,
+    opened,
+    say_on_stderr,
+    unanswered,
+)
 from physbench.run.versions import foreign_code_hash, versions
 from physbench.score.protocol import Scorer
 from physbench.score.score_clip import find_scorers, score_clip

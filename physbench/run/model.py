@@ -16,8 +16,7 @@ from physbench.rollout.engine import RolloutEngine
 from physbench.run.manifest import other_settings
 from physbench.run.options import Options
 from physbench.run.ray_cluster import RayEngine, RayPool
-from physbench.run.repair import drop_unanswered
-from physbench.run.state import Run
+from physbench.run.state import Run, drop_unanswered
 from physbench.support.errors import UsageError
 from physbench.support.processes import WorkerPool
 from physbench.world.scene import HISTORY, PLAIN

@@ -16,8 +16,18 @@ from physbench.rollout.device_names import device_kind
 from physbench.run import stages
 from physbench.run.interruption import explained, interruptible
 from physbench.run.manifest import first_difference
-from physbench.run.repair import find_damaged, unanswered
-from physbench.run.state import IN_WORKERS, MERGE_DRAFT, PARTS, Run, Say, contents, missing_shards, opened
+from physbench.run.state import (
+    IN_WORKERS,
+    MERGE_DRAFT,
+    PARTS,
+    Run,
+    Say,
+    contents,
+    find_damaged,
+    missing_shards,
+    opened,
+    unanswered,
+)
 from physbench.support.errors import DISK_FULL, PhysbenchError, UsageError
 from physbench.support.processes import worker_count
 from physbench.support.run_folder import RunFolder

@@ -31,8 +31,7 @@ from physbench.run.options import Executor, Options, check_executor, options_of
 from physbench.run.parts import read_part
 from physbench.run.pipeline import roll_and_score
 from physbench.run.ray_cluster import check_cluster, ray_pool
-from physbench.run.repair import drop_damaged, unanswered
-from physbench.run.state import Run, Say, Stage, opened
+from physbench.run.state import Run, Say, Stage, drop_damaged, opened, unanswered
 from physbench.run.versions import foreign_code_hash, versions
 from physbench.score.score_clip import find_scorers
 from physbench.support.errors import UsageError

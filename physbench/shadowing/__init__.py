@@ -7,8 +7,8 @@ in one direction, in this order:
 - `observed_motion`: positions of bodies over time, and what a camera sees of them. `context`: what a context leaves
   open.
 - `fit`: lawful arcs at one tolerance. `change_point`: how a break is dated. `search`: lawful segments and breaks.
-- `nuisances`: what is no motion. `levels`: explained share, jitter, violation size. `free_constants`: the second
-  reading.
+- `nuisances`: what is no motion, and constants that the context does not show. `levels`: explained share, jitter,
+  violation size.
 - `shadow`: the entry points. `trace`: what is stored of a result.
 
 The laws of scenes are in `physbench.laws`, the scorers in `physbench.scorers`.

@@ -14,9 +14,8 @@ from physbench.laws.support_check import Unsupported
 from physbench.shadowing import levels
 from physbench.shadowing.context import velocity_prior
 from physbench.shadowing.fit import Hypothesis
-from physbench.shadowing.free_constants import FreeConstants, best_constants
 from physbench.shadowing.levels import EXCUSING, TOLERANCES, ToleranceLevel
-from physbench.shadowing.nuisances import without_common_pan, without_common_shift
+from physbench.shadowing.nuisances import FreeConstants, best_constants, without_common_pan, without_common_shift
 from physbench.shadowing.observed_motion import (
     CONTEXT_TIME,
     PlacedBodies,
@@ -159,7 +158,7 @@ def shadow(
     Args:
         clip: The clip.
         tracks: What was tracked in the predicted frames, context included.
-        free: Whether constants that the context does not show may differ from the scene's own, see `free_constants`.
+        free: Whether constants that the context does not show may differ from the scene's own, see `nuisances`.
         tolerances: In diameters, ascending.
         shown: (T,) what the predicted frames show, in frames after the hand-over, as `retimed` takes it; None: each
             what is so at its time. Times that no frame shows do not count.

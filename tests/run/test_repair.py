@@ -11,7 +11,7 @@ import pytest
 
 from physbench.clips.clip import Row
 from physbench.run.parts import write_part
-from physbench.run.repair import drop_damaged, drop_drafts
+from physbench.run.state import drop_damaged, drop_drafts
 from physbench.score.protocol import ScoreRow, Status
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import Tracks, save_tracks

@@ -15,7 +15,7 @@ from physbench.laws.scene_law import scene_law
 from physbench.score import predictability
 from physbench.score.predictability import ensemble_positions, ensemble_states, first_time_beyond, spread
 from physbench.shadowing import context as context_information
-from physbench.shadowing import free_constants
+from physbench.shadowing import nuisances
 from physbench.shadowing.shadow import shadow
 from physbench.support import user_files
 from physbench.world.bullet import simulate_ensemble
@@ -290,9 +290,7 @@ def test_a_law_with_friction_free_is_that_of_the_clip_without_its_push(ideal, mo
     """Every scene that the search for the best friction looks at lacks the push, as the clip does."""
     quiet = clip_of("pushed", change="unpushed")
     tried: list[Scene] = []
-    monkeypatch.setattr(
-        free_constants, "scene_law", lambda scene, since: tried.append(scene) or scene_law(scene, since)
-    )
+    monkeypatch.setattr(nuisances, "scene_law", lambda scene, since: tried.append(scene) or scene_law(scene, since))
     shadow(quiet, ideal(quiet), free=True)
     assert tried and not any(scene.impulses for scene in tried)
 

@@ -18,8 +18,8 @@ from physbench.rollout.store import Rollout
 from physbench.score.score_clip import find_scorers, score_clip
 from physbench.shadowing.context import body_signature, other_states, velocity_prior
 from physbench.shadowing.fit import Hypothesis
-from physbench.shadowing.free_constants import best_constants, best_factor
 from physbench.shadowing.levels import at_levels, strength
+from physbench.shadowing.nuisances import best_constants, best_factor
 from physbench.shadowing.observed_motion import PlacedBodies, from_states, from_tracks
 from physbench.shadowing.shadow import place_bodies, scene_law_of
 from physbench.support import user_files

@@ -3,7 +3,7 @@
 `diagnose_family` takes the tracked motion of a family of clips (`evidence_of`) and ranks changed worlds by the share
 of the unexplained time that each explains. In the order of the data: `worlds` (what a changed world is, and those
 that come with physbench), `explanation` (one world and one clip), `ranking` (one or two worlds and all clips: best
-values, intervals, order), `diagnose_run` (of a run), `run_timing` (of its frames).
+values, intervals, order), `diagnose_run` (of a run, and of the timing of its frames).
 
 How changed worlds move is in `physbench.laws.changes`.
 """

@@ -12,8 +12,8 @@ import pytest
 from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
-from physbench.result.diagnosis import run_timing as module
-from physbench.result.diagnosis.run_timing import Part, explained_timing, shared_advance
+from physbench.result.diagnosis import diagnose_run as module
+from physbench.result.diagnosis.diagnose_run import Part, explained_timing, shared_advance
 from physbench.result.document import TimingFault, TimingResult
 from physbench.rollout.store import Rollout
 from physbench.score.frame_timing import _along_path, _back_to, _median, frame_timing, smear
