@@ -230,7 +230,13 @@ def read_claim(folder: RunFolder) -> Claim:
         raise UsageError(f"manifest.json: the model is called '{manifest.model.name}', on its card '{card.name}'")
     if card.scored_context != manifest.context:
         raise UsageError(f"manifest.json: {manifest.context} context frames, and {card.scored_context} by the card")
-    _check_texts(manifest)
+    # Refuse texts that a terminal or a page could be deceived with.
+    model = manifest.model
+    texts = [manifest.started, manifest.device, manifest.physbench_version, model.target, model.sha256 or ""]
+    versions = (*manifest.versions, *(version or "" for version in manifest.versions.values()))
+    for text in (*texts, *model.args, *model.args.values(), *versions):
+        if not text.isprintable() or len(text) > MOST_TEXT:
+            raise UsageError(f"manifest.json: expected at most {MOST_TEXT} printable characters, got {text[:80]!r}")
     return Claim(manifest, card)
 
 
@@ -245,13 +251,3 @@ def _card(document: Mapping[str, Any]) -> ModelCard:
         return card
     except (ModelError, TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise UsageError(f"manifest.json: the card is none ({type(error).__name__}: {error})"[:MOST_TEXT]) from error
-
-
-def _check_texts(manifest: ClaimedManifest) -> None:
-    """Refuse texts that a terminal or a page could be deceived with."""
-    model = manifest.model
-    texts = [manifest.started, manifest.device, manifest.physbench_version, model.target, model.sha256 or ""]
-    versions = (*manifest.versions, *(version or "" for version in manifest.versions.values()))
-    for text in (*texts, *model.args, *model.args.values(), *versions):
-        if not text.isprintable() or len(text) > MOST_TEXT:
-            raise UsageError(f"manifest.json: expected at most {MOST_TEXT} printable characters, got {text[:80]!r}")

@@ -31,8 +31,6 @@ from physbench.support.run_folder import RunFolder
 
 # One process at a time changes a board.
 
-LONGEST_CHANGE = 30.0  # s; what is done under the lock takes milliseconds
-
 
 def refuse_unchangeable(board: Path) -> None:
     """Raise UsageError where nothing can be added to a board. It takes no time, and what is added takes minutes."""
@@ -46,7 +44,7 @@ def refuse_unchangeable(board: Path) -> None:
 
 
 @contextmanager
-def changing(board: Path, wait: float = LONGEST_CHANGE) -> Iterator[None]:
+def changing(board: Path, wait: float = 30.0) -> Iterator[None]:  # s; what is done under the lock takes milliseconds
     """Hold the lock of a board while the block lasts. Raises UsageError where another process keeps it."""
     board.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + wait

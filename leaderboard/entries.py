@@ -186,7 +186,6 @@ def add(
     """Add a finished run to a board and return its entry.
 
     Args:
-        run: The finished run.
         board: Folder of the board, created if it does not exist.
         submission: What its submitter says of it; None: what was said of the entry that is replaced, if anything.
         resamples: Draws of the bootstrap.
@@ -452,17 +451,13 @@ def _problems(result: ResultDocument, tables: Mapping[str, pd.DataFrame]) -> Ite
             yield f"{source} has a quality outside of 0 to 1"
     axes = applicable_axes(result.model.card)
     qualities = clip_qualities({"model": tables["model"]}, tables["truth"], tables["freeze"], axes)
-    right = _suite_kinds(qualities, result)
-    yield from _other_kinds(qualities, right, result)
-    yield from _other_skills(qualities, right, result)
-
-
-def _suite_kinds(qualities: Qualities, result: ResultDocument) -> dict[str, tuple[Kind, ...]]:
-    """Kinds of each task by axis, as the suite says."""
+    # Kinds of each task by axis, as the suite says.
     size, _, rest = result.render_spec.partition("@")
     height, width = (int(side) for side in size.split("x"))
     spec = RenderSpec(height, width, float(rest.partition("-")[0]), result.model.card.look, result.model.card.view)
-    return kinds(qualities, kinds_of(result.suite.version, spec, result.context))
+    right = kinds(qualities, kinds_of(result.suite.version, spec, result.context))
+    yield from _other_kinds(qualities, right, result)
+    yield from _other_skills(qualities, right, result)
 
 
 def _other_kinds(qualities: Qualities, right: Mapping[str, tuple[Kind, ...]], result: ResultDocument) -> Iterator[str]:

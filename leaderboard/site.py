@@ -102,7 +102,6 @@ def compare_page(
     """The page: a table of the chosen models, made in the browser from the figures that it holds.
 
     Args:
-        published: The entries.
         resampled: Of each by its name, as `ranking.entry_skill` gives it.
         report: Link to the report of an entry.
         chosen: Entries that are shown before a reader chooses.
@@ -185,7 +184,6 @@ TRACK_TITLES = {
     "untrained": ("Untrained copies", "Networks with their weights drawn anew. They have no rank."),
     PREVIEW: ("Your run", "It is not on the board."),
 }
-UNRANKED = ("comparison", "untrained")
 LEAST_VIDEO_SIDE = 128  # px, from which videos are ranked (docs/design/tracking.md)
 
 
@@ -322,7 +320,7 @@ def _ranked(
     for table in (RankedTable(*each) for each in product(PICTURES, tracks, (False, True))):
         members = [entry for entry in entries if _table_of(entry.result) == table]
         skills = [by(entry) for entry in members]
-        ranks = [None] * len(members) if table.track in UNRANKED else rank(skills)
+        ranks = [None] * len(members) if table.track in ("comparison", "untrained") else rank(skills)
         rows = [
             (skill.skill, BoardRow(entry, place, report(entry), entry is mine))
             for entry, skill, place in zip(members, skills, ranks, strict=True)

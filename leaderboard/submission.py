@@ -93,10 +93,7 @@ def _leads_to_a_page(link: str) -> bool:
 
 
 def parameter_count(text: str) -> int:
-    """ "1300000000", "1.3e9", "1.3B", "350M" -> a number of parameters.
-
-    Raises:
-        UsageError: It is no number.
+    """ "1300000000", "1.3e9", "1.3B", "350M" -> a number of parameters. Raises UsageError: it is no number.
 
     >>> parameter_count("1.3B")
     1300000000

@@ -276,7 +276,6 @@ def admit(
     Args:
         path: The submission or the run, which is not changed.
         board: Folder of the board.
-        how: What is checked.
         submission: What its submitter says of it.
         replace: Whether it may take the place of an entry of the same model.
         diagnosis: Whether the laws that the model follows instead are sought, where its tracks were read again.

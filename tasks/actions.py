@@ -60,7 +60,6 @@ from physbench.world.scene import (
 )
 
 CHANGED_BY = 2.0  # s, when a ball that is not pushed is elsewhere than without the push
-CHANGE_TIMES = (1.2, 1.6, 2.0, 2.4, 2.8, 3.2)  # s, at which both balls of a collision are compared with that
 
 
 class HeadOnPush(Task):
@@ -188,7 +187,8 @@ def seen_elsewhere(hit: float, contact: Flat, after: Flat, centre: Flat, before:
         return False
     if math.dist(centre, at(contact, after, MOVED_BY - hit)) <= away:
         return False
-    pairs = [(at(contact, after, t - hit), at(centre, before, t)) for t in CHANGE_TIMES if t > hit]
+    # s, at which both balls of a collision are compared with that
+    pairs = [(at(contact, after, t - hit), at(centre, before, t)) for t in (1.2, 1.6, 2.0, 2.4, 2.8, 3.2) if t > hit]
     return any(max(map(abs, now)) < HALF_WINDOW and math.dist(now, other) > away for now, other in pairs)
 
 

@@ -789,8 +789,7 @@ def play(
         velocities: m/s, of all balls.
         times: s from then on, ascending.
 
-    Returns:
-        Centres in m at each time, and the hits until the last one.
+    Returns centres in m at each time, and the hits until the last one.
     """
     where, moving, now = list(positions), list(velocities), 0.0
     inner, reach = BILLIARDS.half - p["radius"], 2 * p["radius"]

@@ -55,7 +55,6 @@ def half_a_step_before(velocity: Flat, acceleration: Flat) -> tuple[float, float
 
 # Edges along the pixels, or at half a right angle to them, are drawn so that a block's middle is up to .3 or .2 px off.
 BLOCK_ANGLE = math.pi / 6  # rad
-BLOCK_GAP = 0.25  # m between block and ball, so that they can be told apart in small pictures
 
 
 class Harmonic(Task):
@@ -105,7 +104,8 @@ class Harmonic(Task):
         half_x, half_y = half_extents(a, b, unit(p["orientation"]))
         return (
             p["hue_ball"] != p["hue_block"]
-            and b >= p["radius"] + math.sqrt(2) * p["block"] + BLOCK_GAP
+            # 0.25 m between block and ball, so that they can be told apart in small pictures
+            and b >= p["radius"] + math.sqrt(2) * p["block"] + 0.25
             and inside((abs(p["middle_x"]) + half_x, abs(p["middle_y"]) + half_y), p["radius"])
         )
 
@@ -135,8 +135,6 @@ def harmonic_state(p: Params, time: float) -> tuple[Flat, Flat]:
     return (along * cos - across * sin, along * sin + across * cos), (u * cos - v * sin, u * sin + v * cos)
 
 
-VIEW_AFTER_PASSAGE = 0.5  # s in full view after the smallest distance
-VIEW_AFTER_HANDOVER = 1.3  # s in full view after the hand-over
 PATH_STEP = 0.1  # s between the times at which a path is checked
 
 
@@ -185,7 +183,9 @@ class Scatter(Task):
         radius = p["radius"]
         if p["hue_ball"] == p["hue_block"] or p["distance"] < radius + math.sqrt(2) * p["block"] + SURFACE_GAP:
             return False
-        room, needed = HALF_WINDOW - FREE_BORDER - radius, max(VIEW_AFTER_HANDOVER, p["passage"] + VIEW_AFTER_PASSAGE)
+        # 0.5 s in full view after the smallest distance
+        # 1.3 s in full view after the hand-over
+        room, needed = HALF_WINDOW - FREE_BORDER - radius, max(1.3, p["passage"] + 0.5)
         times = np.concatenate([np.arange(p["release"], needed, PATH_STEP), np.arange(needed, HORIZON, PATH_STEP)])
         over = np.abs(scatter_states(p, times)[0] + [p["block_x"], p["block_y"]]).max(axis=-1) > room
         return not over[times <= needed].any() and not (np.diff(over.astype(np.int8)) < 0).any()
@@ -312,7 +312,6 @@ class Decay(Task):
         )
 
 
-MEETING_GAP = 0.1  # m between the surfaces of three bodies at all times
 PATH_STEP_THREE = 1 / 30  # s between the times at which their paths are checked
 
 
@@ -366,7 +365,8 @@ class ThreeBody(Task):
         paths = np.concatenate([three_paths(p, state, HORIZON), three_paths(p, reversed_motion(state), HISTORY)])
         apart = np.linalg.norm(paths[:, [0, 0, 1], :2] - paths[:, [1, 2, 2], :2], axis=-1)
         return bool(
-            (apart > radius[[0, 0, 1]] + radius[[1, 2, 2]] + MEETING_GAP).all()
+            # 0.1 m between the surfaces of three bodies at all times
+            (apart > radius[[0, 0, 1]] + radius[[1, 2, 2]] + 0.1).all()
             and (np.abs(paths[..., :2]).max(axis=-1) + radius < HALF_WINDOW - FREE_BORDER).all()
         )
 

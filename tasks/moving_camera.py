@@ -32,9 +32,7 @@ from physbench.world.scene import HISTORY, HORIZON, Camera, CameraMove, Scene, h
 
 # The camera looks away.
 
-AWAY_ANGLE = 1.5  # rad that the camera turns: ball and wall are out of its picture then, up to pictures of 2 : 1
 TURN_TIME = 0.6  # s of each of its two turns
-GLIDED_BEFORE = 0.4  # m by the hand-over
 AWAY_WALL = (0.15, 0.5, 0.7)  # m, half extents
 AWAY_CAMERA = Camera("front", (0.0, 0.0, 1.3), distance=NEAR_DISTANCE, tilt=NEAR_TILT)
 
@@ -88,7 +86,7 @@ class LookAway(Task):
         speed, meeting = abs(p["velocity"]), away_meeting(p)
         end = p["wall"] - p["radius"] - p["restitution"] * speed * (HORIZON - meeting)
         return (
-            -p["release"] * speed >= GLIDED_BEFORE
+            -p["release"] * speed >= 0.4  # m by the hand-over
             and p["away_at"] + TURN_TIME <= meeting <= p["away_at"] + p["away_for"]
             and event_in(meeting)
             and inside((p["start"], end), p["radius"])
@@ -97,7 +95,8 @@ class LookAway(Task):
     def scene(self, params: Params) -> Scene:
         p, side, radius = params, math.copysign(1.0, params["velocity"]), params["radius"]
         away, back = p["away_at"], p["away_at"] + p["away_for"]
-        turn = AWAY_ANGLE * p["away_to"]
+        # 1.5 rad that the camera turns: ball and wall are out of its picture then, up to pictures of 2 : 1
+        turn = 1.5 * p["away_to"]
         path = (CameraMove("pan", turn, away, away + TURN_TIME), CameraMove("pan", -turn, back, back + TURN_TIME))
         start = (-side * p["start"], 0.0, radius)
         place = (side * (p["wall"] + AWAY_WALL[0]), 0.0, AWAY_WALL[2])

@@ -23,7 +23,6 @@ WIDTH = 10.0  # units of the picture
 UNIT = WINDOW / WIDTH  # m in one unit of length
 RELEASED = -0.4  # s
 SHOWN = 2.2  # s after the hand-over, its 24th frame, until which a ball is in view where there is room
-START_ROOM = 0.5  # units in which it starts where there is not
 BORDER = 0.5  # units between a ball and the upper or the lower border
 SIZES, SPEEDS = 1, 2  # bits of `outside`
 RED, BLUE = 0, 3  # hues
@@ -61,7 +60,7 @@ def _with_outside(parameters: Mapping[str, Parameter], outside: float) -> Mappin
 def start_x(p: Params) -> float:
     """Centre of a ball at its release, units from the left border: in view until SHOWN, where there is room."""
     room = WIDTH - 2 * p["radius"] - p["speed"] * (SHOWN - RELEASED)
-    return p["radius"] + p["start"] * (room if room > 0 else START_ROOM)
+    return p["radius"] + p["start"] * (room if room > 0 else 0.5)  # units in which it starts where there is not
 
 
 def flat(x: float, y: float) -> Vector:

@@ -353,9 +353,6 @@ class Deck:
 DECK = Deck()
 
 
-LEAST_LEAD = 0.3  # m between the two when the first arrives
-
-
 class RollingRace(Task):
     """A full and a hollow cylinder roll down ramps of one slope: the full one is first.
 
@@ -410,7 +407,7 @@ class RollingRace(Task):
             and min(full, hollow) * p["release"] ** 2 / 2 >= BOX.least_path
             and event_in(first)
             and last < HORIZON
-            and behind >= LEAST_LEAD
+            and behind >= 0.3  # m between the two when the first arrives
             and inside([x for point in top for x in point], p["radius"])
             and inside([z for _, z in foot], 0.0)
         )

@@ -17,10 +17,12 @@ from physbench.clips.task import match_tasks
 from physbench.result.document import read_result
 from physbench.result.formats import short
 from physbench.result.manifest import read_manifest
+from physbench.result.read import clips_of, read_run
 from physbench.rollout.store import has_rollout, load_rollout
 from physbench.run.remote_run import run_at
 from physbench.run.state import say_on_stderr
 from physbench.score.protocol import LAWS
+from physbench.support import user_files
 from physbench.support.errors import UsageError, nearest
 from physbench.track.tracks import load_tracks
 
@@ -205,8 +207,6 @@ class Evaluation(Mapping[str, Any]):
     @cached_property
     def _scores(self) -> dict[str, pd.DataFrame]:
         """Score tables by source."""
-        from physbench.result.read import read_run
-
         return read_run(self._folder)[1]
 
     def _clip_table(self, source: Source) -> pd.DataFrame:
@@ -246,9 +246,6 @@ class Evaluation(Mapping[str, Any]):
 
         Tasks of a file of one's own are read from that file. Raises UsageError for a clip that is not in the run.
         """
-        from physbench.result.read import clips_of
-        from physbench.support import user_files
-
         row, tasks = self._row(clip), self._manifest.options.tasks
         with user_files.temporarily_registered():
             if tasks is not None:

@@ -77,27 +77,11 @@ def read_file(path: str | os.PathLike[str]) -> tuple[Image, float | None]:
         raise UsageError(f"frames: {error}") from None
 
 
-def rate_of(fps: object) -> float:
-    """A rate in frames/s. Raises UsageError for what is no number."""
-    if isinstance(fps, bool) or not isinstance(fps, int | float | np.integer | np.floating):
-        raise UsageError(f"fps: expected a number of frames/s, got {fps!r:.80}.")
-    return float(fps)
-
-
 def clip_rate(fps: float) -> float:
     """The rate of the clip that an answer belongs to: time stamps of files are rounded, and 23.976 is 24."""
     whole = round(fps) if np.isfinite(fps) else 0
     is_near = whole > 0 and abs(fps / whole - 1) <= SAME_RATE
     return float(whole) if wrong_rate(fps, least=1) and is_near and not wrong_rate(whole, least=1) else fps
-
-
-def check_rate(fps: float, clip: Clip) -> None:
-    """Refuse an answer that is not at the rate of its clip."""
-    if not abs(fps / clip.spec.fps - 1) <= SAME_RATE:
-        raise UsageError(
-            f"fps: the clip has {clip.spec.fps:g} frames/s, the answer {fps:g}. Make the clip at the rate of your "
-            "model: physbench.clip(..., fps=...)."
-        )
 
 
 def size_of(frames: Frames) -> tuple[int, int]:
@@ -365,14 +349,22 @@ def _given(clip: Clip | Row | str, frames: Frames, fps: float | None) -> tuple[F
             raise UsageError("fps: the file does not say it. Give the rate of its frames.")
     elif fps is None:
         raise UsageError("fps: expected the rate of the frames, got None, which is for files alone.")
-    fps = rate_of(fps)
+    # A rate in frames/s. Raises UsageError for what is no number.
+    if isinstance(fps, bool) or not isinstance(fps, int | float | np.integer | np.floating):
+        raise UsageError(f"fps: expected a number of frames/s, got {fps!r:.80}.")
+    fps = float(fps)
     if not isinstance(clip, Clip):
         if not isinstance(clip, Row | str):
             kind = type(clip).__name__
             raise UsageError(f"clip: expected a Clip, a Row or the name of a task or clip, got {kind}.")
         row = _row(clip, "train", 0) if isinstance(clip, str) else clip
         clip = _named(row, render_spec(size_of(frames), clip_rate(fps)), user_files.registered_files())
-    check_rate(fps, clip)
+    # Refuse an answer that is not at the rate of its clip.
+    if not abs(fps / clip.spec.fps - 1) <= SAME_RATE:
+        raise UsageError(
+            f"fps: the clip has {clip.spec.fps:g} frames/s, the answer {fps:g}. Make the clip at the rate of your "
+            "model: physbench.clip(..., fps=...)."
+        )
     return frames, clip
 
 

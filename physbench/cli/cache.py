@@ -7,9 +7,14 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from physbench.cli.console import note, stdout_console
+from physbench.support.cache import CACHE_AREAS, cache_areas, unsent_copies
+from physbench.support.cache import prune as remove
 from physbench.support.errors import UsageError, nearest
+from physbench.support.files import cache_dir
+from physbench.support.remote import COPIES
 
 app = typer.Typer(
     help="Show the cache of clips and references, or remove what is old.", no_args_is_help=False, rich_markup_mode=None
@@ -27,10 +32,6 @@ def show(
     """
     if context.invoked_subcommand is not None:
         return
-    from rich.table import Table
-
-    from physbench.support.cache import cache_areas
-    from physbench.support.files import cache_dir
 
     areas = cache_areas()
     if as_json:
@@ -65,10 +66,6 @@ def prune(
 
     Example: physbench cache prune --older-than 7 --only clips
     """
-    from physbench.support.cache import CACHE_AREAS, unsent_copies
-    from physbench.support.cache import prune as remove
-    from physbench.support.remote import COPIES
-
     if only is not None and only not in CACHE_AREAS:
         raise UsageError(f"--only: there is no '{only}'.{nearest(only, CACHE_AREAS)}")
     if not older_than >= 0:

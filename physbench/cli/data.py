@@ -11,6 +11,7 @@ import typer
 
 from physbench.cli import completion
 from physbench.cli.console import interrupted_note, note, refuse_unwritable
+from physbench.result.formats import counted
 from physbench.support.errors import UsageError, nearest
 from physbench.support.progress import Progress, duration
 
@@ -55,7 +56,6 @@ def verify_train(name: str, clips: int | None, workers: int) -> None:
     """Simulate clips to learn from and print their hash; exit 1 where it is not the published one of as many clips."""
     from physbench.clips.golden import published_lists, state_hashes
     from physbench.clips.suite import find_suite, suite_hash
-    from physbench.result.formats import counted
 
     chosen, published = find_suite(name, limit=clips), published_lists(name)
     digest, many = suite_hash(state_hashes(chosen.rows, workers).items()), len(chosen.rows)
@@ -74,12 +74,10 @@ def verify_train(name: str, clips: int | None, workers: int) -> None:
 def verify_archive(place: str) -> None:
     """Read all that an archive holds, and print whether it is what was packed; exit 1 where its states are not golden.
 
-    Raises:
-        UsageError: There is none, it is damaged, or of another version of physbench.
+    Raises UsageError: there is none, it is damaged, or of another version of physbench.
     """
     from physbench.clips.packed import opened_archive
     from physbench.clips.suite import suite_names
-    from physbench.result.formats import counted
 
     if place in suite_names() and not Path(place).exists():
         raise UsageError(f"'{place}' is a suite and no archive of clips: physbench data verify --suite {place}")
@@ -196,7 +194,6 @@ def pack(
     from physbench.clips.packed import archive_to_write, pack_clips
     from physbench.clips.store import ClipStore
     from physbench.clips.suite import EXPECTATION_SUITE, chosen_suite
-    from physbench.result.formats import counted
 
     if suite == EXPECTATION_SUITE:
         raise UsageError(f"{suite}: its films are made from clips in each run, and are not packed.")
@@ -348,7 +345,6 @@ def _export_dataset(
     from physbench.clips.suite import find_suite
     from physbench.data.export import export_dataset, refuse_other_export
     from physbench.data.tables import CLIPS_PER_FILE, DATASET_NEEDS, check_dataset, plan_dataset
-    from physbench.result.formats import counted
     from physbench.run.progress import StatusLines
 
     if format_name not in DATASET_NEEDS:
@@ -418,7 +414,6 @@ def _export_conditioning(
     from physbench.clips.export import check_export, lengths
     from physbench.clips.export import export as write
     from physbench.clips.suite import check_prompt_motion, chosen_suite
-    from physbench.result.formats import counted
 
     width, height = _sides(size)
     spec = check_export(width, height, fps, context, look, view)

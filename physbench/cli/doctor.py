@@ -18,6 +18,7 @@ import typer
 
 from physbench.run.versions import library_version
 from physbench.support.errors import PhysbenchError, UsageError
+from physbench.support.files import ENVIRONMENT, cache_dir
 from physbench.support.processes import cores
 
 
@@ -108,8 +109,6 @@ def _checkpoint() -> HostFinding:
 
 
 def _cache() -> HostFinding:
-    from physbench.support.files import ENVIRONMENT, cache_dir
-
     folder = cache_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -252,7 +251,14 @@ def doctor(
     Exits with 1 where something that every run needs is missing.
     """
     if warm:
-        _warm()
+        # Compile ahead, and say how long that took.
+        from physbench.laws.kernels import KERNELS, compile_kernels
+
+        typer.echo(f"Compiling the {len(KERNELS)} functions of the motion analysis ...", err=True)
+        started = time.monotonic()
+        many = compile_kernels()
+        took = time.monotonic() - started
+        typer.echo(f"Compiled {many} in {took:.0f} s." if many else "All are compiled already.", err=True)
     missing = 0
     for finding in findings():
         state = typer.style(f"{finding.state:8}", fg=CHECK_COLOURS[finding.state])
@@ -262,14 +268,3 @@ def doctor(
         missing += finding.state == "missing"
     if missing:
         raise typer.Exit(1)
-
-
-def _warm() -> None:
-    """Compile ahead, and say how long that took."""
-    from physbench.laws.kernels import KERNELS, compile_kernels
-
-    typer.echo(f"Compiling the {len(KERNELS)} functions of the motion analysis ...", err=True)
-    started = time.monotonic()
-    many = compile_kernels()
-    took = time.monotonic() - started
-    typer.echo(f"Compiled {many} in {took:.0f} s." if many else "All are compiled already.", err=True)

@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from physbench.cli import completion
+from physbench.cli.cache import readable_size
 from physbench.cli.console import complain, debugging, note, stdout_console
+from physbench.result.formats import counted
 from physbench.run.options import OPTIONS, WHAT, WHERE, Options
 from physbench.support.errors import UsageError
+from physbench.support.processes import start_fork_server
+from physbench.support.progress import duration
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -59,7 +63,6 @@ def begin_workers() -> None:
     if in_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _end_at_once)
     from physbench.run.jobs import SCORING_PRELOAD
-    from physbench.support.processes import start_fork_server
 
     start_fork_server(SCORING_PRELOAD)
 
@@ -73,7 +76,6 @@ def requested_run(
     Args:
         context: Of a command with --out, --resume and --fresh.
         options: The settings of the run.
-        evaluate: What does it.
         changes: Further arguments of `evaluate`.
     """
     from physbench.run.ray_cluster import check_cluster
@@ -282,8 +284,6 @@ def _expectation(context: typer.Context, options: Options, as_json: bool) -> Non
 
 def _say_plan(options: Options, out: str | None, as_json: bool) -> None:
     """Print what an evaluation would do."""
-    from physbench.cli.cache import readable_size
-    from physbench.result.formats import counted
     from physbench.run.evaluate import dry_run
 
     plan = dry_run(options, note, out)
@@ -303,7 +303,6 @@ def _say_plan(options: Options, out: str | None, as_json: bool) -> None:
 
 def _say_films_plan(options: Options, out: str | None, as_json: bool) -> None:
     """Print what a run of the suite expectation would do."""
-    from physbench.result.formats import counted
     from physbench.surprise.run import films_dry_run
 
     plan = films_dry_run(options, note, out)
@@ -321,17 +320,12 @@ def _print_plan(
     """Print a plan as JSON, or in lines; these exit 1 where what was tried failed.
 
     Args:
-        plan: The plan.
         as_json: Whether to print it as JSON.
         request: Lines of the plan's kind on what is asked for.
         cost: Lines of its kind on what it costs beside time and memory.
         tried: What was tried.
         then: What follows after the time that is estimated.
     """
-    from physbench.cli.cache import readable_size
-    from physbench.result.formats import counted
-    from physbench.support.progress import duration
-
     if as_json:
         typer.echo(json.dumps({**asdict(plan), "seconds": plan.seconds}, indent=1))
         return

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from physbench.cli.cache import readable_size
 from physbench.cli.console import note
 from physbench.cli.models import ModelArg
+from physbench.run.options import parse_model_args
 from physbench.support.errors import UsageError
+from physbench.support.files import write_json
 from physbench.support.printable import printable
+from physbench.support.processes import worker_count
+from physbench.support.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from physbench.leaderboard.verify import How
@@ -52,8 +57,6 @@ def _how(given: Mapping[str, Any], *, rescore: bool) -> How:
     from physbench.clips.packed import opened_archive
     from physbench.leaderboard.fresh_rollouts import ModelToRun, SecretDraw
     from physbench.leaderboard.verify import How
-    from physbench.run.options import parse_model_args
-    from physbench.support.processes import worker_count
 
     model, model_arg, draw = given["model"], given["model_arg"], given.get("draw", "")
     if not model and (given["fresh_seeds"] or model_arg or draw):
@@ -128,10 +131,8 @@ def submit(
 
     Example: physbench leaderboard submit runs/my-model-core-1 --commit --out submission.zip
     """
-    from physbench.cli.cache import readable_size
     from physbench.leaderboard.submission import commit as write_commitment
     from physbench.leaderboard.submission import reveal as write_rollouts
-    from physbench.support.run_folder import RunFolder
 
     if commit == (reveal is not None):
         raise UsageError("Give --commit or --reveal CHALLENGE.")
@@ -156,7 +157,6 @@ def challenge(
     """Answer a commitment, on the side of the board: draw a seed that chooses a tenth of its rollouts, and keep it."""
     from physbench.leaderboard.submission import Submission
     from physbench.leaderboard.verify import challenge as answer
-    from physbench.support.files import write_json
 
     Submission(submitter).check()
     answered = answer(path, board, submitter)
@@ -242,7 +242,6 @@ def preview(
     Example: physbench leaderboard preview runs/my-model-core-1 --board board
     """
     from physbench.leaderboard.site import preview as write_preview
-    from physbench.support.run_folder import RunFolder
 
     if out.is_dir():
         raise UsageError(f"--out: {out} is a folder. Name a file, such as preview.html.")

@@ -9,10 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from physbench.cli import completion
 from physbench.cli.console import debugging, note, refuse_unwritable, stdout_console, warn
+from physbench.result.formats import counted
+from physbench.run.interruption import interruptible
+from physbench.run.options import check_timeout, parse_model_args
 from physbench.support.errors import UsageError
+from physbench.support.files import write_text
+from physbench.support.processes import worker_count
 
 if TYPE_CHECKING:
     from physbench.clips.clip import Row
@@ -51,8 +57,6 @@ def list_models(
         }
         typer.echo(json.dumps(document, indent=1))
         return
-
-    from rich.table import Table
 
     console = stdout_console()
     ready = Table(box=None, pad_edge=False, header_style="bold")
@@ -101,7 +105,6 @@ def check(
 ) -> None:
     """Roll a model out on two clips and explain what is wrong with it."""
     from physbench.models.load_model import check_target, describe_model
-    from physbench.run.options import check_timeout, parse_model_args
 
     check_timeout(timeout)
     if out is not None and out.suffix.lower() != ".png":
@@ -205,8 +208,6 @@ def _say(name: str, text: str) -> None:
 
 def summed_up(problems: int, notes: int, failed: bool) -> str:
     """The last word on a model: "it can be evaluated; see the 3 notes above"."""
-    from physbench.result.formats import counted
-
     if not problems + notes:
         return NOTHING
     kinds = ((problems, "problem"), (notes, "note"))
@@ -282,7 +283,6 @@ def probe(
 
     Example: physbench probe reference:rssm --suite lite --out rssm.md
     """
-    from physbench.run.options import parse_model_args
 
     for file in out or ():
         if file.suffix not in FORMATS:
@@ -292,8 +292,6 @@ def probe(
 
     from physbench.probes.document import csv_table, markdown, print_probes
     from physbench.probes.run import probe_model
-    from physbench.support.files import write_text
-    from physbench.support.processes import worker_count
 
     document = probe_model(
         model,
@@ -355,7 +353,6 @@ def train(
     folder = out or Path("runs") / f"train-{name}"
     from physbench.reference.train import pick_device
     from physbench.reference.train import train as train_model
-    from physbench.run.interruption import interruptible
 
     try:
         with interruptible():
@@ -405,7 +402,6 @@ def export(
     """
     from physbench.models.graphs.onnx_file import TO_EXPORT, require_libraries
     from physbench.models.load_model import check_target
-    from physbench.run.options import parse_model_args
 
     if out.suffix not in GRAPH_SUFFIXES:
         raise UsageError(f"Expected a file OUT.onnx, got '{out}'. Write {out.with_suffix(GRAPH_SUFFIXES[0])}.")

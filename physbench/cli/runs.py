@@ -13,10 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from physbench.cli import completion
 from physbench.cli.console import note, stdout_console
+from physbench.result.formats import ascii_minus, counted
 from physbench.support.errors import UsageError, nearest
+from physbench.support.files import write_text
+from physbench.support.processes import cores, worker_count
 from physbench.support.remote import is_url
 from physbench.support.run_folder import RunFolder, other_contents
 
@@ -54,7 +59,6 @@ def runs(
 
     Example: physbench runs
     """
-    from physbench.result.formats import ascii_minus
     from physbench.result.read import SORTED_BY, find_runs, sorted_runs
     from physbench.result.report.runs import axis_words, overall_words, state_words
     from physbench.score.protocol import AXES
@@ -75,8 +79,6 @@ def runs(
     if not listed:
         note(f"There is no run in {folder}{f' with the tag {tag}' if tag else ''}. `physbench eval MODEL` makes one.")
         return
-    from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     console = stdout_console()
@@ -132,7 +134,6 @@ def view(
 
     Example: physbench view
     """
-    from physbench.result.formats import counted
     from physbench.result.read import find_runs
     from physbench.result.report.runs import RunsServer
 
@@ -232,7 +233,6 @@ def diagnose(
     from physbench.result.report.data import require_tasks
     from physbench.result.report.page import write_report
     from physbench.run.remote_run import run_at
-    from physbench.support.processes import worker_count
 
     if tasks is not None:
         from physbench.support import user_files
@@ -346,7 +346,9 @@ def _report(
     if out is None:
         typer.echo(text, nl=False)
         return
-    _write(out, text)
+
+    _refuse_folder(out)
+    write_text(out, text)
     typer.echo(f"Wrote {out}", err=True)
 
 
@@ -370,20 +372,12 @@ def _expectation(place: RunPlace, wanted: str, out: Path | None) -> None:
 def _page(place: RunPlace, result: ResultDocument, out: Path | None, physicist: RunFolder | None) -> None:
     from physbench.result.report.page import write_report
     from physbench.result.report.terminal import print_summary
-    from physbench.support.processes import cores
 
     if out is not None:
         _refuse_folder(out)
     path = write_report(place.folder, out, result, physicist, cores())
     print_summary(result, stdout_console())
     typer.echo(place.named(f"Report: {path}"))
-
-
-def _write(path: Path, text: str) -> None:
-    from physbench.support.files import write_text
-
-    _refuse_folder(path)
-    write_text(path, text)
 
 
 def _refuse_folder(path: Path) -> None:

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from physbench.cli import completion
 from physbench.cli.console import READABLE, complain, note, refuse_unwritable, stdout_console
 from physbench.support.errors import UsageError
+from physbench.support.processes import worker_count
 
 LEVELS = ("all", "family", "task")
 
@@ -34,8 +37,6 @@ ScorerName = Annotated[
 @app.command("list")
 def list_scorers() -> None:
     """List the installed scorers: what counts on an axis first, then the diagnostics outside every mean, by group."""
-    from rich.table import Table
-    from rich.text import Text
 
     from physbench.score.protocol import AXES
     from physbench.score.score_clip import find_scorers
@@ -72,8 +73,6 @@ def _first_line(doc: str | None) -> str:
 @app.command()
 def show(name: ScorerName) -> None:
     """Show a scorer's definition: formula, unit, range, direction, noise floor, source."""
-    from rich.table import Table
-    from rich.text import Text
 
     from physbench.score.score_clip import find_scorers
     from physbench.support import user_files
@@ -153,7 +152,6 @@ def check(
     from physbench.clips.generate import render_spec
     from physbench.clips.task import builtin_task_ids, match_tasks
     from physbench.support import user_files
-    from physbench.support.processes import worker_count
     from physbench.validity import text
     from physbench.validity.measure import Settings, scorers_of
     from physbench.validity.sources import find_sources

@@ -88,8 +88,7 @@ def read_settings(folder: Path, typed: Typed = lambda command: None) -> FileSett
         typed: Options of a command ("data.pack") by name as they are typed, None where there is no such command; for
             messages.
 
-    Raises:
-        UsageError: The file cannot be read, or sets what it may not.
+    Raises UsageError: the file cannot be read, or sets what it may not.
     """
     own, shared = folder / OWN_FILE, folder / SHARED_FILE
     if own.is_file():

@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
 from physbench.cli import completion
 from physbench.cli.console import READABLE, note, stdout_console
+from physbench.result.formats import counted
 from physbench.support.errors import UsageError, nearest
 from physbench.support.plugins import entries
 
@@ -104,8 +108,6 @@ def list_tasks(
     ] = "*",
 ) -> None:
     """List the tasks by family, with the suites that hold them."""
-    from rich.table import Table
-    from rich.text import Text
 
     from physbench.clips.suite import SEPARATE_SUITES, golden_tasks
     from physbench.clips.task import builtin_task_ids, find_task, match_tasks, own_tasks
@@ -137,8 +139,6 @@ def list_tasks(
 @app.command()
 def show(name: TaskName) -> None:
     """Show a task's specification: law, parameters, camera, hand-over, what may be hidden."""
-    from rich.padding import Padding
-    from rich.text import Text
 
     from physbench.clips.task import find_task
 
@@ -181,7 +181,6 @@ def preview(
     """Draw a few clips: frames over time and each clip's trajectories in one picture, or an animation."""
     from physbench.clips.preview import SUFFIXES
     from physbench.clips.task import find_task, short_names
-    from physbench.result.formats import counted
     from physbench.world.styles.catalogue import check_drawn
 
     task = find_task(name)
@@ -311,7 +310,6 @@ def _paragraphs(block: str) -> list[str]:
 
 
 def _parameter_table(parameters: Mapping[str, Parameter]) -> Table:
-    from rich.table import Table
 
     from physbench.clips.task import PARAMETER_COLUMNS, other_spans
 

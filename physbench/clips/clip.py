@@ -228,9 +228,7 @@ class LazyClip(Clip):
     def of(cls, unpack: Callable[[int], Image], **known: Any) -> LazyClip:
         """A clip of all fields but its frames.
 
-        Args:
-            unpack: Gives the first so many frames (count, H, W, 3). It is pickled with the clip.
-            known: The fields.
+        unpack: Gives the first so many frames (count, H, W, 3). It is pickled with the clip.
         """
         clip = cls.__new__(cls)
         for name, value in (("_unpack", unpack), *known.items()):

@@ -105,8 +105,7 @@ def with_key(answer: Answer, key: ExportKey, where: Path) -> Answer:
 def find_key(answer: Answer, places: list[Path]) -> Answer:
     """Complete an answer with the key that lies beside one of these folders; exports of version 1 need none.
 
-    Raises:
-        UsageError: No key is found, or it is of another export.
+    Raises UsageError: no key is found, or it is of another export.
     """
     if all(clip.task for clip in answer.asked.clips):
         return answer

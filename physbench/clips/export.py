@@ -40,6 +40,7 @@ from physbench.clips.video import FFV1, H264, encode, png
 from physbench.support.errors import UsageError
 from physbench.support.files import write_bytes
 from physbench.support.schedule import scheduled
+from physbench.world.bullet import simulate
 from physbench.world.scene import FAR, HISTORY, MOVING, PLAIN, RenderSpec, Scene, wrong_rate
 from physbench.world.styles.catalogue import check_drawn, draw
 from physbench.world.styles.prompt import scene_prompt
@@ -233,8 +234,6 @@ def _export_clip(
     folder: Path, spec: RenderSpec, context: int, key: ExportKey, actions: str | None, row: Row
 ) -> ClipAsked:
     """In a worker: the files of one clip."""
-    from physbench.world.bullet import simulate
-
     name = key.id(row)
     scene = make_scene(row, spec.view)
     times = frame_times(scene, spec)

@@ -65,10 +65,8 @@ def pack_clips(suite: Suite, spec: RenderSpec, clip: Callable[[Row], Clip], out:
         suite: Its rows are packed, in their order.
         spec: Size and rate.
         clip: Loads or makes a clip.
-        out: The file.
 
-    Returns:
-        The SHA-256 of the index, by which runs name the file.
+    Returns the SHA-256 of the index, by which runs name the file.
     """
     entries: dict[str, PackedClip] = {}
     with atomic_path(out) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
@@ -174,12 +172,9 @@ class PackedClips:
     def __init__(self, path: Path | str, url: str | None = None) -> None:
         """Open the file.
 
-        Args:
-            path: The file.
-            url: Where the user says that it is, if the file is a copy of that.
+        url: Where the user says that it is, if the file is a copy of that.
 
-        Raises:
-            UsageError: It is no such file, is damaged, or was packed by another version of physbench.
+        Raises UsageError: it is no such file, is damaged, or was packed by another version of physbench.
         """
         self.path = Path(path).expanduser().absolute()
         self.name = url or str(self.path)
@@ -249,8 +244,7 @@ class PackedClips:
     def missing(self, rows: Iterable[Row], spec: RenderSpec) -> list[Row]:
         """[], as nothing has to be made; reads and checks the clips.
 
-        Raises:
-            UsageError: The clips in here are of another size or rate, one of the rows is not in here, or is damaged.
+        Raises UsageError: the clips in here are of another size or rate, one of the rows is not in here, or is damaged.
         """
         for row in rows:
             self._content(row, spec)
@@ -396,8 +390,7 @@ def kept_archive(place: str, sha256: str) -> PackedClips | None:
 def archive_to_write(out: str, replace: bool) -> Iterator[Path]:
     """Path to write an archive to that is to be at `out`: the file itself, or one that is then sent to the URL.
 
-    Raises:
-        UsageError: There is one already, and it is not to be replaced, or the place cannot be written to.
+    Raises UsageError: there is one already, and it is not to be replaced, or the place cannot be written to.
     """
     place = remote_place(out) if is_url(out) else None
     if place is None:

@@ -125,7 +125,9 @@ def unpack(content: bytes, row: Row, spec: RenderSpec, scene: Scene) -> Clip:
     frames_shape, states_shape = head["shapes"]
 
     def array(name: str, dtype: str, shape: list[int]) -> NDArray[Any]:
-        return _writable(zlib.decompress(parts[name]), dtype, shape)
+        # An array that can be written to, like that of a new clip.
+        content = zlib.decompress(parts[name])
+        return np.frombuffer(bytearray(content), dtype=dtype).reshape(shape)
 
     return LazyClip.of(
         partial(_frames, parts["frames"], frames_shape),
@@ -154,11 +156,6 @@ def _frames(packed: bytes, shape: list[int], count: int) -> NDArray[np.uint8]:
     if filled < len(memory):
         raise ValueError(f"Expected {len(memory)} bytes of frames, got {filled}.")
     return frames
-
-
-def _writable(content: bytes, dtype: str, shape: list[int]) -> NDArray[Any]:
-    """An array that can be written to, like that of a new clip."""
-    return np.frombuffer(bytearray(content), dtype=dtype).reshape(shape)
 
 
 def _checksum(parts: dict[str, bytes]) -> bytes:

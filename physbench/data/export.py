@@ -154,8 +154,6 @@ def _sample(part: Part, place: Place, clip: Clip) -> dict[str, Any]:
 # `hdf5`: one file with a row for each frame, the clips one after the other, as stable-worldmodel reads it.
 
 HDF5_FILE = "clips.h5"
-H5_CHUNK_BYTES = 1 << 17  # of frames before compression: what a reader of one frame has to unpack
-H5_CHUNK_ROWS = 64
 PART_FOLDER = ".parts"  # of parts that are put together at the end
 EPISODE_ROWS = ("ep_len", "ep_offset")  # data sets with a row for each clip; the others have one for each frame
 
@@ -268,7 +266,8 @@ def _create(file: Any, settings: DatasetSettings, frames: int, clips: int) -> No
     }
     for name, (shape, dtype) in columns.items():
         row_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        rows = max(1, min(H5_CHUNK_BYTES // row_bytes, H5_CHUNK_ROWS, frames))
+        # of frames before compression: what a reader of one frame has to unpack
+        rows = max(1, min((1 << 17) // row_bytes, 64, frames))
         file.create_dataset(
             name,
             (frames, *shape),
@@ -330,7 +329,8 @@ def lerobot_files(part: Part) -> list[str]:
 
 def lerobot_paths(part: Part) -> tuple[str, str, str]:
     """Video, frames and clips of a part."""
-    place = _chunk_file(part)
+    chunk, file = divmod(part.number, FILES_PER_CHUNK)
+    place = f"chunk-{chunk:03d}/file-{file:03d}"
     return f"videos/{IMAGE_FEATURE}/{place}.mp4", f"data/{place}.parquet", f"meta/episodes/{place}.parquet"
 
 
@@ -373,11 +373,6 @@ def joined_statistics(rows: Iterator[dict[str, Any]]) -> dict[str, dict[str, Any
         result[name] = {key: value.tolist() for key, value in values.items()}
         result[name]["count"] = known["count"].astype(int).tolist()
     return result
-
-
-def _chunk_file(part: Part) -> str:
-    chunk, file = divmod(part.number, FILES_PER_CHUNK)
-    return f"chunk-{chunk:03d}/file-{file:03d}"
 
 
 def _frame_schema(settings: DatasetSettings) -> pa.Schema:

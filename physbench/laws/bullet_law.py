@@ -47,7 +47,6 @@ OWN_STEPS = 20  # physics steps between states of the scene's own motion, of whi
 PROBES = 16  # random places by which it is told whether bodies act on each other at a distance
 NOTHING = 1e-9  # m/s2
 STRIDES, STRIDE_ERROR = (20, 10, 5, 2), 1e-3  # physics steps at once; diameters by which they may move a body in all
-FRAME_STEPS = 40  # physics steps between the places at which that is seen
 FLIGHT_COST, CONTACT_COST = 20, 100
 _strides = RecentlyUsed[str, int](64)  # of scenes
 
@@ -291,7 +290,8 @@ class BulletLaw(PlanarLaw):
             states = simulate(self.scene, [first / PHYSICS_HZ], log=False).states
         else:
             states = _states(*self._probes)[:2]
-        steps = np.arange(0, round(scene.horizon * PHYSICS_HZ) - first, FRAME_STEPS)
+        # 40 physics steps between the places at which that is seen
+        steps = np.arange(0, round(scene.horizon * PHYSICS_HZ) - first, 40)
         true = fly(scene, states, steps, first / PHYSICS_HZ)[0][..., list(self.index), :3]
         for stride in STRIDES:
             path = glide(scene, states, steps, first / PHYSICS_HZ, stride)[..., list(self.index), :3]
@@ -392,8 +392,7 @@ class BulletSimulator(Simulator):
             steps: (F,) ascending, later ones.
             log: Whether contacts of the first candidate are asked for.
 
-        Returns:
-            States (K, F, N, 6), and contacts: step, body and other body or -1.
+        Returns states (K, F, N, 6), and contacts: step, body and other body or -1.
         """
         law, paths = self.law, np.full((len(states), len(steps), *states.shape[1:]), np.nan)
         there: Mask = np.asarray(np.isfinite(states[..., :4]).all(axis=-1))  # (K, N)

@@ -32,8 +32,6 @@ from physbench.world.scene import ROUND, Body, Scene
 # mu g cos a is less, it slips and f = mu g cos a.
 
 
-MAX_SLIP = 0.02  # of the speed; a body that slips less at its release rolls
-MAX_RESTITUTION = 0.05  # of a pair, the product of both; with less nothing rebounds
 MAX_SLIP_TIME = 0.25  # s; a ball that rolls again so soon after a rebound on a level floor counts as rolling
 
 
@@ -126,7 +124,6 @@ def slope_law(scene: Scene, index: int, support: int, position: Array) -> Slope 
     """The law of a body that never leaves a straight support.
 
     Args:
-        scene: The scene.
         index: The moving body.
         support: The fixed body that carries it.
         position: (3,) m, any point of its path, which tells the face that carries it.
@@ -204,12 +201,14 @@ def _rolls(body: Body, normal: Array) -> bool:
         return False  # it stands on an end
     velocity = np.asarray(body.velocity, dtype=np.float64)
     slip = velocity - np.cross(body.spin, body.size[0] * normal)
-    return float(np.linalg.norm(slip)) <= MAX_SLIP * float(np.linalg.norm(velocity)) + 1e-6
+    # 0.02 of the speed; a body that slips less at its release rolls
+    return float(np.linalg.norm(slip)) <= 0.02 * float(np.linalg.norm(velocity)) + 1e-6
 
 
 def _may_be_thrown_back(scene: Scene, index: int, support: int) -> bool:
     return any(
-        other.restitution * scene.bodies[index].restitution > MAX_RESTITUTION and other.collides
+        # 0.05 of a pair, the product of both; with less nothing rebounds
+        other.restitution * scene.bodies[index].restitution > 0.05 and other.collides
         for j, other in enumerate(scene.bodies)
         if j not in (index, support)
     )
@@ -241,8 +240,7 @@ def ramp_phases(start: float, distance: float, velocity: float, rising: float, s
         rising: Deceleration on its way up, m/s2.
         sinking: Acceleration on its way down, m/s2; not above 0: it stays where it stops.
 
-    Returns:
-        The phases in order; the last one is rest.
+    Returns the phases in order; the last one is rest.
 
     A body that slides down 2 m without friction at 1 m/s2:
 
@@ -275,7 +273,6 @@ def distance_at(phases: Sequence[Phase], time: float) -> float:
     return phase.distance + phase.velocity * since + phase.acceleration * since**2 / 2
 
 
-MAX_DRIFT = 1e-6  # of the relative speed of two bodies; their barycentre rests if it is slower
 SUPPORT_GAP = 0.02  # diameters; a support is permanent if the true body never leaves it by more
 
 
@@ -405,12 +402,7 @@ def levenberg_marquardt(run: Callable[[Array], tuple[Array, Array]], state: Arra
 def supports(clip: Clip, index: int) -> tuple[int, ...]:
     """Fixed bodies that a moving body touches in ground truth from its release, or the first frame, to the end.
 
-    Args:
-        clip: The clip.
-        index: The body among those of the clip's scene.
-
-    Returns:
-        Indices of the permanent supports.
+    index: The body among those of the clip's scene. Returns indices of the permanent supports.
     """
     body = clip.scene.bodies[index]
     free = clip.times >= (body.release if body.release is not None else clip.times[0]) - 1e-9
@@ -432,8 +424,7 @@ def law_of(clip: Clip, index: int) -> Law | None:
         clip: The clip; its ground truth shows which supports are permanent.
         index: The body among those of the clip's scene.
 
-    Returns:
-        `Constant`, `Slope` or `Orbit`; None where the motion has no closed form.
+    Returns `Constant`, `Slope` or `Orbit`; None where the motion has no closed form.
     """
     scene = clip.scene
     body = scene.bodies[index]
@@ -473,7 +464,8 @@ def _orbit(clip: Clip, index: int, gravity: Array) -> Orbit | None:
         first, second = (field.mu for field in scene.central)
         total = first + second
         centre, drift = ((first * a[part] + second * b[part]) / total for part in (np.s_[:3], np.s_[7:10]))
-        if np.linalg.norm(drift) > MAX_DRIFT * np.linalg.norm(a[7:10] - b[7:10]):
+        # 1e-6 of the relative speed of two bodies; their barycentre rests if it is slower
+        if np.linalg.norm(drift) > 1e-6 * np.linalg.norm(a[7:10] - b[7:10]):
             return None  # the barycentre moves on
         mu = (second if index == sources[0] else first) ** 3 / total**2  # of the other one, as felt from there
     else:
@@ -503,8 +495,7 @@ def around_each_other(scene: Scene, states: Array, dt: Array) -> dict[int, Array
         states: (..., N, 4) m and m/s of all bodies in the plane of motion, at one time.
         dt: (T,) s from that time.
 
-    Returns:
-        Positions (..., T, 2) m of both bodies by their indices in the scene.
+    Returns positions (..., T, 2) m of both bodies by their indices in the scene.
     """
     (a, first), (b, second) = ((scene.index(field.source), field.mu) for field in scene.central)
     share = second / (first + second)
@@ -518,12 +509,10 @@ def free_paths(clip: Clip, states: Array, dt: Array) -> dict[int, Array] | None:
     """Paths of all moving bodies in closed form while nothing but their permanent supports touches them.
 
     Args:
-        clip: The clip.
         states: (M, N, 4) m and m/s of all its bodies in the plane of motion, at one time.
         dt: (T,) s from that time.
 
-    Returns:
-        Positions (M, T, 2) m by index; None where the motion of some body has no closed form.
+    Returns positions (M, T, 2) m by index; None where the motion of some body has no closed form.
     """
     if two_bodies(clip.scene):  # whose barycentre need not rest
         return around_each_other(clip.scene, states, dt)

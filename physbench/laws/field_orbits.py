@@ -100,7 +100,6 @@ def follow_field(
         mu: (1,) m3/s2 of the source, or (2,) of two bodies that attract each other.
         touch: m, distance from which on two that attract each other are not modelled; 0 where they cannot meet.
         law: (6,) constants of the field.
-        count: N.
     """
     size, frames = value.shape[1], len(steps)
     position, velocity = np.full((size, frames, count, 2), np.nan), np.full((size, frames, count, 2), np.nan)

@@ -32,8 +32,7 @@ def meeting_time(a: Flat, va: Flat, b: Flat, vb: Flat, reach: float) -> float:
         va, vb: Their velocities, m/s.
         reach: Distance of the centres at which they touch, m.
 
-    Returns:
-        Seconds until they approach each other at that distance; infinity if they never do.
+    Returns seconds until they approach each other at that distance; infinity if they never do.
 
     >>> meeting_time((0.0, 0.0), (1.0, 0.0), (3.0, 0.0), (0.0, 0.0), 1.0)
     2.0
@@ -66,8 +65,7 @@ def rebound(
         mass_a, mass_b: kg.
         restitution: Of the pair, 0 to 1.
 
-    Returns:
-        Velocities of both, m/s.
+    Returns velocities of both, m/s.
 
     >>> rebound((0.0, 0.0), (1.0, 0.0), 1.0, (1.0, 0.0), (0.0, 0.0), 1.0, 1.0)
     ((0.0, 0.0), (1.0, 0.0))

@@ -115,8 +115,7 @@ def propagate(state: Array, dt: Array, mu: float) -> Array:
         dt: (T,) s, of either sign.
         mu: m3/s2, the acceleration is mu / r^2.
 
-    Returns:
-        (..., T, 4) states at that time + dt.
+    Returns (..., T, 4) states at that time + dt.
 
     A circular orbit of radius 1 m after half a period:
 
@@ -178,8 +177,7 @@ def elliptic_state(
         sense: 1 is counter-clockwise, -1 clockwise.
         time: s.
 
-    Returns:
-        Position m from the focus and velocity m/s.
+    Returns position m from the focus and velocity m/s.
 
     >>> (x, y), (vx, vy) = elliptic_state(1.0, 1.0, 0.5, 0.0, 0.0, 1.0, 0.0)
     >>> x, y, vx, round(vy, 6)
@@ -216,8 +214,7 @@ def hyperbolic_states(
         sense: 1 is counter-clockwise, -1 clockwise.
         times: (T,) s.
 
-    Returns:
-        Positions m from the focus and velocities m/s, both (T, 2).
+    Returns positions m from the focus and velocities m/s, both (T, 2).
 
     >>> position, velocity = hyperbolic_states(1.0, 1.0, 3.0, 0.0, 0.0, 1.0, np.zeros(1))
     >>> bool(np.allclose(position, [[1.0, 0.0]])) and bool(np.allclose(velocity, [[0.0, 2.0]]))

@@ -17,7 +17,6 @@ from physbench.support.arrays import Array, Whole
 from physbench.world.compiled import compiled, kernel
 
 MIN_CURVATURE = 1e-6  # 1/m of alpha; below it the first guess is that of a parabola
-MIN_REBASE_RADIUS = 0.02  # m; nearer to the centre the orbit is not restarted from the last state
 MAX_GUESS_TERM = 0.3  # of the series that guesses from the time before; with larger terms it is not used
 MIN_PARABOLA = 1e-4  # 1/m of alpha; a conic nearer to a parabola counts as an ellipse in times of contact
 
@@ -103,7 +102,8 @@ def _propagate_one(state: Array, dt: Array, mu: float, moved: Array) -> None:
         f_dot, g_dot = -root_mu * u1 / (r * r0), 1 - u2 / r
         moved[t, 0], moved[t, 1] = f * x + g * u, f * y + g * v
         moved[t, 2], moved[t, 3] = f_dot * x + g_dot * u, f_dot * y + g_dot * v
-        if r > MIN_REBASE_RADIUS:  # the next time starts from here: a short step needs no sines
+        # 0.02 m; nearer to the centre the orbit is not restarted from the last state
+        if r > 0.02:  # the next time starts from here: a short step needs no sines
             x, y, u, v = moved[t, 0], moved[t, 1], moved[t, 2], moved[t, 3]
             r0, radial, since = r, shape * u1 + radial * u0, dt[t]
 
@@ -221,7 +221,6 @@ def follow_orbits(
         factor: (K or 1,) times mu.
         mutual: whether two bodies attract each other.
         reach: m, distance at which they touch; 0 where they cannot.
-        count: N.
     """
     origin = np.zeros(2) if mutual else source
     size, frames = value.shape[1], len(steps)

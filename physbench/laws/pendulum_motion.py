@@ -31,7 +31,6 @@ LONGEST_STEP = 0.04  # s
 STEP_ANGLE = 0.1  # rad of the fastest small swing that a step covers
 MIN_REBOUND_SPEED = 0.01  # m/s; a hit that is slower does not rebound, as in the simulator
 TOUCH = 1e-6  # m, to which the place of a hit is found
-MOST_HITS = 400  # of a candidate; after that bodies pass through each other
 SWEEPS = 50  # through the pairs that touch at once
 AT_REST = 1e-9  # m/s
 
@@ -144,7 +143,8 @@ def _advance(
     left = h
     while True:
         _swing(swing, moved, rod, now, left, world)
-        one, other = (-1, -1) if h < 0 or hits >= MOST_HITS else _first_hit(moved, rod, room[1])
+        # 400 of a candidate; after that bodies pass through each other
+        one, other = (-1, -1) if h < 0 or hits >= 400 else _first_hit(moved, rod, room[1])
         if one < 0:
             swing[:] = moved
             return count, hits

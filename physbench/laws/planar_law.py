@@ -37,7 +37,6 @@ from physbench.laws.simulator import Simulator
 from physbench.support.arrays import Array, Whole
 from physbench.world.scene import PHYSICS_HZ
 
-FACE_DISTANCE = 0.12  # diameters; a body that is nearer to a face may lie on it
 KICK_STEPS = 20  # physics steps from one change of a velocity by drag to the next: 1/60 s
 
 
@@ -256,7 +255,8 @@ class PlanarLaw(SceneLaw):
             return (FREE,)
         gap = position @ world.normal.T - world.offset - world.radius[body]
         along = position @ world.tangent.T
-        near = (np.abs(gap).mean(axis=0) < FACE_DISTANCE * size) & (-(world.normal @ world.gravity) > 1e-9)
+        # 0.12 diameters; a body that is nearer to a face may lie on it
+        near = (np.abs(gap).mean(axis=0) < 0.12 * size) & (-(world.normal @ world.gravity) > 1e-9)
         over = ((along >= world.low) & (along <= world.high)).all(axis=0)
         return (FREE, *np.flatnonzero(near & over).tolist())
 

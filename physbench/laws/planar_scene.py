@@ -60,8 +60,7 @@ def box_axes(body: Body) -> Array:
 def box_in_plane(body: Body, axes: list[int], across: int, margin: float) -> tuple[list[Face], list[Corner]]:
     """Faces and corners of a box in the plane of motion. Corners are rounded by `margin` m.
 
-    Raises:
-        Unsupported: The box stands askew.
+    Raises Unsupported: the box stands askew.
     """
     own = box_axes(body)
     level = [k for k in range(3) if abs(own[k, across]) < support_check.ALIGNMENT]
@@ -85,8 +84,7 @@ def box_in_plane(body: Body, axes: list[int], across: int, margin: float) -> tup
 def is_obstacle(body: Body, moving: list[Body], across: int) -> bool:
     """True if a fixed body reaches into the plane of a moving one.
 
-    Raises:
-        Unsupported: They would meet beside the plane of motion.
+    Raises Unsupported: they would meet beside the plane of motion.
     """
     half = body.size[0] if body.shape == "sphere" else float(np.abs(box_axes(body)[:, across]) @ np.asarray(body.size))
     met = False
@@ -114,8 +112,7 @@ def check_steps(moving: list[Body], faces: list[Face], corners: list[Corner], gr
 
     A disc climbs a corner if, as they touch, the line from the corner to its centre points between the corner's sides.
 
-    Raises:
-        Unsupported: Names the two bodies.
+    Raises Unsupported, which names the two bodies.
     """
     for face in faces:
         if -(face.normal @ gravity) <= 1e-9:
@@ -173,9 +170,6 @@ def reachable(corners: list[Corner], faces: list[Face], radii: set[float]) -> li
                 corners_in_reach.append(corner)
                 break
     return corners_in_reach
-
-
-ROUNDING = 1e-3  # m by which PyBullet rounds the corners of a box: its default margin of collisions
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,7 +305,8 @@ def _surroundings(scene: Scene, bodies: list[Body], since: float) -> tuple[list[
         elif body.shape == "sphere":
             corners.append(Corner(np.asarray(body.position)[axes], body.size[0], body))
         else:
-            parts = box_in_plane(body, axes, across, ROUNDING)
+            # 1e-3 m by which PyBullet rounds the corners of a box: its default margin of collisions
+            parts = box_in_plane(body, axes, across, 1e-3)
             faces += parts[0]
             corners += parts[1]
     return faces, corners, table

@@ -44,8 +44,7 @@ def weighted_points(weight: Array, track: Array, diameter: Array) -> tuple[Whole
         track: (F, N, 2) m.
         diameter: (N,) m.
 
-    Returns:
-        Which of F x N they are (M,), their positions (M, 2), diameters (M,) and weights (M,).
+    Returns which of F x N they are (M,), their positions (M, 2), diameters (M,) and weights (M,).
     """
     frames, count, used = weight.shape[0], weight.shape[1], 0
     for f in range(frames):

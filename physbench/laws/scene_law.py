@@ -89,8 +89,7 @@ class SceneLaw:
             times: (F,) s, ascending; the first two may be the same.
             constants: (K or 1, C) factors.
 
-        Returns:
-            States (K, F, N, 4).
+        Returns states (K, F, N, 4).
         """
         raise NotImplementedError(f"{type(self).__name__} has no simulate()")
 
@@ -187,7 +186,6 @@ class SceneLaw:
         """Numbers (p,) with which a body may begin, by least squares; here under the acceleration at its begin.
 
         Args:
-            body: Which.
             chart: With which it begins.
             dt: (n,) s from its begin.
             position: (n, 2) m where it is then.
@@ -203,7 +201,6 @@ class SceneLaw:
         By leapfrog steps backwards, as far as `acceleration` knows.
 
         Args:
-            body: Which.
             start: Its state at the last time.
             times: (B + 1,) s, ascending.
             others: (B + 1, N, 4) m and m/s, states of the other bodies; 0 of those that are absent.
@@ -259,8 +256,7 @@ def scene_law(scene: Scene, since: float) -> SceneLaw:
         scene: The scene; its moving bodies must stay in the camera's plane of motion.
         since: s from which on it is simulated; bodies must be free by then.
 
-    Raises:
-        Unsupported: Says why no law can move it.
+    Raises Unsupported, which says why no law can move it.
     """
     index = tuple(i for i, body in enumerate(scene.bodies) if body.role == "moving")
     if not index:

@@ -57,8 +57,7 @@ def check_contract(model: Any, target: str, handed: Handed = "context") -> Model
         target: The factory as the user named it, for messages.
         handed: What the model may be handed beside the context, see `load_model.what_is_handed`.
 
-    Returns:
-        The same object.
+    Returns the same object.
 
     Raises:
         ModelError: The object has no valid card, none of the methods of a FrameModel, StateModel, PrivilegedModel or

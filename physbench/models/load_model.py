@@ -326,8 +326,7 @@ def installed_adapters() -> InstalledAdapters:
 def find_adapter(target: str) -> Adapter:
     """Find the adapter of a target.
 
-    Raises:
-        ModelError: There is none. The message says what the target is and what to do.
+    Raises ModelError: there is none. The message says what the target is and what to do.
     """
     if "\0" in target:
         raise ModelError(f"Expected a MODEL, got {target!r}: it holds a NUL character.")
@@ -350,9 +349,7 @@ def find_adapter(target: str) -> Adapter:
 def what_is_handed(target: str, privileged: bool = False) -> Handed:
     """Input of a model of this target: the context it is shown, whole clips, or the ids of clips.
 
-    Args:
-        target: See `load_model`.
-        privileged: True if the user allows a model of his own to receive whole clips.
+    privileged: True if the user allows a model of his own to receive whole clips.
     """
     point = plugins.entries(ADAPTER_GROUP).get(find_adapter(target).name)
     handed: Handed = "context" if point is None else HANDED.get(point.value, "context")
@@ -398,8 +395,7 @@ def live_sha256(model: Model) -> str | None:
 def preflight(target: str, suite: Suite, samples: int, model_args: Mapping[str, str]) -> list[str]:
     """Notes on a target before a suite is evaluated; only recorded answers have any.
 
-    Raises:
-        UsageError: The target answers other clips than those of the suite.
+    Raises UsageError: the target answers other clips than those of the suite.
     """
     adapter = find_adapter(target)
     return adapter.preflight(target, suite, samples, model_args) if isinstance(adapter, RecordedAdapter) else []
@@ -445,15 +441,12 @@ def load_model(
 
     Args:
         target: `scheme:rest`, or a path that an adapter recognises.
-        options: See `LoadOptions`.
         privileged: Allow a model of the user's that is handed whole clips. Built-in ones need no permission.
         untrained: Draw its weights anew, see `untrained_copy`.
 
-    Returns:
-        A FrameModel; a PrivilegedModel or RecordedModel only where `what_is_handed` allows it.
+    Returns a FrameModel; a PrivilegedModel or RecordedModel only where `what_is_handed` allows it.
 
-    Raises:
-        ModelError: The target cannot be loaded or does not keep the protocol. The message says what to do.
+    Raises ModelError: the target cannot be loaded or does not keep the protocol. The message says what to do.
     """
     from physbench.models.contract import check_contract
 
@@ -472,8 +465,7 @@ def load_encoder(target: str, *, untrained_beside: Encoder | None = None, **opti
         target, options: As of `load_model`.
         untrained_beside: The same, loaded before. Draw weights anew; of `reference:NAME` as `untrained:NAME` does.
 
-    Raises:
-        ModelError: The target cannot be loaded, has no encoder, or gives the same networks twice.
+    Raises ModelError: the target cannot be loaded, has no encoder, or gives the same networks twice.
     """
     from physbench.models.contract import check_card_types
 

@@ -110,8 +110,7 @@ def make_untrained(model: Kept, target: str) -> Kept:
         model: The model, which is changed.
         target: What the user named, for messages.
 
-    Raises:
-        ModelError: There is nothing that could be drawn, or a layer does not say how.
+    Raises ModelError: there is nothing that could be drawn, or a layer does not say how.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(UNTRAINED_SEED)

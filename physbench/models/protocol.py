@@ -128,13 +128,9 @@ class ModelCard:
 
 
 def check_card(card: ModelCard) -> ModelCard:
-    """Check the values of a card.
+    """Check the values of a card. Returns the same card.
 
-    Returns:
-        The same card.
-
-    Raises:
-        ModelError: A value is out of bounds. The message offers one that works.
+    Raises ModelError: A value is out of bounds. The message offers one that works.
     """
     if not isinstance(card.name, str) or not card.name.strip() or not card.name.isprintable():
         raise ModelError(f"Model card: expected a name of printable characters, got {card.name!r:.80}.")
@@ -208,8 +204,7 @@ class FrameModel(Protocol):
             generators: B generators, one per clip and sample, seeded from the clip. Randomness that is drawn from them
                 alone does not depend on the batch.
 
-        Returns:
-            Frames (B, horizon, 3, H, W) in [0, 1], whole or as an iterator over chunks along time.
+        Returns frames (B, horizon, 3, H, W) in [0, 1], whole or as an iterator over chunks along time.
         """
         ...
 
@@ -251,8 +246,7 @@ class StateModel(Protocol):
             prompts: B descriptions of scenes; empty where the card does not use prompts.
             generators: B generators, one per clip and sample, seeded from the clip.
 
-        Returns:
-            Like `states`, (B, horizon, N, S) or flat; or positions alone, as many columns as a position has.
+        Returns like `states`, (B, horizon, N, S) or flat; or positions alone, as many columns as a position has.
         """
         ...
 
@@ -338,8 +332,7 @@ class RecordedModel(Protocol):
         Yields:
             Frames (H, W, 3) from the hand-over on; fewer than `horizon` where the video ends early.
 
-        Raises:
-            ModelError: There is no video, or it cannot be used.
+        Raises ModelError: there is no video, or it cannot be used.
         """
         ...
 
@@ -353,8 +346,7 @@ class Encoder(Protocol):
     def encode(self, frames: Tensor) -> Tensor:
         """Latents of B films.
 
-        Args:
-            frames: (B, T, H, W, 3) uint8 of the card's size and rate, on the CPU. T differs between calls.
+        frames: (B, T, H, W, 3) uint8 of the card's size and rate, on the CPU. T differs between calls.
 
         Returns:
             (B, T', D) or (B, T', channels, height, width), on any device: T' moments, evenly apart, the last of them at

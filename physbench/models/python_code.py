@@ -34,12 +34,10 @@ def convert_argument(text: str, kind: Any, key: str) -> Any:
     """Convert a value from the command line.
 
     Args:
-        text: The value.
         kind: Annotation of the parameter, or the type of its default: bool, int, float or Path; others mean str.
         key: Name of the parameter, for the message.
 
-    Raises:
-        ModelError: The text is not a value of this kind.
+    Raises ModelError: the text is not a value of this kind.
     """
     name = kind if isinstance(kind, str) else getattr(kind, "__name__", "str")
     name = name.replace("Optional[", "").removesuffix("]").replace("| None", "").strip()
@@ -65,12 +63,10 @@ def factory_arguments(factory: Callable[..., Any], given: Mapping[str, str], whe
     """The keyword arguments of a factory besides device and dtype.
 
     Args:
-        factory: The user's function.
         given: Values of --model-arg, by name.
         where: The function as the user named it, for messages.
 
-    Raises:
-        ModelError: An argument is unknown, missing or of the wrong kind.
+    Raises ModelError: an argument is unknown, missing or of the wrong kind.
     """
     try:
         parameters = inspect.signature(factory).parameters

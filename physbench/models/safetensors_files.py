@@ -373,8 +373,7 @@ def compare_tensors(
         got: Shapes by name, of the checkpoint.
         where: Start of the message.
 
-    Raises:
-        ModelError: Tensors are missing, unexpected or of another shape. The message names them.
+    Raises ModelError: tensors are missing, unexpected or of another shape. The message names them.
     """
     missing = sorted(set(expected) - set(got))
     unexpected = sorted(set(got) - set(expected))

@@ -85,8 +85,7 @@ def pooled(latents: Tensor) -> Features:
 
     Grids are averaged to the most cells that fit. Other shapes are flattened.
 
-    Raises:
-        ModelError: More than `SAMPLE.features` are left.
+    Raises ModelError: more than `SAMPLE.features` are left.
     """
     if latents.ndim == 4:
         channels, height, width = latents.shape[1:]
@@ -177,12 +176,10 @@ def sampled(
 
     Args:
         clips: Gives a clip by the index of its row.
-        rows: The clips.
         encoders: Latents (B, T', ...) of frames (B, T, H, W, 3), by name; the first one says at which moments all of
             them are read.
 
-    Returns:
-        The moments, and their features (R, F) by name of the encoder.
+    Returns the moments, and their features (R, F) by name of the encoder.
     """
     of_family = {family: sum(row.family == family for row in rows) for family in {row.family for row in rows}}
     features: dict[str, list[Features]] = {name: [] for name in encoders}

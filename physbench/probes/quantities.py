@@ -55,9 +55,7 @@ Targets = dict[tuple[str, str], Array]  # by name of the quantity and slot: (F, 
 def clip_targets(clip: Clip, frames: NDArray[np.int64]) -> Targets:
     """Values of all quantities at some frames.
 
-    Args:
-        clip: The clip.
-        frames: Their indices (F,).
+    frames: Their indices (F,).
 
     Returns:
         (F, A) by quantity and slot. Hidden positions are those of bodies behind something, not of those that left the

@@ -72,13 +72,10 @@ def read_answer(recorded: Recorded, path: Path, at: int | None = None) -> Answer
     """Read an answer.
 
     Args:
-        recorded: What it answers.
-        path: A video.
         at: Its frame, from 0, that shows time 0; -1 where its first frame follows it. None: its number of frames
             tells whether it repeats the context.
 
-    Raises:
-        UsageError: The file is no video, or of another shape or rate.
+    Raises UsageError: the file is no video, or of another shape or rate.
     """
     frames = _frames(recorded, path, at)
     clip = _until(recorded.clip, len(frames))
@@ -88,7 +85,8 @@ def read_answer(recorded: Recorded, path: Path, at: int | None = None) -> Answer
     segments = SegmentSearch(problem, recorded.tolerance, only_first=True).run()
     end = float(clip.times[-1])
     broken = max(min((one.time for one in segments.breaks), default=end), 0.0) if segments.arcs else 0.0
-    expected = _expected_frames(clip, recorded.context)
+    # Mask (T, K) of predicted frames in which the recording shows a ball.
+    expected = np.asarray(clip.visible_share()[recorded.context :] >= VISIBLE_SHARE)
     gone = expected & (tracks.state[recorded.context :] == Visibility.ABSENT)
     lost_at = _lost_at(clip, recorded.context, gone)
     lawful = broken if lost_at is None else min(broken, lost_at)
@@ -169,11 +167,6 @@ def _shown(recorded: Recorded, clip: Clip, tracks: Tracks) -> tuple[float | None
     gravity, restitution = implied(clip, tracks)
     ratio = recorded.rate / recorded.stride / clip.spec.fps
     return None if gravity is None else gravity * ratio**2, restitution
-
-
-def _expected_frames(clip: Clip, context: int) -> Mask:
-    """Mask (T, K) of predicted frames in which the recording shows a ball."""
-    return np.asarray(clip.visible_share()[context:] >= VISIBLE_SHARE)
 
 
 def _lost_at(clip: Clip, context: int, gone: Mask) -> float | None:

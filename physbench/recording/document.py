@@ -13,7 +13,6 @@ from physbench.support.files import user_text
 from physbench.support.printable import printable
 
 FILE = "recording.toml"
-MOST_BALLS = 2
 MOST_POINTS = 20
 LEAST_BOX = 6.0  # px, side of a box round a ball
 
@@ -75,7 +74,7 @@ class Recording(_Part):
     """Pixels along edges that are straight in reality, by which the lens is corrected. None: it needs no correction."""
     points: Annotated[tuple[Point, ...], Field(max_length=MOST_POINTS)] = ()
     """Four or more; none where a ball of known radius is seen by a level camera that looks straight at the plane."""
-    balls: Annotated[tuple[Ball, ...], Field(min_length=1, max_length=MOST_BALLS)]
+    balls: Annotated[tuple[Ball, ...], Field(min_length=1, max_length=2)]
 
 
 def read(folder: Path) -> tuple[Recording, Path]:

@@ -321,12 +321,7 @@ def _border(distortion: Distortion) -> float:
 def homography_of(points: Sequence[Point], diagonal: float) -> Array:
     """The homography (3, 3) from metres to px of four points or more, by the direct linear transformation.
 
-    Args:
-        points: The points.
-        diagonal: px, of the picture.
-
-    Raises:
-        UsageError: Three of four points lie on a line, or a further one does not fit.
+    diagonal: px, of the picture. Raises UsageError: three of four points lie on a line, or a further one does not fit.
     """
     metres, px = (np.array([getattr(point, name) for point in points]) for name in ("m", "px"))
     for name, place in (("m", metres), ("px", px)):

@@ -118,8 +118,7 @@ def _golden_memory() -> dict[str, Any]:
 def measured_memory(run: RunFolder) -> tuple[tuple[str, str, str, str], dict[str, Any]]:
     """(version, suite, class, clips) and the skills of a finished run of the memory.
 
-    Raises:
-        UsageError: It is none, or not of a whole suite.
+    Raises UsageError: it is none, or not of a whole suite.
     """
     result = read_result(run.result)
     manifest = read_manifest(run)

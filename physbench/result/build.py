@@ -79,12 +79,10 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
     """The result of a finished run.
 
     Args:
-        folder: The run.
         resamples: Draws of the bootstrap.
         own_laws: Whether a sentence may name what scorers that do not come with physbench declare.
 
-    Raises:
-        UsageError: The folder is no finished run.
+    Raises UsageError: the folder is no finished run.
     """
     manifest, tables = read_run(folder)
     rows = manifest.rows

@@ -34,8 +34,7 @@ ClipSource = ClipStore | PackedClips
 def clips_of(folder: RunFolder, manifest: Manifest) -> ClipSource:
     """The clips that a run was rolled out on.
 
-    Raises:
-        UsageError: They are those of an archive that is not where it was, or is another one.
+    Raises UsageError: they are those of an archive that is not where it was, or is another one.
     """
     named = manifest.clips
     if named is None:
@@ -249,8 +248,7 @@ def sorted_runs(runs: Sequence[RunSummary], by: str) -> list[RunSummary]:
 def find_runs(root: Path) -> list[RunSummary]:
     """Summaries of the runs in a folder and the folders below it, the newest first.
 
-    Raises:
-        UsageError: There is no such folder.
+    Raises UsageError: there is no such folder.
     """
     if not root.is_dir():
         raise UsageError(f"There is no folder '{root}'. Name one with runs in it, such as the --out of eval.")

@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.clips.suite import PUBLISHED_VERSION
 from physbench.result.document import EventFrequencyResult
 from physbench.score.protocol import AXES, EVENT_KINDS
 from physbench.score.score_clip import reading_name, reading_of, scorer_of
 from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError
+from physbench.world.scene import RenderSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +50,7 @@ def task_weights(kinds: Mapping[str, tuple[str, ...]]) -> dict[str, Array]:
 
     Families weigh the same among those that have a task of the kind, and tasks the same in their family.
 
-    Args:
-        kinds: Kind of each task on each axis (A,); a task's name begins with its family.
+    kinds: Kind of each task on each axis (A,); a task's name begins with its family.
     """
     weights = {task: np.zeros(len(row)) for task, row in kinds.items()}
     for axis in range(max((len(row) for row in kinds.values()), default=0)):
@@ -120,9 +121,7 @@ def weight_table(
 
 
 def main() -> None:
-    from physbench.clips.suite import PUBLISHED_VERSION
     from physbench.result.task_roles import CLASSES, kinds_of
-    from physbench.world.scene import RenderSpec
 
     tables: dict[str, list[str]] = {}  # sizes with the same table
     for size in CLASSES:

@@ -47,8 +47,7 @@ def misses(fractions: Sequence[float]) -> tuple[float, ...]:
     Boundaries +-z_k are found one after the other, by integrating over the paths that stayed inside the ones before
     (Armitage, McPherson and Rowe 1969, J. R. Stat. Soc. A 132:235).
 
-    Args:
-        fractions: Rising, in (0, 1]. The looks that were not taken may be left out at the end.
+    fractions: Rising, in (0, 1]. The looks that were not taken may be left out at the end.
     """
     nodes, weights = np.polynomial.legendre.leggauss(64)
     place, density = np.zeros(1), np.ones(1)  # of W at the look before: quadrature nodes, density x weight

@@ -117,9 +117,7 @@ def two_comparable_rows(rows: Sequence[Row], engine: RolloutEngine) -> tuple[Row
 def check_model(engine: RolloutEngine, clips: Sequence[Clip]) -> CheckedModel:
     """Roll out two clips together, a second time, one by one, and with another sample.
 
-    Args:
-        engine: The model.
-        clips: Two clips of one horizon.
+    clips: Two clips of one horizon.
     """
     checked = CheckedModel(engine.info, tuple(clips))
     rows = [clip.row for clip in clips]
@@ -143,7 +141,12 @@ def check_model(engine: RolloutEngine, clips: Sequence[Clip]) -> CheckedModel:
     if not checked.failed:
         again = roll_out(together)
         checked.seconds = sum(rollout.seconds for rollout in again) / len(again)
-        _compare_calls(checked, again)
+        difference = _difference(checked.kind, checked.rollouts, again)
+        if difference.largest:
+            checked.problems.append(
+                f"Two calls with the same context and the same generators differ, by up to {difference.words}. Draw "
+                "random numbers from `generators` only, and put networks into eval mode."
+            )
         _compare_batches(checked, roll_out(*([item] for item in together)), engine.notes)
         _compare_samples(checked, roll_out([(rows[0], 0), (rows[0], 1)]))
         SIGNS[checked.info.card.answers](checked, lambda shown: roll_out(together, shown=shown))
@@ -178,15 +181,6 @@ def frozen_end(clip: Clip) -> Clip:
     frames = clip.frames.copy()
     frames[clip.handover + clip.horizon // 2 :] = frames[clip.handover + clip.horizon // 2]
     return replace(clip, frames=frames)
-
-
-def _compare_calls(checked: CheckedModel, again: Sequence[Rollout]) -> None:
-    difference = _difference(checked.kind, checked.rollouts, again)
-    if difference.largest:
-        checked.problems.append(
-            f"Two calls with the same context and the same generators differ, by up to {difference.words}. Draw random "
-            "numbers from `generators` only, and put networks into eval mode."
-        )
 
 
 def _compare_batches(checked: CheckedModel, alone: Sequence[Rollout], engine_notes: Sequence[str]) -> None:

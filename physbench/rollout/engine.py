@@ -69,7 +69,6 @@ class RolloutEngine:
         """Describe the model; `start` loads it.
 
         Args:
-            target: See `load_model`.
             timeout: Seconds for what the model is given at once.
             chain: Whether a model of a shorter horizon is continued on its own last frames.
             seed: From which the generators of samples are seeded, with the id of the clip.
@@ -247,7 +246,6 @@ class RolloutEngine:
         """Roll out a plan.
 
         Args:
-            plan: From `plan`.
             load: Loads a clip when its turn comes; None: from the clip store.
             only: Indices of the batches to roll out, each taken when it is sent; None: all.
 

@@ -67,8 +67,7 @@ def as_tuple(state: Any) -> tuple[Tensor, ...]:
 def example_inputs(model: Any, target: str) -> dict[str, Tensor]:
     """Inputs of both parts, by name, with the state of a random context.
 
-    Raises:
-        ModelError: The model has no `init` and `step`, or its state is not made of tensors (B, ...).
+    Raises ModelError: the model has no `init` and `step`, or its state is not made of tensors (B, ...).
     """
     missing = [name for name in ("init", "step") if not callable(getattr(model, name, None))]
     if missing:
@@ -132,8 +131,7 @@ def export_graph(model: FrameModel, networks: Sequence[nn.Module], path: Path, t
         path: File to write: .onnx, or .pt2.
         target: The model as the user named it, for messages.
 
-    Raises:
-        ModelError: It cannot be traced.
+    Raises ModelError: it cannot be traced.
     """
     inputs = example_inputs(model, target)
     names = list(inputs)
@@ -194,14 +192,11 @@ def export_model(
     """Write a model as a graph. The file appears only if both answer alike.
 
     Args:
-        target: See `load_model`.
         path: The file, .onnx or .pt2.
         model_args: Values of --model-arg, by name.
-        trust_code: See `load_model`.
         tolerance: Largest difference of a value of a frame.
 
-    Raises:
-        ModelError: The model cannot be loaded or exported, or the answers differ.
+    Raises ModelError: the model cannot be loaded or exported, or the answers differ.
     """
     model = load_model(target, device=CPU, dtype=torch.float32, model_args=model_args, trust_code=trust_code)
     if isinstance(model, OnnxSteps | OnnxClip | ProgramSteps | ProgramClip):

@@ -34,8 +34,7 @@ def normalized_frames(frames: Tensor, device: torch.device, dtype: torch.dtype) 
 def round_on_device(chunk: Tensor) -> tuple[Tensor, Tensor]:
     """Round a chunk (B, t, 3, H, W) where it lies, without reading any of its values.
 
-    Returns:
-        Levels of the same shape, uint8, zeros for clips with wrong values; `frame_statistics` (B, t, 4).
+    Returns levels of the same shape, uint8, zeros for clips with wrong values; `frame_statistics` (B, t, 4).
     """
     levels = torch.empty(chunk.shape, dtype=torch.uint8, device=chunk.device)
     together = max(1, ROUNDED_TOGETHER // chunk[0].numel())  # clips
@@ -85,8 +84,7 @@ class FrameReceiver:
                 CUDA they are there after `wait`.
             first: Number of the chunk's first frame, from 0.
 
-        Returns:
-            The same levels, on the chunk's device.
+        Returns the same levels, on the chunk's device.
         """
         if not is_queued(chunk.device):
             self.wait()  # the earliest wrong frame is told
@@ -193,13 +191,11 @@ def check_chunk(chunk: Any, batch: int, room: int, size: tuple[int, int], contex
 
     Args:
         chunk: What the model gave.
-        batch: Number of clips.
         room: Frames still wanted.
         size: (height, width) px.
         context: Number of context frames, for the hint in the message.
 
-    Raises:
-        AnswerError: It is not. The message names the likely mistake.
+    Raises AnswerError: it is not. The message names the likely mistake.
     """
     if not isinstance(chunk, Tensor):
         raise AnswerError(f"Expected a torch.Tensor of frames, got {type(chunk).__name__}.")

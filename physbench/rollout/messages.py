@@ -240,8 +240,7 @@ def _bounded(value: Any, name: str = "") -> Any:
 def decode(content: bytes) -> Report:
     """Read a message of the model's process.
 
-    Raises:
-        MessageError: The kind is not known, or a field is missing, unknown, or not of its type and bounds.
+    Raises MessageError: the kind is not known, or a field is missing, unknown, or not of its type and bounds.
     """
     from pydantic import ValidationError
 
@@ -281,8 +280,7 @@ def checked_info(answer: Report, target: str, handed: Handed, first: LoadedModel
         handed: What it may be handed. The process is not asked, as code of the model's author runs there.
         first: The answer of an earlier process for the same model, whose clips may be rolled out already.
 
-    Raises:
-        ModelError: The model could not be loaded, or the answer asks for more than it may, or is of another model.
+    Raises ModelError: the model could not be loaded, or the answer asks for more than it may, or is of another model.
     """
     if isinstance(answer, LoadFailure):
         error = ModelError(answer.reason)

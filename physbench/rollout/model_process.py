@@ -224,8 +224,7 @@ class ModelProcess:
     def receive(self, deadline: float) -> Any:
         """Receive the next message.
 
-        Args:
-            deadline: By time.monotonic(), in s.
+        deadline: By time.monotonic(), in s.
 
         Raises:
             ReceiveTimeout: No whole message arrived before the deadline.

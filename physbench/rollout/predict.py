@@ -177,7 +177,6 @@ def predict(
     """Ask a model, and check and store its answer.
 
     Args:
-        model: The model.
         inputs: What it is given of B clips.
         out: Where the answers are written, on the CPU: (B, stored, *step), see `Answers.step`.
         device: Where the model runs.
@@ -266,8 +265,7 @@ def _receive_chunks(
 ) -> list[Tensor]:
     """Call the model once and store its chunks until `span` frames are there.
 
-    Returns:
-        The last chunks (B, t, 3, H, W) as uint8, where they lie: at least `shown` frames, if there are so many.
+    Returns the last chunks (B, t, 3, H, W) as uint8, where they lie: at least `shown` frames, if there are so many.
     """
     out, size = request.out[:, done : done + span], request.model.card.image_size
     context = 0 if request.inputs.context is None else request.inputs.context.shape[1]
@@ -349,8 +347,7 @@ def check_answer(raw: Any, card: StateCard, given: StateInputs, span: int, whole
 
     whole: of a privileged model, which answers with all 13 columns per object whatever its card says.
 
-    Raises:
-        AnswerError: It is not. The message names the likely mistake.
+    Raises AnswerError: it is not. The message names the likely mistake.
     """
     batch, rows = given.mask.shape
     flat = card.layout == "flat" and not whole

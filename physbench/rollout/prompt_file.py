@@ -95,8 +95,6 @@ def check_prompts(path: str, prompts: Mapping[str, str], rows: Iterable[Row], kn
     """Refuse a file that lacks sentences of clips, or has some of others.
 
     Args:
-        path: The file.
-        prompts: Its sentences.
         asked: Clips that are rolled out.
         known: Clips of the whole suite, of which only some may have been asked for.
     """

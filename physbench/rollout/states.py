@@ -311,7 +311,11 @@ def clip_tables(row: Row, fps: float, context: int, noise: float) -> dict[str, T
     since = int(np.argmin(np.abs(times))) + 1 - context
     shown_times = times[since : since + context]
     states = simulate(scene, shown_times).states[:, list(scene.tracked)]
-    _add_noise(states, row, noise)
+    # Add noise to positions and velocities (T, K, 13), in place.
+    seed = int.from_bytes(hashlib.sha256(f"state noise|{row.unchanged.id}".encode()).digest()[:8], "little")
+    draw = np.random.default_rng(seed).normal(0.0, 1.0, (*states.shape[:2], 6))
+    states[..., protocol.PLACE] += noise * draw[..., :3]
+    states[..., protocol.SPEED] += noise * draw[..., 3:]
     names = [scene.bodies[index].name for index in scene.tracked]
     bodies, statics, gravity = known_constants(row, scene)
     pull = dict(zip(("gravity_x", "gravity_y", "gravity_z"), _known(gravity), strict=True))
@@ -329,14 +333,6 @@ def clip_tables(row: Row, fps: float, context: int, noise: float) -> dict[str, T
         ],
         "statics": [{"clip": row.id, **_named(protocol.STATIC_COLUMNS, fixed)} for fixed in statics],
     }
-
-
-def _add_noise(states: NDArray[np.float64], row: Row, noise: float) -> None:
-    """Add noise to positions and velocities (T, K, 13), in place."""
-    seed = int.from_bytes(hashlib.sha256(f"state noise|{row.unchanged.id}".encode()).digest()[:8], "little")
-    draw = np.random.default_rng(seed).normal(0.0, 1.0, (*states.shape[:2], 6))
-    states[..., protocol.PLACE] += noise * draw[..., :3]
-    states[..., protocol.SPEED] += noise * draw[..., 3:]
 
 
 def _named(columns: Sequence[str], values: NDArray[np.float64]) -> dict[str, float | None]:

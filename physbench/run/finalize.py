@@ -167,8 +167,7 @@ class RunSoFar:
 def run_so_far(folder: RunFolder) -> RunSoFar:
     """Read how far a run is, and build the result of what is scored. Nothing in the folder is changed or locked.
 
-    Raises:
-        UsageError: The folder is no run.
+    Raises UsageError: the folder is no run.
     """
     manifest = read_manifest(folder)
     rows, samples = manifest.requested_rows, manifest.options.samples

@@ -272,8 +272,7 @@ def untold_suite(options: Options, resumed: Path | None, live: bool) -> tuple[Su
         resumed: Folder of a run that goes on.
         live: Whether the model is an object in this process.
 
-    Raises:
-        UsageError: There is no such suite or run, or fresh seeds make no sense for the model.
+    Raises UsageError: there is no such suite or run, or fresh seeds make no sense for the model.
     """
     if options.fresh_seeds is None:
         return find_suite(options.suite, options.limit, options.tasks), ""

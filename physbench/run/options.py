@@ -20,7 +20,6 @@ from physbench.support.errors import UsageError, nearest
 # How long a run with `--budget` may go on beginning rollouts.
 
 UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
-LONGEST_BUDGET = 1000 * UNIT_SECONDS["h"]
 _FORM = re.compile(
     r"(?:(?P<h>\d{1,6}(?:\.\d+)?)h)?(?:(?P<m>\d{1,6}(?:\.\d+)?)m)?(?:(?P<s>\d{1,6}(?:\.\d+)?)s)?", re.ASCII
 )
@@ -32,14 +31,13 @@ def parse_budget(text: str) -> float:
     >>> parse_budget("1h30m")
     5400.0
 
-    Raises:
-        UsageError: It is none, or not above 0, or longer than 1,000 hours.
+    Raises UsageError: it is none, or not above 0, or longer than 1,000 hours.
     """
     match = _FORM.fullmatch(text.strip())
     if not text.strip() or match is None:
         raise UsageError(f"--budget: expected a time such as 90s, 30m, 2h or 1h30m, got '{text}'.")
     seconds = sum(float(match[unit] or 0) * size for unit, size in UNIT_SECONDS.items())
-    if not 0 < seconds <= LONGEST_BUDGET:
+    if not 0 < seconds <= 1000 * UNIT_SECONDS["h"]:
         raise UsageError(f"--budget: expected more than nothing and at most 1000h, got '{text}'.")
     return seconds
 
@@ -527,8 +525,7 @@ def live_again(path: Path, sha256: str | None) -> str:
 def options_of(document: Mapping[str, Any]) -> Options:
     """The settings that a manifest holds; what an older manifest lacks is as by default.
 
-    Raises:
-        UsageError: A setting has another kind of value than it can have.
+    Raises UsageError: A setting has another kind of value than it can have.
     """
     known = {item.name for item in fields(Options)}
     values = {name: value for name, value in document.items() if name in known}

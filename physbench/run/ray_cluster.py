@@ -75,14 +75,9 @@ def import_ray() -> Any:
 def check_cluster(address: str | None) -> str | None:
     """Refuse what cannot be joined, in seconds and before anything of a run is touched.
 
-    Args:
-        address: As of `joined`.
+    Returns the address of the cluster that is meant; None: a new one of this machine alone.
 
-    Returns:
-        The address of the cluster that is meant; None: a new one of this machine alone.
-
-    Raises:
-        UsageError: Ray is not installed, the address is none, or no cluster answers there.
+    Raises UsageError: ray is not installed, the address is none, or no cluster answers there.
     """
     import_ray()
     source = "--address" if address else ADDRESS_VARIABLE
@@ -106,8 +101,7 @@ def joined(address: str | None, workers: int | None, debug: bool = False) -> Ite
         workers: Cores of the latter; None: all.
         debug: Whether what other processes print is shown here.
 
-    Raises:
-        UsageError: Ray is not installed, or no cluster of the same versions answers.
+    Raises UsageError: ray is not installed, or no cluster of the same versions answers.
     """
     address = check_cluster(address)
     ray = import_ray()

@@ -17,7 +17,6 @@ from physbench.support.remote import LOCK, RemoteFolder, RemoteLock, TakenOverEr
 from physbench.support.run_folder import RunFolder
 
 PUSH_SECONDS = 5.0  # between two looks for files that are whole
-QUIET_FAILURES = 1  # of pushes in a row that are not spoken of: the next one may do better
 
 Use = Literal["begin", "start over", "go on", "read", "glance"]
 FETCHED: dict[Use, Callable[[str], bool]] = {
@@ -67,7 +66,6 @@ def run_at(name: str | Path | None, use: Use, say: Say) -> Iterator[RunPlace]:
     Args:
         name: A folder, a URL or nothing.
         use: What is done with it.
-        say: Prints a line.
 
     Raises:
         UsageError: The URL does not hold what a run consists of, or another process or machine is at work there.
@@ -159,7 +157,7 @@ class _Session:
             self._stop(error)
         except (PhysbenchError, OSError) as error:
             self.failures += 1
-            if self.failures == QUIET_FAILURES + 1:
+            if self.failures == 2:  # a first one is not spoken of: the next push may do better
                 self.say(f"{error}\nThe run goes on in {self.remote.local}; what is new is sent once that works again.")
 
     def renew(self) -> None:

@@ -57,7 +57,6 @@ def merge_runs(
         workers: Processes; None: one per core.
         fresh: Discard the run in `out`.
         debug: Whether tracebacks are printed.
-        say: Prints a line.
 
     Raises:
         UsageError: The folders are not all shards of one run, each once, or `out` holds a finished run or another one.

@@ -180,7 +180,6 @@ def score_run(
         executor: Where it is scored, wherever it was rolled out: processes of this machine, or a Ray cluster.
         address: Of the cluster, as of `ray_cluster.joined`.
         debug: Whether tracebacks are printed.
-        say: Prints a line.
 
     Raises:
         UsageError: The folder is no run that is rolled out, or this machine cannot score it as it was asked for.
@@ -217,8 +216,7 @@ def finish_run(
 ) -> RunFolder:
     """Write tables, diagnosis, result and report of a run whose rollouts are all scored; arguments as of `score_run`.
 
-    Raises:
-        UsageError: The folder is no such run, or a shard of one.
+    Raises UsageError: the folder is no such run, or a shard of one.
     """
     with _reopened(path, ("finish",), workers, clips, debug, say) as run:
         if run.shard is not None:
@@ -280,8 +278,7 @@ def stored_run(
 ) -> Run:
     """The run that the manifest in a folder describes.
 
-    Raises:
-        UsageError: It was not rolled out yet, or is a run of other code, tasks or scorers than are here.
+    Raises UsageError: it was not rolled out yet, or is a run of other code, tasks or scorers than are here.
     """
     manifest = read_manifest(folder)
     # It goes on here or on another cluster, wherever it was rolled out.
@@ -300,7 +297,13 @@ def stored_run(
     suite, salt = requested_suite(options, folder.path)
     suite = source.known(suite) if isinstance(source, PackedClips) else suite
     _refuse_other_code(manifest, options, suite, salt, folder)
-    _refuse_other_look(manifest, folder)
+    # Raise UsageError where what draws the look is not what drew the clips that the model was shown.
+    drawn = None if manifest.clips else manifest.model.drawn_by
+    if drawn is not None and drawn != look_hash(manifest.spec.look):
+        raise UsageError(
+            f"{folder.path} cannot go on here: what draws its look (its code, the variant and version of Mitsuba) is "
+            "another one.\nUse what the run was rolled out with, or roll out anew."
+        )
     if executor == "ray" and manifest.spec.look != PLAIN:
         raise UsageError(
             f"{folder.path} is drawn in the look {manifest.spec.look}, which nodes of a cluster may draw in other "
@@ -326,16 +329,6 @@ def _refuse_other_code(manifest: Manifest, options: Options, suite: Suite, salt:
         )
 
 
-def _refuse_other_look(manifest: Manifest, folder: RunFolder) -> None:
-    """Raise UsageError where what draws the look is not what drew the clips that the model was shown."""
-    drawn = None if manifest.clips else manifest.model.drawn_by
-    if drawn is not None and drawn != look_hash(manifest.spec.look):
-        raise UsageError(
-            f"{folder.path} cannot go on here: what draws its look (its code, the variant and version of Mitsuba) is "
-            "another one.\nUse what the run was rolled out with, or roll out anew."
-        )
-
-
 def _refuse_unrolled(run: Run) -> None:
     if not all(run.has(item) for item in run.items):  # of a run that has ended early, what it has
         missing = run.missing()
@@ -349,8 +342,7 @@ def _refuse_unrolled(run: Run) -> None:
 def note_environment(run: Run) -> None:
     """Write down with which libraries the run is scored, where these are others than rolled out.
 
-    Raises:
-        UsageError: A part of the scores was made with others.
+    Raises UsageError: A part of the scores was made with others.
     """
     here = versions(purpose="runs")
     rolled, begun = run.manifest.versions, scoring_begun(run)

@@ -123,17 +123,13 @@ def opened(path: Path, *, resume: bool, fresh: bool, created: Sequence[Path] = (
             _empty(path)
         yield RunFolder(path)
     finally:
-        _leave_nothing(path, absent)
+        # Remove the folders that were made, deepest first, if nothing came into them.
+        with contextlib.suppress(OSError):
+            if absent and [item.name for item in path.iterdir()] == [LOCK]:
+                (path / LOCK).unlink()
+                for folder in absent:
+                    folder.rmdir()
         os.close(handle)  # gives the lock back, as the end of the process would
-
-
-def _leave_nothing(path: Path, created: list[Path]) -> None:
-    """Remove the folders that were made, deepest first, if nothing came into them."""
-    with contextlib.suppress(OSError):
-        if created and [item.name for item in path.iterdir()] == [LOCK]:
-            (path / LOCK).unlink()
-            for folder in created:
-                folder.rmdir()
 
 
 def _empty(path: Path) -> None:
@@ -155,8 +151,7 @@ def _empty(path: Path) -> None:
 def batches_of_shard(batches: int, index: int, of: int) -> range:
     """Positions in the plan of the batches of shard `index`, from 1, of `of`.
 
-    Raises:
-        UsageError: There are fewer batches than shards.
+    Raises UsageError: there are fewer batches than shards.
     """
     if of > batches:
         raise UsageError(

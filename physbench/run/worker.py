@@ -247,8 +247,7 @@ def own_setting() -> Setting:
 def prepare(setting: Setting) -> None:
     """Once in a process: see that it runs the same code, take over files with tasks, use one core.
 
-    Raises:
-        UsageError: Another version is installed here.
+    Raises UsageError: another version is installed here.
     """
     here = dict(_own_versions())
     for name, version in setting.versions:
@@ -277,12 +276,10 @@ def run_job(
     Args:
         setting: Of the program that asks.
         function: Of a folder, and of `arguments` after that.
-        arguments: Of the function.
         files: That it reads.
         clips: Clips that it reads, as `clip_file` names them.
 
-    Returns:
-        What the function returns, and the files that it has left, in the order in which they have to be written.
+    Returns what the function returns, and the files that it has left, in the order in which they have to be written.
     """
     prepare(setting)
     with _empty_folder() as folder:

@@ -332,7 +332,6 @@ def smear(clip: Clip, frames: NDArray[np.uint8], tracks: Tracks) -> float | None
     for all of its time 1/12; one without blur 0. None where no ball in full view moves by `least_step`.
 
     Args:
-        clip: Ground truth.
         frames: (T, H, W, 3), predicted.
         tracks: Of the context and the prediction.
     """

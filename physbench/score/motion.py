@@ -248,12 +248,9 @@ def states_before_and_after(
 
     Args:
         times: (T,) s of the frames.
-        body: the body.
         moment: s, of the contact.
-        segments: the body's own.
 
-    Returns:
-        Two states (4,) in m and m/s; None where a side shows less than `least_side`, or only frames further away.
+    Returns two states (4,) in m and m/s; None where a side shows less than `least_side`, or only frames further away.
     """
     fits = []
     free = [segment for segment in segments if not segment.touching]
@@ -467,9 +464,7 @@ def _shape(clip: Clip, tracks: Tracks, index: int, turned: Literal["inner", "out
 def error_curve(clip: Clip, tracks: Tracks) -> NDArray[np.float64]:
     """Distance to ground truth in the image over the object's apparent diameter there, per predicted frame.
 
-    Args:
-        clip: ground truth.
-        tracks: of a prediction for the clip.
+    tracks: of a prediction for the clip.
 
     Returns:
         (T, K) diameters. NaN where ground truth does not show the object, and in short gaps without a position; inf

@@ -12,21 +12,20 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+import numpy as np
+
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
+from physbench.shadowing import Shadowing, shadow
+from physbench.shadowing.context import unknown_parameters
+from physbench.support.arrays import Mask
 from physbench.support.plugins import note_user_line, user_line
 from physbench.track.tracks import Tracks
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from physbench.score.motion import BodyMotion, ContactInterval, Energies, FreeSegment
     from physbench.score.predictability import Predictability
     from physbench.score.visibility import LawfulContinuation, Return
-    from physbench.shadowing import Shadowing
-
-    Mask = NDArray[np.bool_]
 
 Value = TypeVar("Value")
 
@@ -50,8 +49,6 @@ class _Failure:
 
 def _read_only(answer: Any) -> Any:
     """An answer that no reader can change for the next one."""
-    import numpy as np
-
     if isinstance(answer, np.ndarray):
         answer.setflags(write=False)
     return MappingProxyType(answer) if isinstance(answer, dict) else answer
@@ -120,8 +117,6 @@ class Observation:
     @Analysis
     def shadowing(self) -> Shadowing | None:
         """Lawful segments and breaks; None where no law moves the scene."""
-        from physbench.shadowing import shadow
-
         return shadow(self.clip, self.tracks)
 
     @Analysis
@@ -130,9 +125,6 @@ class Observation:
 
         None where it shows all of them, and where no motion is judged.
         """
-        from physbench.shadowing import shadow
-        from physbench.shadowing.context import unknown_parameters
-
         shadowing = self.shadowing
         if shadowing is None or not shadowing.problem.seen.expected_visible.any():
             return None

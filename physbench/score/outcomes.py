@@ -221,9 +221,7 @@ def deciding_events(
     """The deciding events of a clip and what a prediction shows of them.
 
     Args:
-        clip: The clip.
         context: Number of context frames.
-        shadowing: Of the prediction.
         contacts: Of the prediction, by column of the tracks.
 
     Returns:

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import CLIP_PRELOAD
 from physbench.laws.closed_form import Constant, Law, free_paths, law_of, supports
 from physbench.shadowing.context import (
     MEMBERS,
@@ -42,6 +43,7 @@ from physbench.support.files import cache_dir, cached, read_sealed_json, write_s
 from physbench.support.fingerprint import fingerprint
 from physbench.support.recently_used import RecentlyUsed
 from physbench.track.visibility import POSITION_SHARE, moving, truth_visible
+from physbench.world.bullet import simulate_ensemble
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
 from physbench.world.scene import FAR, ROUND, Contact, RenderSpec, Scene
@@ -92,7 +94,6 @@ def document_of(row: Row) -> tuple[str, tuple[float, list[list[int]]]]:
 
 def write_shipped(path: Path, workers: int = 2) -> None:
     """Compute all clips of `full`, and so of `core`, write the file, and print the hash to set here."""
-    from physbench.clips.generate import CLIP_PRELOAD
     from physbench.clips.suite import find_suite
     from physbench.support.schedule import scheduled
 
@@ -146,7 +147,9 @@ def predictability(clip: Clip, context: int, *, store: bool = True) -> Predictab
     content = content_key(clip, context)
     if (shipped_one := shipped(content)) is not None:
         return Predictability(*shipped_one)
-    key = _key(content)
+    # Hash of a content key, and of the code and the simulator that decide the time.
+    simulator = importlib.metadata.version("pybullet")
+    key = hashlib.sha256(f"{content} {fingerprint('predictability')} {simulator}".encode()).hexdigest()
     if not store and (kept := _in_memory.get(key)) is not None:
         return kept
     path = cache_dir() / "predictability" / f"{key}.json"
@@ -229,8 +232,6 @@ def _paths(clip: Clip, states: Array, ahead: Array) -> Array:
     free = _undisturbed(clip, states, ahead)
     if free is not None:
         return free
-    from physbench.world.bullet import simulate_ensemble
-
     return simulate_ensemble(clip.scene, 0.0, states, ahead)[..., :3]
 
 
@@ -392,12 +393,6 @@ def content_key(clip: Clip, context: int) -> str:
 
 def _rounded(decimal: re.Match[str]) -> str:
     return repr(round(float(decimal[0]), KEY_DIGITS) + 0.0)
-
-
-def _key(content: str) -> str:
-    """Hash of a content key, and of the code and the simulator that decide the time."""
-    simulator = importlib.metadata.version("pybullet")
-    return hashlib.sha256(f"{content} {fingerprint('predictability')} {simulator}".encode()).hexdigest()
 
 
 def _store(path: Path, document: dict[str, object]) -> None:

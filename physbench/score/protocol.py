@@ -241,7 +241,13 @@ def scorer(
     def declare(function: ScorerFunction) -> Scorer:
         _check_keywords(id, needs, function, precheck)
         if together is None and pair is None:
-            _check_keys(id, function, phrases)
+            # Refuse phrases of further readings where the function's annotation says that there are none.
+            further = [key for key in phrases if key]
+            if further and inspect.signature(function).return_annotation in (Reading, "Reading", "physbench.Reading"):
+                raise ValueError(
+                    f"@scorer {id}: phrase={further[0]!r}, but the function returns a Reading: only a dict has further "
+                    "readings"
+                )
         return Scorer(
             id=id,
             version=version,
@@ -314,15 +320,6 @@ def _check_phrases(
         if key not in phrases:
             keys = f"a key of phrase: {', '.join(map(repr, phrases))}" if phrases else "a phrase with this key"
             raise ValueError(f"@scorer {id}: needs_constants={key!r}, expected {keys}")
-
-
-def _check_keys(id: str, function: ScorerFunction, phrases: Mapping[str, str]) -> None:
-    """Refuse phrases of further readings where the function's annotation says that there are none."""
-    further = [key for key in phrases if key]
-    if further and inspect.signature(function).return_annotation in (Reading, "Reading", "physbench.Reading"):
-        raise ValueError(
-            f"@scorer {id}: phrase={further[0]!r}, but the function returns a Reading: only a dict has further readings"
-        )
 
 
 def _check_keywords(id: str, needs: Sequence[str], function: ScorerFunction, precheck: Precheck | None) -> None:

@@ -506,7 +506,9 @@ def _return(clip: Clip, tracks: Tracks, interval: HiddenInterval, there: Mask) -
     ]
     size, hue = _appearance(clip, tracks, interval, soon)
     position = _position_error(clip, tracks, interval, soon)
-    unknown = _position_unknown(tracks.times, interval, soon)
+    # True if its trajectory shows half of it for less than MAX_GAP s in those frames: no position is expected.
+    shown = runs(interval.trajectory.share[soon] >= visibility.POSITION_SHARE)
+    unknown = max((len(run) for run in shown), default=0) * _step(tracks.times) < visibility.MAX_GAP - 1e-9
     return Return(interval, unseen, shift is not None, delay, abs(delay) <= most, position, unknown, size, hue)
 
 
@@ -572,12 +574,6 @@ def _position_error(clip: Clip, tracks: Tracks, interval: HiddenInterval, soon: 
     at = int(half[0] if len(half) else known[0])
     near = np.abs(tracks.times - tracks.times[at]) <= max(interval.bounds.time, _step(tracks.times)) + 1e-9
     return _off(clip, tracks, k, at, interval.trajectory.position[near])
-
-
-def _position_unknown(times: Array, interval: HiddenInterval, soon: NDArray[np.intp]) -> bool:
-    """True if its trajectory shows half of it for less than MAX_GAP s in those frames: no position is expected."""
-    shown = runs(interval.trajectory.share[soon] >= visibility.POSITION_SHARE)
-    return max((len(run) for run in shown), default=0) * _step(times) < visibility.MAX_GAP - 1e-9
 
 
 def _off(clip: Clip, tracks: Tracks, column: int, at: int, path: Array) -> float:

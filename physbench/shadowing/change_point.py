@@ -19,7 +19,6 @@ from physbench.shadowing.fit import Arc, ArcFit, Hypothesis
 from physbench.support.arrays import Array
 
 GROSS_JUMP = 0.5  # diameters, or share of the larger speed: a larger jump is gross
-MIN_GROSS_VELOCITY = 0.1  # diameters/s; a smaller velocity jump is not gross
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,8 @@ def _break_between(
     )
     return ChangePoint(
         time,
-        bool(position_jump > GROSS_JUMP or velocity_jump > max(GROSS_JUMP * larger, MIN_GROSS_VELOCITY * size)),
+        # 0.1 diameters/s; a smaller velocity jump is not gross
+        bool(position_jump > GROSS_JUMP or velocity_jump > max(GROSS_JUMP * larger, 0.1 * size)),
         position_jump,
         velocity_jump,
     )

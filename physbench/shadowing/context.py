@@ -13,6 +13,7 @@ from physbench.clips.generate import make_params, make_scene, scene_with
 from physbench.clips.task import find_task
 from physbench.laws.closed_form import supports
 from physbench.support.arrays import Array
+from physbench.world.bullet import simulate
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.scene import Contact, Scene
 from physbench.world.styles.prompt import angle_bounds, speed_bounds
@@ -85,7 +86,6 @@ def velocity_prior(clip: Clip, index: tuple[int, ...]) -> VelocityPrior | None:
 BodySignature = tuple[tuple[str, str, str], ...]  # name, role and shape of every body, in the order of the scene
 
 MEMBERS = 32
-FIRST_DRAW = 1_000_000  # first seed of the draws that show which velocities an image could have
 SEARCHED_DRAWS = 40 * MEMBERS  # that are searched for those with the same bodies
 
 
@@ -107,12 +107,12 @@ def other_scenes(
             of a clip reaches.
         members: Number of draws.
 
-    Returns:
-        The scenes; fewer, or none, where SEARCHED_DRAWS draws hold no more.
+    Returns the scenes; fewer, or none, where SEARCHED_DRAWS draws hold no more.
     """
     scenes: list[Scene] = []
     for m in range(SEARCHED_DRAWS):
-        scene = make_scene(Row(task, split, FIRST_DRAW + m))
+        # first seed of the draws that show which velocities an image could have
+        scene = make_scene(Row(task, split, 1_000_000 + m))
         if bodies is None or body_signature(scene) == bodies:
             scenes.append(scene)
             if len(scenes) == members:
@@ -175,9 +175,7 @@ def unknown_parameters(clip: Clip, context: int) -> tuple[str, ...]:
 
     They are the `free` ones, and the `revealed` ones where the event that reveals them lies before the context.
 
-    Args:
-        clip: The clip.
-        context: Number of context frames.
+    context: Number of context frames.
     """
     unknown = []
     shown: bool | None = None
@@ -257,7 +255,5 @@ def unseen_states(clip: Clip, scenes: tuple[Scene, ...]) -> Array:
 
 @lru_cache(maxsize=256)
 def _at_handover(scene: Scene) -> Array:
-    from physbench.world.bullet import simulate
-
     state: Array = simulate(scene, [0.0]).states[0]
     return state

@@ -154,8 +154,7 @@ class Hypothesis:
         A body continues its arc until its next one begins, so that others can touch it in between. After its last arc
         it is removed.
 
-        Returns:
-            The interventions; which of them sets the first state of each arc, -1 where that lies before.
+        Returns the interventions; which of them sets the first state of each arc, -1 where that lies before.
         """
         interventions: list[Intervention] = []
         first = [-1] * len(arcs)
@@ -249,7 +248,6 @@ def _positions_around(problem: Hypothesis, body: int, frame: int, position: Arra
 
 POSITION_STEP, VELOCITY_STEP = 5e-4, 2e-3  # m and m/s, of numerical derivatives
 DAMPINGS = np.array([1e-4, 1e-2, 1.0, 100.0])
-BOUND_MARGIN = 1e-6  # limits; a lower bound counts if it is more than its rounding above
 ABSENT_RESIDUAL = 1e3  # sd, where a candidate is absent
 
 
@@ -448,7 +446,8 @@ class ArcFit:
             off = np.linalg.norm((residual - slope @ step).reshape(-1, 2), axis=1)
             if off.max(initial=0.0) <= most:
                 return True
-            if share @ off**2 > (most + BOUND_MARGIN) ** 2:
+            # 1e-6 limits; a lower bound counts if it is more than its rounding above
+            if share @ off**2 > (most + 1e-6) ** 2:
                 return False
             share = share * (off + 1e-9)
             share /= share.sum()

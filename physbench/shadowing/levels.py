@@ -106,8 +106,7 @@ def judge(
         tolerances: In diameters, ascending.
         noise: Whether independent noise is taken off.
 
-    Returns:
-        The problem with the bodies as they are judged, and its levels.
+    Returns the problem with the bodies as they are judged, and its levels.
     """
     searched = [SegmentSearch(problem, tolerances[-1]).run()]
     if not searched[0].breaks or problem.law.scene.bins:  # chance may hide a path from a search, and not from another

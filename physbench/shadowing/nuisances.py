@@ -53,7 +53,6 @@ def without_common_pan(clip: Clip, problem: Hypothesis, arcs: Sequence[Arc]) -> 
     ever longer parts of the track.
 
     Args:
-        clip: Ground truth.
         problem: The bodies as they are placed, with the laws.
         arcs: Of a lawful motion near the hand-over; the first one of each body counts.
 
@@ -101,12 +100,10 @@ def without_common_shift(clip: Clip, seen: PlacedBodies, lawful: Array) -> Place
     """The placed bodies without what their distances from a lawful motion have in common.
 
     Args:
-        clip: Ground truth.
         seen: The bodies as they are placed.
         lawful: (T, N, 2) m, a lawful motion that is near all of them; NaN where there is none.
 
-    Returns:
-        None where scenery shows every shift, or nothing is common.
+    Returns None where scenery shows every shift, or nothing is common.
     """
     free = seen.unshown
     if free is None:
@@ -164,8 +161,7 @@ def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> P
         seen: The bodies as they are placed.
         segments: Lawful segments near them, as those at a large tolerance are.
 
-    Returns:
-        None where no body has noise above `NOISE.least`.
+    Returns None where no body has noise above `NOISE.least`.
     """
     measured = _measured(seen, segments)
     sd = measured.sd
@@ -260,7 +256,10 @@ def _measured(seen: PlacedBodies, segments: LawfulSegments) -> _Measured:
     """
     away = (seen.position - segments.position) / seen.diameter[:, None]
     arc = np.where(np.isfinite(away[..., 0]) & (seen.times > 1e-9)[:, None], _arcs(seen, segments), -1)
-    ways = _ways(segments.velocity)
+    # Unit vectors (T, N, 2, 2) along velocities (T, N, 2) and across them; along the axes where nothing moves.
+    speed = np.linalg.norm(segments.velocity, axis=-1, keepdims=True)
+    along = np.where(speed > 1e-6, segments.velocity / np.maximum(speed, 1e-12), np.array([1.0, 0.0]))
+    ways = np.stack([along, np.stack([-along[..., 1], along[..., 0]], axis=-1)], axis=-2)
     recurs = [_recurs(away[:, n], arc[:, n]) for n in range(arc.shape[1])]
     trembles = away
     if _along_floor(seen) is not None and seen.shake is not None:
@@ -285,13 +284,6 @@ def _arcs(seen: PlacedBodies, segments: LawfulSegments) -> Whole:
     for a, arc in enumerate(segments.arcs):
         numbers[arc.first : arc.last, arc.body] = a
     return numbers
-
-
-def _ways(velocity: Array) -> Array:
-    """Unit vectors (T, N, 2, 2) along velocities (T, N, 2) and across them; along the axes where nothing moves."""
-    speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
-    along = np.where(speed > 1e-6, velocity / np.maximum(speed, 1e-12), np.array([1.0, 0.0]))
-    return np.stack([along, np.stack([-along[..., 1], along[..., 0]], axis=-1)], axis=-2)
 
 
 def _noise(away: Array, arc: Whole) -> Array:
@@ -383,7 +375,6 @@ def best_constants(clip: Clip, context: int, law: SceneLaw, seen: PlacedBodies) 
     """The free constants under which the first segment lasts longest; the scene's own unless MIN_GAIN s are gained.
 
     Args:
-        clip: The clip.
         context: Number of context frames.
         law: Of the clip's own scene.
         seen: Positions of the bodies.

@@ -322,9 +322,6 @@ class Evolution:
 EVOLUTION = Evolution()
 
 
-MIN_PRIOR_EXCESS = 0.1  # diameters/s by which a first velocity may at least lie outside the declared range
-
-
 @dataclass(frozen=True)
 class Break:
     """Moment at which a body's motion cannot be lawful."""
@@ -507,7 +504,8 @@ class SegmentSearch:
                 ((each, prior.outside(body, each)) for each in self._first_velocities(arc)),
                 key=lambda scored: scored[1],
             )
-            if velocity_jump > max(tolerance / CONTEXT_TIME, MIN_PRIOR_EXCESS) * float(seen.diameter[body]):
+            # 0.1 diameters/s by which a first velocity may at least lie outside the declared range
+            if velocity_jump > max(tolerance / CONTEXT_TIME, 0.1) * float(seen.diameter[body]):
                 larger = max(float(np.linalg.norm(velocity)), float(seen.velocity_prior.slowest[body]))
                 self.segments.breaks.append(
                     Break(body, arc.first, 0.0, velocity_jump > GROSS_JUMP * larger, 0.0, velocity_jump)

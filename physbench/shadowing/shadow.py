@@ -156,15 +156,13 @@ def shadow(
     """Shadow the tracks of a prediction.
 
     Args:
-        clip: The clip.
         tracks: What was tracked in the predicted frames, context included.
         free: Whether constants that the context does not show may differ from the scene's own, see `nuisances`.
         tolerances: In diameters, ascending.
         shown: (T,) what the predicted frames show, in frames after the hand-over, as `retimed` takes it; None: each
             what is so at its time. Times that no frame shows do not count.
 
-    Returns:
-        What was found; None where `why_not` gives a reason.
+    Returns what was found; None where `why_not` gives a reason.
     """
     law = scene_law_of(clip)
     if law is None:
@@ -202,12 +200,10 @@ def shadow_states(clip: Clip, times: Array, states: Array) -> Shadowing | None:
     """Shadow predicted states, without a camera.
 
     Args:
-        clip: The clip.
         times: (T,) s, ascending and evenly spaced. Frames up to 0 s are context.
         states: (T, N, 13) of all bodies, in m and m/s.
 
-    Returns:
-        What was found; None where `why_not` gives a reason.
+    Returns what was found; None where `why_not` gives a reason.
     """
     law = scene_law_of(clip)
     if law is None:

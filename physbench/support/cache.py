@@ -85,8 +85,7 @@ def prune(areas: Sequence[str], older_than: float, now: float | None = None, dry
         now: s since 1970; None: this moment.
         dry: Only count.
 
-    Returns:
-        Number of files, and their bytes.
+    Returns number of files, and their bytes.
     """
     limit = (time.time() if now is None else now) - older_than * DAY
     count = size = 0

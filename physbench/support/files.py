@@ -133,8 +133,7 @@ DAMAGED_ARCHIVE = (
 def user_path(text: str) -> Path:
     """The path that a user names, with `~` and `~name` as home folders.
 
-    Raises:
-        UsageError: It holds a NUL character, or names the home of nobody, and no file of that very name exists.
+    Raises UsageError: it holds a NUL character, or names the home of nobody, and no file of that very name exists.
     """
     if "\0" in text:
         raise UsageError(f"No file can be named {text!r}: it holds a NUL character.")
@@ -150,8 +149,7 @@ def user_path(text: str) -> Path:
 def user_text(content: bytes) -> str:
     """The text of a file as editors write it: UTF-8, UTF-16 or UTF-32, with a mark of it or without, and any line ends.
 
-    Raises:
-        ValueError: It is in another encoding. The message names the line, and what to do.
+    Raises ValueError: it is in another encoding. The message names the line, and what to do.
     """
     encoding = json.detect_encoding(content)  # by the mark, or by where the first bytes are zero
     try:
@@ -245,8 +243,7 @@ def seal_of(content: bytes, *, required: bool = True) -> str | None:
         content: All bytes of the file.
         required: Whether a file without a hash counts as damaged; else None is returned for it.
 
-    Raises:
-        DamagedFileError: The hash is not that of the content.
+    Raises DamagedFileError: the hash is not that of the content.
     """
     at = content.rfind(SEAL_MARK)
     if at < 0:
@@ -386,7 +383,6 @@ def cached(read: Callable[[Path], Content], path: Path, damage: tuple[type[Excep
 
     Args:
         read: Reads a file and raises one of `damage` where it is not what was written.
-        path: The entry.
         damage: Errors that mean damage.
     """
     try:

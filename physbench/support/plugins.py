@@ -38,8 +38,7 @@ def load(group: str, name: str) -> Any:
         group: Entry-point group, such as "physbench.tasks".
         name: Name in the group, such as "falling/projectile-v1".
 
-    Returns:
-        The object that the entry point names.
+    Returns the object that the entry point names.
 
     Raises:
         UsageError: The group has no such name. The message offers the nearest names.
@@ -77,11 +76,7 @@ INSTALL_FOLDERS = ("site-packages", "dist-packages")
 def local_imports(path: Path) -> tuple[Path, ...]:
     """Find the files that `path` imports from its folder, directly or through each other.
 
-    Args:
-        path: A Python file.
-
-    Returns:
-        Files beside `path`, or in packages beside it, sorted and without `path` itself.
+    Returns files beside `path`, or in packages beside it, sorted and without `path` itself.
     """
     start = path.resolve()
     folder, seen, imported, waiting = start.parent, {start}, [], [start]
@@ -97,12 +92,9 @@ def local_imports(path: Path) -> tuple[Path, ...]:
 def sources_hash(path: Path, imports: tuple[Path, ...] | None = None) -> str:
     """Hash a file together with its local imports.
 
-    Args:
-        path: A Python file.
-        imports: Its local imports, if they are known already.
+    imports: Its local imports, if they are known already.
 
-    Returns:
-        sha256 of the file where it has no local imports, else of the hashes of all files and their relative paths.
+    Returns sha256 of the file where it has no local imports, else of the hashes of all files and their relative paths.
     """
     text = path.read_bytes()
     imported = local_imports(path) if imports is None else imports
@@ -224,11 +216,9 @@ def message_of(error: BaseException) -> str:
 def describe_error(error: BaseException) -> str:
     """Describe an error whose origin may be any file: the innermost line of the user's code, else of a library.
 
-    Args:
-        error: A caught exception, with its traceback.
+    error: A caught exception, with its traceback.
 
-    Returns:
-        "RuntimeError in my_model.py, line 12 (rollout): mat1 and mat2 shapes cannot be multiplied".
+    Returns "RuntimeError in my_model.py, line 12 (rollout): mat1 and mat2 shapes cannot be multiplied".
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"SyntaxError in {Path(error.filename).name}, line {error.lineno}: {error.msg}"
@@ -250,8 +240,7 @@ def describe_error_in_file(error: BaseException, path: Path) -> str:
         error: A caught exception, with its traceback.
         path: The file, as it was compiled.
 
-    Returns:
-        "ValueError in line 12 (scene): math domain error".
+    Returns "ValueError in line 12 (scene): math domain error".
     """
     if isinstance(error, SyntaxError):
         return f"SyntaxError in line {error.lineno}: {error.msg}"

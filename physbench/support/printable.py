@@ -31,9 +31,7 @@ def printable(text: str, keep: str = "") -> str:
     Those are control characters, with them the escape sequences of terminals, and what changes the direction or the
     order of what is read. Spaces of all widths stay.
 
-    Args:
-        text: What is shown.
-        keep: Characters that stay, such as ends of lines.
+    keep: Characters that stay, such as ends of lines.
     """
     if text.isprintable():
         return text

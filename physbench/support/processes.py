@@ -221,11 +221,7 @@ def start_fork_server(preload: Sequence[str]) -> str:
     There is one for the whole program: where it runs already, nothing is imported. Where there is none on this system,
     each worker starts from nothing.
 
-    Args:
-        preload: Names of modules.
-
-    Returns:
-        The start method of workers.
+    preload: Names of modules. Returns the start method of workers.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return "spawn"
@@ -293,8 +289,7 @@ def end_at_once() -> None:
 def _semaphores() -> Iterator[None]:
     """Say where room is lacking for the semaphores that are made within: the system's error names no folder.
 
-    Raises:
-        PhysbenchError: There is no room for them.
+    Raises PhysbenchError: there is no room for them.
     """
     try:
         yield

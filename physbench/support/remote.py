@@ -59,8 +59,7 @@ def is_url(text: object) -> bool:
 def remote_place(url: str) -> RemotePlace:
     """Place that a URL names. No request is sent yet.
 
-    Raises:
-        UsageError: It is no URL that could be kept in a manifest, or nothing is installed that reads it.
+    Raises UsageError: it is no URL that could be kept in a manifest, or nothing is installed that reads it.
     """
     url = url.rstrip("/")
     if not URL_FORM.fullmatch(url) or "::" in url:  # fsspec would take several file systems, one in another
@@ -221,11 +220,9 @@ class RemoteFolder:
         First goes a manifest that is not finished, as it says how the other files were made. Then follow data before
         documents, as a document says that something is done, and the manifest of a finished run last.
 
-        Args:
-            check: Called before anything is sent or removed, and from time to time meanwhile; may raise.
+        check: Called before anything is sent or removed, and from time to time meanwhile; may raise.
 
-        Returns:
-            The number of files.
+        Returns the number of files.
         """
         if not self.manifest.is_file():  # nothing was begun, or the copy is gone: nothing may be removed for that
             return 0

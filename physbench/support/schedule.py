@@ -50,8 +50,7 @@ def scheduled(
             each worker.
         size: By how much an item advances the bar.
 
-    Raises:
-        WorkerDiedError: On leaving the block, if a worker died. What a job raises is raised in its turn.
+    Raises WorkerDiedError: on leaving the block, if a worker died. What a job raises is raised in its turn.
     """
     # for fewer short jobs a worker, starting a process costs more than it saves
     count = min(worker_count(workers), len(items) // (1 if long else 3))

@@ -64,14 +64,9 @@ def names_files(part: str) -> bool:
 def absolute_pattern(pattern: str) -> str:
     """Expand globs of files and make paths absolute, so that the pattern means the same in every folder.
 
-    Args:
-        pattern: Parts separated by commas.
+    pattern: Parts separated by commas. Returns the same pattern with absolute paths. Globs of ids stay.
 
-    Returns:
-        The same pattern with absolute paths. Globs of ids stay.
-
-    Raises:
-        UsageError: A file does not exist.
+    Raises UsageError: A file does not exist.
     """
     expanded: list[str] = []
     for part in split_pattern(pattern):
@@ -85,14 +80,11 @@ def absolute_pattern(pattern: str) -> str:
 def open_files(part: str) -> list[tuple[UserFile, str]]:
     """Read the files that one part of a pattern names.
 
-    Args:
-        part: `FILE.py`, `FILE.py:Class` or a glob of files.
+    part: `FILE.py`, `FILE.py:Class` or a glob of files.
 
-    Returns:
-        Each file as it is now, with the name after the colon or "".
+    Returns each file as it is now, with the name after the colon or "".
 
-    Raises:
-        UsageError: A file does not exist, or, in a worker process, it is not the version that the parent read.
+    Raises UsageError: A file does not exist, or, in a worker process, it is not the version that the parent read.
     """
     return [(_current_version(path), name) for path, name in _matching_files(part)]
 
@@ -147,13 +139,11 @@ def select_members(file: UserFile, name: str, members: dict[str, Any], kind: str
     """Select one member of a file, or all.
 
     Args:
-        file: For messages.
         name: Name of a member, or "" for all of them.
         members: What was found in the file, by name.
         kind: "task" or "scorer", for messages.
 
-    Raises:
-        UsageError: There are no members, or none of that name.
+    Raises UsageError: there are no members, or none of that name.
     """
     if not members:
         raise UsageError(f"{file.path} holds no {kind}. See `physbench {kind}s new` for one that does.")

@@ -75,7 +75,6 @@ def read_pair(pair: FilmPair, series: Series, times: Array) -> PairReading:
     """Read one pair from the surprise of its two films.
 
     Args:
-        pair: The pair.
         series: Surprise (N,) of the films of its clip, by name; a film that is missing or not finite has failed.
         times: (N,) s of the last frame that each surprise rests on.
     """

@@ -58,7 +58,6 @@ def clip_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str],
     """Make the films of a clip and read them with every pixel baseline.
 
     Args:
-        row: The clip.
         spec: Size and rate.
         context: Frames that the model is shown before what it predicts. The films and the pixel baselines do not
             depend on it.
@@ -166,7 +165,6 @@ def state_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str]
     """In a worker: the films of a clip as states, and what baselines that know no physics make of them.
 
     Args:
-        row: The clip.
         spec: Rate of the states, and size of the pictures of a report.
         context: States that the model is shown before what it predicts.
         sources: Names of films.

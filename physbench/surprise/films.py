@@ -127,8 +127,7 @@ def film_of(clip: Clip, source: str, context: int) -> Film:
         context: Frames that a model is given before the hand-over; a near stranger is one of the futures that these
             allow.
 
-    Raises:
-        Inapplicable: The violation has nothing to violate in this clip.
+    Raises Inapplicable: the violation has nothing to violate in this clip.
     """
     if source == POSSIBLE:
         return Film(source, clip.frames)

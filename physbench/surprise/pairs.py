@@ -198,8 +198,7 @@ def find_pairs(limit: int | None = None, kinds: str | None = None) -> tuple[Film
             proportion to the whole suite and one of each at least.
         kinds: Names of kinds, separated by commas; None: all.
 
-    Raises:
-        UsageError: There is no such kind, or no pair is left.
+    Raises UsageError: there is no such kind, or no pair is left.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"Expected at least one pair but got --limit {limit}.")

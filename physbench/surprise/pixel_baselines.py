@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
+from scipy.ndimage import map_coordinates
 
 from physbench.baselines.constant_velocity import decompose_context, draw_frames
 from physbench.clips.clip import Clip
@@ -86,7 +87,6 @@ def frame_difference(frames: Image, grid: WindowGrid, number: int) -> float:
 
 def optical_flow(frames: Image, grid: WindowGrid, number: int) -> float:
     """Error of the last frame, moved on along the optical flow between the last two."""
-    from scipy.ndimage import map_coordinates
     from skimage.registration import optical_flow_ilk
 
     start = int(grid.starts[number])

@@ -341,8 +341,6 @@ def write_expectation_page(
     """Write report/index.html of a run.
 
     Args:
-        folder: The run.
-        document: Its result.
         readings: What the model makes of each pair and control.
         parts: What is stored of each clip.
         spec: Size and rate of the films.

@@ -44,8 +44,6 @@ from physbench.world.scene import PLAIN
 
 # What a run of the suite `expectation` would take, from a few films of two clips. No run folder is made.
 
-FILMS_TRIED = 2  # beside the possible one, of each of two clips
-
 
 @dataclass(frozen=True, kw_only=True)
 class FilmsDryRun(Plan):
@@ -117,7 +115,7 @@ def _try_films(run: ExpectationRun, engine: RolloutEngine, row: Row) -> Tried:
 
     Windows before an event are those of the possible film and are not shown again, so that it takes longer.
     """
-    few = run.sources(row)[: 1 + FILMS_TRIED]
+    few = run.sources(row)[:3]  # the possible one and two others, of each of two clips
     observer, o = observer_of(engine.card), run.options
     alone, all_films = (observer.films(row, names, known=False) for names in ((POSSIBLE,), few))
     if run.manifest.batch is None:

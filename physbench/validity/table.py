@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from scipy.special import bdtri, expit, logit, stdtrit
@@ -61,7 +62,6 @@ class TableHeader(BaseModel):
 
 def write_table(path: Path, table: pd.DataFrame, header: TableHeader) -> None:
     """Write a table as Parquet with its header in the metadata."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     arrow_table = pa.Table.from_pandas(table, preserve_index=False)
@@ -76,7 +76,6 @@ def write_table(path: Path, table: pd.DataFrame, header: TableHeader) -> None:
 
 def read_table(path: Path) -> tuple[pd.DataFrame, TableHeader]:
     """A table and its header. Raises UsageError where the file is none, or newer than this version."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
@@ -230,8 +229,7 @@ def lawful_strengths(readings: pd.DataFrame, lawful_before: float) -> pd.DataFra
         readings: Those of a task, see `readings_of`.
         lawful_before: Clips of seeds from there on do not count.
 
-    Returns:
-        The columns `task`, `reading`, `seed`, and `value` in diameters.
+    Returns the columns `task`, `reading`, `seed`, and `value` in diameters.
     """
     rows = readings[readings["source"].isin(NEGATIVES) & (readings["seed"] < lawful_before)]
     rows = rows[
@@ -244,8 +242,7 @@ def lawful_strengths(readings: pd.DataFrame, lawful_before: float) -> pd.DataFra
 def lawful_qualities(readings: pd.DataFrame, lawful_before: float) -> pd.DataFrame:
     """Quality of ground truth on each clip, by headline reading; 0 where it failed. Arguments: `lawful_strengths`.
 
-    Returns:
-        The columns `task`, `reading`, `seed`, and `value`.
+    Returns the columns `task`, `reading`, `seed`, and `value`.
     """
     rows = readings[readings["source"].eq("truth") & (readings["seed"] < lawful_before) & readings["axis"].notna()]
     rows = rows[rows["status"].isin(("ok", "failed"))]
@@ -678,8 +675,7 @@ def validity_table(
         fixed: Kinds of tasks as the suite has them; else the references on all clips decide.
         lawful_before: Seeds from there on give no negatives.
 
-    Returns:
-        One long table with the columns COLUMNS.
+    Returns one long table with the columns COLUMNS.
     """
     better = {each.id: each.better for each in scorers}
     cells, headlines, strengths, qualities = [], [], [], []

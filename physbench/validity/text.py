@@ -242,9 +242,7 @@ def _broken_scorers(parts: Sequence[MeasuredPart]) -> Iterator[str]:
 def unknown_phrases(scorers: Iterable[Scorer], given: Set[str]) -> Iterator[str]:
     """Sentences about scorers that declare a phrase for a further reading and never give that reading.
 
-    Args:
-        scorers: The scorers.
-        given: Names of all readings with a value, of any clip. Scorers without one say nothing about their keys.
+    given: Names of all readings with a value, of any clip. Scorers without one say nothing about their keys.
     """
     for each in scorers:
         own = sorted(name for name in given if name == each.id or name.startswith(f"{each.id}."))
@@ -261,8 +259,7 @@ def check_scorers(
     What was measured lies in the folder `out` + ".parts", one sub-folder for each version of the code, render spec and
     codec: the same command goes on where it was stopped, and one with more clips or sources adds to it.
 
-    Returns:
-        The table, and what went wrong on the way to it: "SOURCE on CLIP: reason".
+    Returns the table, and what went wrong on the way to it: "SOURCE on CLIP: reason".
     """
     scorers = scorers_of(settings.scorers)
     if not scorers:

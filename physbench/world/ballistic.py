@@ -33,14 +33,17 @@ def rod_accelerations(
     """Accelerations (..., N, 3) m/s2 that rods give bodies.
 
     Args:
-        scene: The scene.
         rods: Of which one does not act where an end is gone, or where neither can move.
         states: (..., N, 13) of all bodies.
         other: (..., N, 3) m/s2 of all that acts beside rods, gravity included.
         time: s.
         step: s, of the simulator.
     """
-    masses = _inverse_masses(scene, time)
+    # Inverse masses (N,) 1/kg; 0 of what is fixed, on rails or held.
+    masses = tuple(
+        1 / body.mass if body.role == "moving" and (body.release is None or body.release <= time + 1e-9) else 0.0
+        for body in scene.bodies
+    )
     ends = {rod: (scene.index(rod.anchor), scene.index(rod.body)) for rod in rods}
     rods = [rod for rod, (a, b) in ends.items() if masses[a] + masses[b] > 0 and not _gone(scene, (a, b), time)]
     if not rods:
@@ -99,14 +102,6 @@ def _incidence(ends: tuple[tuple[int, int], ...], inverse: tuple[float, ...]) ->
 def _gone(scene: Scene, ends: tuple[int, int], time: float) -> bool:
     untils = [scene.bodies[end].until for end in ends]
     return any(until is not None and until <= time + 1e-9 for until in untils)
-
-
-def _inverse_masses(scene: Scene, time: float) -> tuple[float, ...]:
-    """Inverse masses (N,) 1/kg; 0 of what is fixed, on rails or held."""
-    return tuple(
-        1 / body.mass if body.role == "moving" and (body.release is None or body.release <= time + 1e-9) else 0.0
-        for body in scene.bodies
-    )
 
 
 def flies(scene: Scene, start: float) -> bool:

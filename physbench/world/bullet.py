@@ -139,8 +139,6 @@ def collision_shape(client: Client, body: Body, place: Sequence[float] = (0.0, 0
 
 
 ACTION_HZ = 20
-SEPARATION = 1e-3  # m; bodies closer than this after a touch are still in the same contact
-SPACING = 100.0  # m between copies that share a client
 
 
 def initial_states(scene: Scene) -> Array:
@@ -240,7 +238,7 @@ class World:
             axis = free_axis(scene)
             if axis is None:
                 raise ValueError("The planes of this scene leave no axis on which copies can stand apart.")
-            self._offset[:, axis] = SPACING * np.arange(len(self._states))
+            self._offset[:, axis] = 100.0 * np.arange(len(self._states))  # m between copies that share a client
         self._ids: list[list[int]] = [[-1] * len(scene.bodies) for _ in self._states]
         self._names: dict[int, int] = {}
         self._touching: set[tuple[int, int]] = set()
@@ -578,7 +576,8 @@ class World:
             touching.add(pair)
             self.contacts.append(Contact(self.time, *(self.scene.bodies[index].name for index in pair)))
         if touching:
-            self._touching = {pair for pair in touching if nearest.get(pair, np.inf) <= SEPARATION}
+            # 1e-3 m; bodies closer than this after a touch are still in the same contact
+            self._touching = {pair for pair in touching if nearest.get(pair, np.inf) <= 1e-3}
 
     # Reading
 
@@ -719,8 +718,7 @@ def simulate_batch(
     ball. log: whether contacts of the first member are asked for. stride: by how many times longer steps may be in
     flights.
 
-    Returns:
-        States (M, T, N, 13) and the contacts.
+    Returns states (M, T, N, 13) and the contacts.
     """
     if flies(scene, start) and not touchable(scene):
         steps = np.array([step_of(float(time)) for time in times]) - step_of(start)

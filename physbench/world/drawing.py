@@ -168,7 +168,13 @@ def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mes
         thin = thin and not camera.tilt
         return _scaled(unit_box(), (x, min(y, DRAWN.plate_half_depth) if thin else y, z))
     if camera.view == "front" and camera.tilt:
-        low, high = _slab_ends(body, camera)
+        # Where a plane begins and ends, m along y from its position: before what the picture shows, and behind it all.
+        front = (
+            DRAWN.near_plane * DRAWN.slab_begins * camera.distance
+        )  # m along the axis; at the height of the plane or below it
+        lower = (np.asarray(body.position) - eye(camera)) @ up(camera)
+        begin = eye(camera) + front * looking(camera) + min(float(lower), 0.0) * up(camera)
+        low, high = float(begin[1]) - body.position[1], camera.center[1] + DRAWN.slab_depth - body.position[1]
         slab = _scaled(unit_box(), (DRAWN.endless, (high - low) / 2, DRAWN.plate_half_depth))
         return Mesh(
             slab.vertices + np.array([0.0, (low + high) / 2, -DRAWN.plate_half_depth]), slab.normals, slab.triangles
@@ -185,16 +191,6 @@ def is_plate(body: Body, camera: Camera) -> bool:
     if not (body.flat or (camera.tilt and body.hue is not None)):
         return False
     return body.shape == "box" or (body.shape == "cylinder" and axis_across(body, camera) == 2)
-
-
-def _slab_ends(body: Body, camera: Camera) -> tuple[float, float]:
-    """Where a plane begins and ends, m along y from its position: before what the picture shows, and behind it all."""
-    front = (
-        DRAWN.near_plane * DRAWN.slab_begins * camera.distance
-    )  # m along the axis; at the height of the plane or below it
-    lower = (np.asarray(body.position) - eye(camera)) @ up(camera)
-    begin = eye(camera) + front * looking(camera) + min(float(lower), 0.0) * up(camera)
-    return float(begin[1]) - body.position[1], camera.center[1] + DRAWN.slab_depth - body.position[1]
 
 
 def axis_across(body: Body, camera: Camera) -> int:

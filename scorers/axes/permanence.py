@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter, minimum_filter1d
+from scipy.optimize import linear_sum_assignment
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
@@ -146,8 +148,6 @@ def _exchanges(
             for new in group
         ]
     )
-    from scipy.optimize import linear_sum_assignment
-
     far = float(np.max(cost[np.isfinite(cost)])) * len(group) + 1.0
     cost = np.where(np.isfinite(cost), cost, far)
     _, chosen = linear_sum_assignment(cost)
@@ -224,8 +224,6 @@ def _changes(values: Array, times: Array) -> tuple[Array, Array]:
 
     NaN where a value is not known. Noise is told by second differences, to which what changes evenly adds nothing.
     """
-    from scipy.ndimage import median_filter
-
     rate = 1 / float(times[1] - times[0])
     frames = 1 + 2 * max(1, round(OWN.median_time * rate / 2))
     change, noise, own = np.full(values.shape, np.nan), np.zeros(values.shape[1]), np.full(values.shape[1], np.nan)
@@ -378,8 +376,6 @@ def intact(
 def fits(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation]) -> Mask:
     """Mask (C + T, K) of the blobs whose area is that of the object. continuations: of the same tracks, by
     their columns."""
-    from scipy.ndimage import minimum_filter1d
-
     window = clip.window(tracks.context)
     whole, share = whole_area(clip, tracks.context), clip.visible_share()[window]
     for column, each in continuations.items():

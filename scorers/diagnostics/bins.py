@@ -15,6 +15,7 @@ from physbench.support.arrays import Array
 from physbench.support.recently_used import RecentlyUsed
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import detected, moving
+from physbench.world.bullet import simulate_ensemble
 from physbench.world.camera import PLANE_AXES, plane_from_px
 from physbench.world.scene import WINDOW
 
@@ -25,8 +26,6 @@ _ends = RecentlyUsed[str, Array](64)
 
 def possible_ends(clip: Clip, context: int) -> Array:
     """Where the body that moves may be at the end, m to the right (M,), with the laws and the context alone."""
-    from physbench.world.bullet import simulate_ensemble
-
     key = f"{clip.id} {clip.spec} {context}"
     if (known := _ends.get(key)) is not None:
         return known

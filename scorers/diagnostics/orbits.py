@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
 from physbench.clips.clip import Clip
 from physbench.laws.closed_form import Orbit
@@ -117,8 +118,6 @@ def weak_weights(step: float, width: float = FORCE.width) -> tuple[Array, Array]
 
 def _implied(tracks: Tracks, position: Array, law: Orbit) -> dict[str, tuple[float, str]]:
     """Value and reason of each reading, for one body."""
-    from scipy.optimize import minimize_scalar
-
     arcs = _arcs(tracks, position, law)
     if not arcs:
         return dict.fromkeys(READINGS, (np.nan, "too little of the orbit is seen"))

@@ -56,7 +56,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, function: Callable[..., object]) ->
         calls.append(arguments)
         return function(*arguments, **more)
 
-    monkeypatch.setattr(engine, "shadow", shadow)
+    monkeypatch.setattr("physbench.score.observation.shadow", shadow)
     return calls
 
 

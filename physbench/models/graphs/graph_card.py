@@ -55,8 +55,7 @@ def read_graph_document(text: str | None, where: str, place: str) -> GraphDocume
         where: The file as the user named it, for messages.
         place: Where the document belongs, such as "the metadata key 'physbench'".
 
-    Raises:
-        ModelError: There is no document, or it is not of this form. The message says what to do.
+    Raises ModelError: there is no document, or it is not of this form. The message says what to do.
     """
     if text is None:
         raise ModelError(

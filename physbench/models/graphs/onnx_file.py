@@ -199,7 +199,10 @@ def read_onnx(path: Path) -> tuple[ModelProto, GraphLayout]:
     layout = read_layout(model, str(path))
     for tensor in all_tensors(model):
         if (file := _external_file(tensor, path)) is not None:
-            _set_location(tensor, file.resolve().relative_to(weights_folder(path)))
+            place = file.resolve().relative_to(weights_folder(path))
+            for entry in tensor.external_data:
+                if entry.key == "location":
+                    entry.value = place.as_posix()
     return model, layout
 
 
@@ -215,12 +218,6 @@ def _without_weights(model: ModelProto) -> ModelProto:
             tensor.ClearField("external_data")
             tensor.dims[:] = [0]
     return copy
-
-
-def _set_location(tensor: TensorProto, place: Path) -> None:
-    for entry in tensor.external_data:
-        if entry.key == "location":
-            entry.value = place.as_posix()
 
 
 def weights_folder(path: Path) -> Path:

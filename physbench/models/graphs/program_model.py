@@ -44,7 +44,6 @@ def part_of_program(program: Any, names: Sequence[str], kept: Sequence[str], whe
     """The part of a program that makes some outputs; it takes all inputs in order, None for those of the other part.
 
     Args:
-        program: The ExportedProgram.
         names: Names of its inputs, in order.
         kept: Names of the outputs.
         where: The file, for messages.

@@ -94,12 +94,7 @@ def parse_document(text: bytes, where: str) -> dict[str, Any]:
 def parse_card(text: bytes, where: str) -> ServedCard:
     """Read the answer to GET /v1/card.
 
-    Args:
-        text: The answer.
-        where: The server, for messages.
-
-    Raises:
-        ModelError: The version or the card is not what it must be.
+    where: The server, for messages. Raises ModelError: the version or the card is not what it must be.
     """
     document = parse_document(text, f"{where}/v1/card")
     version = document.get("protocol")
@@ -189,7 +184,6 @@ def read_blocks(
 
     Args:
         source: The answer's body.
-        batch: Number of clips.
         horizon: Frames that were asked for.
         size: (height, width) px.
         where: The server, for messages.

@@ -52,12 +52,10 @@ def load_pipeline(plan: PipelinePlan, device: torch.device, dtype: torch.dtype) 
     """Load the pipeline of a plan onto a device.
 
     Args:
-        plan: From `make_plan`.
         device: Where it runs.
         dtype: Of all weights; `vae_dtype` excepts the autoencoder.
 
-    Raises:
-        ModelError: A component cannot be loaded, or an option is not for this pipeline or device.
+    Raises ModelError: A component cannot be loaded, or an option is not for this pipeline or device.
     """
     import diffusers
     import torch

@@ -62,13 +62,9 @@ def block_parameters(kind: type, folder: PipelineFolder) -> Mapping[str, inspect
 def check_components(kind: type, folder: PipelineFolder, unused: tuple[str, ...] | None) -> None:
     """Refuse a modular pipeline of which components are elsewhere or missing.
 
-    Args:
-        kind: Its class.
-        folder: From `read_folder`.
-        unused: Components that may be missing; None: those for which the index names no place may.
+    unused: Components that may be missing; None: those for which the index names no place may.
 
-    Raises:
-        ModelError: With the remedy.
+    Raises ModelError: with the remedy.
     """
     specs = make_blocks(kind, folder).expected_components
     expected = [spec.name for spec in specs if spec.default_creation_method == LOADED]
@@ -100,7 +96,6 @@ def load_modular(
 
     Args:
         kind: Class of the pipeline.
-        folder: A checked folder.
         types: Type of all weights, or types by component, with "default".
         variant: Of the files of weights.
         device_map: As in `from_pretrained`.

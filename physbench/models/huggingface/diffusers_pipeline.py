@@ -20,8 +20,6 @@ from physbench.models.huggingface.diffusers_plan import PipelinePlan
 from physbench.models.networks import take_weights
 from physbench.support.errors import ModelError
 
-REPEATED_SHARE = 0.5  # of the steps from frame to frame that change nothing: a video is played slower than asked for
-FEWEST_STEPS = 3  # from frame to frame, for that to be judged
 RESULTS = ("frames", "video", "videos", "images")
 
 
@@ -260,7 +258,8 @@ def frames_of(output: Any) -> Tensor:
 def refuse_repetition(frames: Tensor) -> None:
     """Refuse frames (T, 3, H, W) that are mostly copies of those before them. Raises ModelError."""
     same = (frames[1:] == frames[:-1]).flatten(1).all(1)
-    if len(same) >= FEWEST_STEPS and not same.all() and same.float().mean() >= REPEATED_SHARE:
+    # 0.5 of the steps from frame to frame that change nothing: a video is played slower than asked for
+    if len(same) >= 3 and not same.all() and same.float().mean() >= 0.5:  # from frame to frame, for that to be judged
         different = int((~same).sum()) + 1
         raise ModelError(
             f"Only {different} of {len(frames)} frames that came back differ, the others repeat the one before: motion "

@@ -59,8 +59,7 @@ class ActionCall:
             image: The last frame of the context.
             frames: Rows that are missing at the end, whose frames are cut off, repeat the last one.
 
-        Raises:
-            ModelError: They have another width.
+        Raises ModelError: they have another width.
         """
         import torch
 
@@ -91,14 +90,10 @@ def action_call(
 
     Args:
         settings: Options of the adapter.
-        parameters: Of the call.
-        class_name: Of the pipeline.
-        folder: Its folder.
         scalar: The kind of a parameter that takes one number or word, else "".
         reserved: Arguments that the adapter sets itself, with the reason.
 
-    Raises:
-        ModelError: The call has no such argument, or the checkpoint takes no actions.
+    Raises ModelError: the call has no such argument, or the checkpoint takes no actions.
     """
     keyword = settings.get("actions")
     others = [name for name in ACTION_OPTIONS if name in settings and name != "actions"]
@@ -324,12 +319,9 @@ def frames_per_latent(config: Mapping[str, Any], default: int) -> int:
 def make_plan(folder: PipelineFolder, model_args: Mapping[str, str]) -> PipelinePlan:
     """Decide how the pipeline of a folder is called.
 
-    Args:
-        folder: From `read_folder`.
-        model_args: Values of --model-arg, by name.
+    model_args: Values of --model-arg, by name.
 
-    Raises:
-        ModelError: The pipeline cannot continue frames, or an argument is unknown or has a value that cannot work.
+    Raises ModelError: the pipeline cannot continue frames, or an argument is unknown or has a value that cannot work.
     """
     kind = pipeline_class(model_args.get("pipeline", folder.class_name), folder)
     parameters = call_parameters(kind, folder)

@@ -69,8 +69,7 @@ class DenoisingPlan:
         Each holds as many frames before those that are read as the film has and a call takes. What the first of them
         leaves out at the start of the film are context frames.
 
-        Raises:
-            ModelError: The film is shorter than a call.
+        Raises ModelError: the film is shorter than a call.
         """
         plan = self.pipeline
         shortest = plan.longest if plan.quirk.fixed_length else plan.context + plan.ratio

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 # All of it is fixed before any film is shown: rate, length of a window, how much of it is hidden. Nothing is chosen on
 # labels.
 
-FILM_RATE = 8  # frames/s: V-JEPA 2 was trained on 4 and more, VideoMAE on 6 to 15
-WINDOW_FRAMES = 16  # frames
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SURPRISE_UNITS = {"vjepa2": "L1 between layer-normed latents", "videomae": "squared error of masked patches"}
 WINDOW_ARGUMENTS = ("fps", "window", "hidden")
@@ -71,13 +69,9 @@ class WindowPlan:
 def window_plan(path: Path, config: Mapping[str, Any], model_args: Mapping[str, str]) -> WindowPlan:
     """Plan for a network in a folder.
 
-    Args:
-        path: Its folder.
-        config: Its config.json.
-        model_args: Values of --model-arg: fps, window, hidden.
+    model_args: Values of --model-arg: fps, window, hidden.
 
-    Raises:
-        ModelError: An argument, or a value of the config, cannot work.
+    Raises ModelError: an argument, or a value of the config, cannot work.
     """
     for key in model_args:
         if key not in WINDOW_ARGUMENTS:
@@ -92,12 +86,13 @@ def window_plan(path: Path, config: Mapping[str, Any], model_args: Mapping[str, 
     channels = config.get("in_chans" if jepa else "num_channels", 3)
     if channels != 3:
         raise ModelError(f"{path}: expected a network of 3 channels, its config.json says {channels!a:.40}.")
-    rate = convert_argument(model_args.get("fps", str(FILM_RATE)), "float", "fps")
+    # 8 frames/s: V-JEPA 2 was trained on 4 and more, VideoMAE on 6 to 15
+    rate = convert_argument(model_args.get("fps", "8"), "float", "fps")
     if wrong := wrong_rate(rate):
         raise ModelError(f"--model-arg fps: {wrong}")
     if most < 2 * tubelet:
         raise ModelError(f"{path / 'config.json'}: {most} frames a clip leave nothing to foresee.")
-    window = convert_argument(model_args.get("window", str(min(WINDOW_FRAMES, most))), "int", "window")
+    window = convert_argument(model_args.get("window", str(min(16, most))), "int", "window")  # frames
     if not jepa and window != most:
         raise ModelError(f"--model-arg window={window}: this VideoMAE knows windows of {most} frames alone.")
     usual = max(tubelet, window // 4 // tubelet * tubelet)  # a fourth of a window is hidden

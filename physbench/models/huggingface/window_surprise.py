@@ -123,8 +123,7 @@ def patches(video: Tensor, tubelet: int, side: int, *, normed: bool) -> Tensor:
 def load_surprised(path: Path, plan: WindowPlan, device: torch.device, dtype: torch.dtype) -> WindowSurprise:
     """Load a network from its folder: safetensors only, no network connection, no code of the folder's.
 
-    Raises:
-        ModelError: It cannot be loaded, or lacks weights, which the library would draw at random.
+    Raises ModelError: it cannot be loaded, or lacks weights, which the library would draw at random.
     """
     import transformers as library
 

@@ -204,7 +204,6 @@ def make_dreamer(
     """Make the model of a checkpoint. All defaults but the first four are those of the training codes.
 
     Args:
-        path: The checkpoint.
         device: Where the model runs.
         dtype: Type of its weights.
         fps: Frames/s at which it was trained.
@@ -220,8 +219,7 @@ def make_dreamer(
         min_std: Smallest standard deviation.
         cnn_sigmoid: Whether the decoder ends in a sigmoid.
 
-    Raises:
-        ModelError: An argument is out of range, or the tensors do not fit.
+    Raises ModelError: an argument is out of range, or the tensors do not fit.
     """
     import torch
 

@@ -19,7 +19,6 @@ from physbench.models.layouts.layout_adapter import their_name
 from physbench.support.errors import ModelError
 
 EPSILON = 1e-3  # of all layer normalisations
-UPDATE_BIAS = -1.0  # of the update gate, so that a new network remembers
 MEAN_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "tanh5": lambda x: 5 * torch.tanh(x / 5)}
 SPREAD_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": F.softplus,
@@ -165,7 +164,7 @@ class StateSpaceModel(nn.Module):
         x = self.step_in(torch.cat([stoch, action], -1))
         x = self.gru(torch.cat([deter, x] if self.settings.state_first else [x, deter], -1))
         reset, candidate, update = x.chunk(3, -1)
-        update = torch.sigmoid(update + UPDATE_BIAS)
+        update = torch.sigmoid(update - 1.0)  # so that a new network remembers
         return update * torch.tanh(torch.sigmoid(reset) * candidate) + (1 - update) * deter
 
     def prior(self, deter: Tensor) -> Tensor:
@@ -255,8 +254,7 @@ def read_sizes(shapes: Mapping[str, tuple[int, ...]], names: Mapping[str, str], 
         names: Their name of each of our modules and parameters.
         where: Start of a message.
 
-    Raises:
-        ModelError: A tensor that decides a size is missing, or the sizes contradict one another.
+    Raises ModelError: A tensor that decides a size is missing, or the sizes contradict one another.
     """
 
     def shape(own: str, dimensions: int) -> tuple[int, ...]:

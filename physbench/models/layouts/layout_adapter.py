@@ -66,8 +66,7 @@ def _names_in(path: Path, size: int, changed: int) -> PickledNames:
 def read_document(path: Path) -> Mapping[str, Any]:
     """The dictionary in a checkpoint, with its tensors on the CPU.
 
-    Raises:
-        ModelError: The file is damaged, would run code, or holds something else.
+    Raises ModelError: the file is damaged, would run code, or holds something else.
     """
     import torch
 
@@ -90,14 +89,12 @@ def load_named(
     """Load tensors into a network through a table of names.
 
     Args:
-        net: The network.
         tensors: All tensors of the network, by the names that the checkpoint gives them, without `prefix`.
         names: Their name of each of the network's modules and parameters.
         where: Start of the message.
         prefix: What the file puts before all names, for the message.
 
-    Raises:
-        ModelError: Tensors are missing, unexpected or of another shape. The message has their names in the file.
+    Raises ModelError: tensors are missing, unexpected or of another shape. The message has their names in the file.
     """
     theirs = {own: their_name(own, names) for own in net.state_dict()}
     compare_tensors(

@@ -131,8 +131,7 @@ def make_world_models(
         actions: Whether it is given actions in its own space, of a file of `--actions`; else they are zeros.
         temperature: Of the mixture, both of its weights and of its variances; 0: the likeliest mean.
 
-    Raises:
-        ModelError: An argument is out of range, or the tensors do not fit.
+    Raises ModelError: an argument is out of range, or the tensors do not fit.
     """
     from physbench.models.layouts.world_models_network import SIDE, FrameVae, MixtureRnn
 

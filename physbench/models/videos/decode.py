@@ -459,8 +459,7 @@ def decode_frames(source: VideoSource, entry: VideoEntry, info: VideoInfo) -> It
         (number in the order of the time stamps, frame (H, W, 3) as it is shown). Numbers ascend, and leave out frames
         that cannot be decoded.
 
-    Raises:
-        UnusableError: The file is damaged or exceeds the bounds.
+    Raises UnusableError: the file is damaged or exceeds the bounds.
     """
     if entry.problem:
         raise UnusableError(entry.problem)

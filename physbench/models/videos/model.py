@@ -375,8 +375,7 @@ class RecordedVideos:
     def begins_with_image(self) -> bool:
         """True if the videos begin with the one conditioning image, decided once from all of them.
 
-        Raises:
-            ModelError: They do not tell, or are of two kinds.
+        Raises ModelError: they do not tell, or are of two kinds.
         """
         if self._start is None:
             self._start = decide_start(self.first_steps())
@@ -450,8 +449,7 @@ def inspect_videos(
         (kind, text), where kind is "missing", "unusable", "short", "extra", "note" or "result". "result" sums up, and
         comes only where some video cannot be scored to its end.
 
-    Raises:
-        ModelError: It is open whether the videos begin with the one conditioning image. This comes last.
+    Raises ModelError: it is open whether the videos begin with the one conditioning image. This comes last.
     """
     model = RecordedVideos(source, answer, listing, folders)
     samples = 1 + max((sample for _, sample in listing.entries), default=0)

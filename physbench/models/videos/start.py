@@ -291,8 +291,7 @@ def _log_normal(off: float, width: float) -> float:
 def decide_start(steps: Mapping[str, Sequence[Step]]) -> StartDecision:
     """Decide from the objects of all videos.
 
-    Args:
-        steps: By name of the video, what `measure_steps` found in it.
+    steps: By name of the video, what `measure_steps` found in it.
     """
     clips = clip_leads(steps)
     seen, far = sum(map(bool, steps.values())), sum(map(_begins_far_off, steps.values()))
@@ -407,8 +406,7 @@ def _shared_shift(lead: Array, step: Array, place: Array, error: Array) -> tuple
         place: (N, 2) px from the centre.
         error: (N,) px of the leads.
 
-    Returns:
-        Shift and stretch (4,), and a root (4, 4) of their covariance.
+    Returns shift and stretch (4,), and a root (4, 4) of their covariance.
     """
     expected = np.array([SHIFT.px, SHIFT.px, SHIFT.stretch, SHIFT.stretch])
 

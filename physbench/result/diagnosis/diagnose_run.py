@@ -110,9 +110,7 @@ class Clock:
 def run_timing(folder: RunFolder, chosen: Sequence[Row]) -> TimingResult | None:
     """Faults in the timing of a run; None where nothing is lost, or no timing explains any of it.
 
-    Args:
-        folder: A finished run.
-        chosen: Clips that may be read, those that go first in front; their tracks are sample 0.
+    chosen: Clips that may be read, those that go first in front; their tracks are sample 0.
     """
     manifest, tables = read_run(folder)
     known = {row.id for row in manifest.rows}
@@ -134,7 +132,6 @@ def explained_timing(
     """Faults in the timing of predictions, and the share of what they lose that these explain.
 
     Args:
-        parts: The predictions.
         quality: Of the motion, by clip.
         truth: The same of ground truth.
         smear: Stretch of bodies along their motion, see `smear` of frame_timing; NaN where nothing tells.
@@ -299,11 +296,7 @@ def _fault(kind: str, value: float, values: Array, unit: str, **where: int) -> T
 def shared_advance(advances: Sequence[Array]) -> tuple[Array, bool]:
     """Frames of motion (T,) by which each frame goes on in all clips alike, and whether that has a period.
 
-    Args:
-        advances: Of each clip, (T_c,); NaN where nothing tells.
-
-    Returns:
-        NaN where too few clips tell, or they disagree.
+    advances: Of each clip, (T_c,); NaN where nothing tells. Returns NaN where too few clips tell, or they disagree.
     """
     total = max(len(each) for each in advances)
     votes = np.full((len(advances), total), np.nan)
@@ -358,11 +351,9 @@ def diagnose_run(folder: RunFolder, workers: int = 2) -> dict[str, ImpliedWorldR
         folder: A finished run. Files with its own tasks must be registered.
         workers: Processes; each takes a family at a time.
 
-    Returns:
-        What was found, by family. Families without a motion that can be judged are left out.
+    Returns what was found, by family. Families without a motion that can be judged are left out.
 
-    Raises:
-        UsageError: The folder is no finished run.
+    Raises UsageError: the folder is no finished run.
     """
     manifest, _ = read_run(folder)
     families: dict[str, list[Row]] = {}

@@ -143,8 +143,6 @@ def explain(
     """Fit a prediction in the world in which all of some changed worlds are so, none: the true one.
 
     Args:
-        evidence: The prediction.
-        worlds: Changed worlds.
         values: One each.
         arcs: First guess; None: that of the true world.
         thorough: Whether trajectories are sought at the smallest tolerance too, not at the largest one alone.

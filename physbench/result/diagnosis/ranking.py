@@ -80,12 +80,10 @@ def theory_of(
     """Explanation of clips by some changed worlds with values.
 
     Args:
-        evidence: The clips.
         worlds: None: the true world.
         values: One each.
         like: A theory of the same clips, whose trajectories are a first guess. Of the true world, if it is to be that
             of clips to which no world applies.
-        thorough: As of `explain`.
     """
     explanations = []
     for c, each in enumerate(evidence):
@@ -456,9 +454,7 @@ def _singles(base: Theory, worlds: Sequence[ChangedWorld]) -> list[Theory]:
 def first_fit(world: ChangedWorld, base: Theory) -> Theory:
     """The best of the first values of a world, and of one step from the value that changes nothing.
 
-    Args:
-        world: The changed world.
-        base: The true world, of the same clips.
+    base: The true world, of the same clips.
     """
     if not world.free:
         return theory_of(base.evidence, (world,), (0.0,), base, False)

@@ -79,7 +79,6 @@ def changed_world(
         short: The same for a table, without the value.
         values: First values that are tried, at most 8, from one end to the other; none where nothing is free.
         neutral: The value that changes nothing.
-        unit: Of the value.
         range: In which the value may lie.
         step: By which the value is changed for derivatives.
         resolution: Below which the physics steps of the simulator blur the value; intervals are wider by it.
@@ -87,8 +86,7 @@ def changed_world(
         seen: What somebody who watches would see, below `neutral` and above it: "things fall too slowly". One text for
             both. Without it a sentence names the law alone.
 
-    Returns:
-        A decorator. The function gives a `WorldChange`, or another scene with the same bodies.
+    Returns a decorator. The function gives a `WorldChange`, or another scene with the same bodies.
     """
 
     def declare(function: Callable[[Scene, float], WorldChange | Scene]) -> ChangedWorld:

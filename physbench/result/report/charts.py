@@ -159,7 +159,6 @@ def inline(width: float, height: float, panels: Sequence[Plot], name: str, title
     Args:
         width: Of the picture.
         height: Of the picture.
-        panels: What it holds.
         name: Makes its ids unique on the page.
         title: Its alternative text.
         hatched: Whether a span of it is filled with `hatching(name)`.

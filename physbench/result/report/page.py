@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from physbench.clips.suite import PROMPT_MOTION_OPTION
 from physbench.result.compare import PHYSICIST_TARGET, require_physicist
-from physbench.result.document import ImpliedWorldResult, ReadingResult, ReadingValue, ResultDocument, Speed
+from physbench.result.document import (
+    ImpliedWorldResult,
+    ReadingResult,
+    ReadingValue,
+    ResultDocument,
+    Speed,
+    read_result,
+)
 from physbench.result.findings import apart, departs
 from physbench.result.formats import (
     AXIS_NAMES,
@@ -26,6 +33,7 @@ from physbench.result.formats import (
 )
 from physbench.result.implied_worlds import FEWEST_CLIPS, implied_sentence
 from physbench.result.manifest import Manifest, renew
+from physbench.result.read import clips_of, read_run
 from physbench.result.report import tables as table_view
 from physbench.result.report.charts import axis_chart, error_chart, share_chart
 from physbench.result.report.pictures import CLOSE_UP_LEGEND
@@ -408,8 +416,6 @@ def write_report(
     all else is done. quality: of pictures, 0 to 100 as of WebP, where the page must be small; None: lossless.
     """
     from physbench.result.build import build_result, write_result
-    from physbench.result.document import read_result
-    from physbench.result.read import clips_of, read_run
     from physbench.result.report.data import clips_read, gather, require_tasks
 
     manifest, tables = read_run(folder)

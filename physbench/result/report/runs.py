@@ -144,7 +144,6 @@ OWN_PARTS = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; media-src data: blob:; font-src data:; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-ALLOWED_PARTS = f"{OWN_PARTS}; form-action 'self'"  # of the list, which asks for two runs
 # Reports come from run folders of others, too: they play what they hold, in an origin of their own, from which neither
 # the list of runs nor another report can be read.
 REPORT_POLICY = f"{OWN_PARTS}; form-action 'none'; script-src 'unsafe-inline'; sandbox allow-scripts"
@@ -221,7 +220,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in HEADERS.items():
             self.send_header(name, value)
         own = self.path.startswith("/report/")
-        self.send_header("Content-Security-Policy", REPORT_POLICY if own else ALLOWED_PARTS)
+        # of the list, which asks for two runs
+        self.send_header("Content-Security-Policy", REPORT_POLICY if own else f"{OWN_PARTS}; form-action 'self'")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)

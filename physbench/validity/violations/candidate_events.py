@@ -15,6 +15,7 @@ from scipy.ndimage import maximum_filter1d
 
 from physbench.support.arrays import Array, Mask
 from physbench.validity.violations.violation_plan import Bend, Inapplicable
+from physbench.world.bullet import simulate
 from physbench.world.camera import PLANE_AXES, depth_axis, eye, normal, picture_width, plane_from_world
 from physbench.world.camera_path import poses_at
 from physbench.world.drawing import apparent_radius, shown
@@ -40,7 +41,6 @@ EVENT = EventLimits()
 
 
 SCREEN_DIRECTIONS = 24
-WIDEST = 2.0  # to 1: the widest pictures out of which a body that a camera turns away from is hidden
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +115,8 @@ class CandidateEvents:
                 mask &= np.linalg.norm(self._flat[:, index] - self._flat[:, other], axis=1) > reach
         return mask
 
-    def hidden(self, index: int, widest: float = WIDEST) -> Mask:
+    # 2.0 to 1: the widest pictures out of which a body that a camera turns away from is hidden
+    def hidden(self, index: int, widest: float = 2.0) -> Mask:
         """Mask (T,): a body lies wholly behind a screen, or out of a picture whose sides are up to `widest` to 1."""
         mask = self._pictured(index, widest)[1]
         for other in self.screens(index):
@@ -271,8 +272,6 @@ class CandidateEvents:
 @lru_cache(maxsize=4)
 def candidate_events(scene: Scene) -> CandidateEvents:
     """Simulate a scene on the grid. The last few are kept: every violation of a clip asks for the same one."""
-    from physbench.world.bullet import simulate
-
     count = round(scene.horizon * GRID_HZ)
     steps = np.arange(count + 1, dtype=np.int64) * (PHYSICS_HZ // GRID_HZ)
     simulation = simulate(scene, steps / PHYSICS_HZ)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from physbench.support.arrays import Array, Image
 from physbench.validity.violations.candidate_events import CandidateEvents, frame_noise, shifted
@@ -29,8 +30,6 @@ def blur(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
     """Gaussian blur of the frames as they are, at any size."""
 
     def treat(frames: Image, times: Array, random: np.random.Generator) -> Image:
-        from scipy.ndimage import gaussian_filter
-
         soft = [gaussian_filter(frame.astype(np.float64), (severity, severity, 0)) for frame in frames]
         return _rounded(np.stack(soft)) if soft else frames
 

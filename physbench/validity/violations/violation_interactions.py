@@ -13,8 +13,6 @@ from physbench.validity.violations.violation_plan import Inapplicable, Violation
 from physbench.world.scene import PHYSICS_HZ, CentralGravity, Contact, Drag, Joint, RadialField, Spring
 
 LEAD = 0.05  # s before a contact at which two bodies stop being solid for each other
-LEAST_APPROACH = 0.2  # m/s along the line of centres; less is a graze
-LEAST_SHARE = 1 / 3  # of the relative speed that lies along the line of centres; less is a graze too
 
 
 def _time(time: float) -> float:
@@ -52,7 +50,9 @@ def _grazes(candidates: CandidateEvents, contact: Contact) -> bool:
     line = before[b, :3] - before[a, :3]
     relative = before[a, 7:10] - before[b, 7:10]
     approach = float(relative @ line / np.linalg.norm(line))
-    return approach < max(LEAST_APPROACH, LEAST_SHARE * float(np.linalg.norm(relative)))
+    # 0.2 m/s along the line of centres; less is a graze
+    # of the relative speed that lies along the line of centres; less is a graze too
+    return approach < max(0.2, 1 / 3 * float(np.linalg.norm(relative)))
 
 
 def _collision(candidates: CandidateEvents) -> Contact:

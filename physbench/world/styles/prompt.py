@@ -41,7 +41,6 @@ HEADINGS = {
     ),
 }
 SECTOR = math.tau / 8  # rad
-ROLLING_SLIP = 0.1  # share of the speed by which spin x radius may differ from it in what rolls
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,8 @@ def _rolls(camera: Camera, state: Array, radius: float) -> bool:
         normal = np.zeros(3)
         normal[across], normal[2] = -velocity[2] / speed, velocity[across] / speed
         normal *= np.sign(normal[2])
-    return bool(np.linalg.norm(velocity - radius * np.cross(spin, normal)) < ROLLING_SLIP * speed)
+    # 0.1 of the speed, by which spin x radius may differ from it in what rolls
+    return bool(np.linalg.norm(velocity - radius * np.cross(spin, normal)) < 0.1 * speed)
 
 
 def speed_bounds(scene: Scene, stated: StatedVelocity) -> tuple[float, float]:
@@ -144,7 +144,6 @@ def camera_sentence(camera: Camera) -> str:
 
 FLOORS = {"boards": "a floor of wooden boards", "concrete": "a concrete floor", "terrazzo": "a terrazzo floor"}
 WALLS = {"bricks": "a wall of painted bricks", "plaster": "a plastered wall", "panels": "a wall of panels"}
-NIGHT_SKY = "Before a night sky with faint stars."
 ONE_TAKE = "Real time, one take, no cut, no zoom."
 
 
@@ -158,17 +157,13 @@ def scene_prompt(scene: Scene, look: str, stated: Sequence[StatedVelocity] = ())
     """
     prompt = " ".join(filter(None, (scene.prompt, motion_sentence(scene, stated))))
     if scene.camera.path and prompt:
-        prompt = _not_static(prompt)
+        # A prompt without the words that its camera stands still.
+        prompt = prompt.replace(" Static camera.", "").replace("Static camera, seen", "Seen")
         if "The camera " not in prompt:  # a task whose camera moves says so itself
             prompt = f"{prompt} {camera_sentence(scene.camera)}".rstrip()
     if look == PLAIN or not prompt:
         return prompt
     return " ".join(filter(None, (_drawn_back(prompt, scene), set_words(scene), size_words(scene), ONE_TAKE)))
-
-
-def _not_static(prompt: str) -> str:
-    """A prompt without the words that its camera stands still."""
-    return prompt.replace(" Static camera.", "").replace("Static camera, seen", "Seen")
 
 
 def _drawn_back(prompt: str, scene: Scene) -> str:
@@ -186,7 +181,7 @@ def set_words(scene: Scene) -> str:
 
     stage = frames.stage_of(scene)
     if stage.kind == "sky":
-        return NIGHT_SKY
+        return "Before a night sky with faint stars."
     floors = [FLOORS[each.material.texture] for each in stage.surfaces if each.axis == 2]
     walls = [WALLS[each.material.texture] for each in stage.surfaces if each.axis != 2]
     if stage.kind == "table":

@@ -237,11 +237,6 @@ def render_path_traced(
     return replace(plain, frames=frames)
 
 
-def still_path_traced(scene: Scene, spec: RenderSpec, hueless: bool) -> NDArray[np.uint8]:
-    """As `frames.still_picture`, path-traced."""
-    return displayed(PathTracer(scene, spec).still_picture(hueless))
-
-
 @dataclass(frozen=True)
 class Plane:
     """A plane in one frame, that is no ground of a stage."""
@@ -404,7 +399,8 @@ def render_natural(
 def still_picture(scene: Scene, spec: RenderSpec, hueless: bool) -> Image:
     """The picture (h, w, 3) of what never moves; bodies with a hue only if hueless=False."""
     if path_traced(scene):
-        return still_path_traced(scene, spec, hueless)
+        # As `frames.still_picture`, path-traced.
+        return displayed(PathTracer(scene, spec).still_picture(hueless))
     backdrop = TurningView(scene, spec).backdrop(None) if scene.camera.path else backdrop_of(scene, spec)
     keep = [i for i in drawable(scene) if stays(scene.bodies[i]) and not (hueless and scene.bodies[i].hue is not None)]
     states = np.array([[*body.position, *body.orientation, *([0.0] * 6)] for body in scene.bodies])

@@ -188,7 +188,6 @@ def _in_rows(vectors: Real) -> NDArray[np.float32]:
     return planes(vectors).astype(np.float32, copy=False)
 
 
-SIDES_GREY = 0.68  # of a body of which the front alone has a hue
 PATH_TRACE_ENVIRONMENT = "PHYSBENCH_PATH_TRACE"  # 1: scenes with planes that compositing refuses are path-traced
 
 
@@ -312,7 +311,8 @@ def _backing(front: Mover, camera: Camera) -> Mover:
     """
     depth, half = _depth(front.body, camera), list(front.half)
     half[axis_across(front.body, camera)] = depth / 2 - DRAWN.flat_half_depth
-    body = front.body if front.body.hue is None else replace(front.body, hue=None, grey=SIDES_GREY)
+    # 0.68 of a body of which the front alone has a hue
+    body = front.body if front.body.hue is None else replace(front.body, hue=None, grey=0.68)
     x, y, z = half
     back = replace(front, body=body, centre=front.centre + normal(camera) * depth / 2, albedo=body_albedo(body))
     return replace(back, half=(x, y, z), deep=np.zeros(3), casts=0.0, backs=True)

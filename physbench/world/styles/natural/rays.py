@@ -97,8 +97,7 @@ def placed(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
     """A solid that is `half` (3,) m times as large and turned by a quaternion (4,) around `centre` (3,) m.
 
-    Returns:
-        Corners (K, 3) m, planes (F, 4) and edges (E, 4), as of `sky_behind_solid`.
+    Returns corners (K, 3) m, planes (F, 4) and edges (E, 4), as of `sky_behind_solid`.
     """
     corners = centre + (solid.corners * np.asarray(half)) @ box_axes(turn)
     first, second, third = (corners[[face[k] for face in solid.faces]] for k in range(3))

@@ -55,7 +55,6 @@ class StagePlaces:
 
 
 PLACE = StagePlaces()
-STEEPEST = 0.05  # of the way ahead that the lowest rays of a tall picture go, at least: others meet no wall
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,8 @@ class Stage:
 
 def stage_of(scene: Scene) -> Stage:
     """The stage of a scene: a hall for a side view, the ground for a view from above, a sky without ground."""
-    rng = _random(scene)
+    digest = hashlib.sha256(f"physbench decor|{scene.decor}".encode()).digest()
+    rng = np.random.default_rng(np.random.SeedSequence(int.from_bytes(digest, "big")))
     kind = _kind(scene)
     above = kind == "hall" and any(_is_screen(body) for body in scene.bodies)
     key = _lamp(scene, kind, above, rng)
@@ -200,7 +200,8 @@ def floor_out_of_sight(stage: Stage, scene: Scene, spec: RenderSpec) -> Stage:
     camera = scene.camera
     (_, y, z), (_, ahead_y, ahead_z), scale = up(camera), looking(camera), pixels_per_metre(camera, spec)
     # Lengths on the wall over those across the line of sight at the target, where the lowest rays meet it.
-    lowest = max(camera.distance * ahead_y - spec.height / 2 / scale * y, STEEPEST * camera.distance)
+    # 0.05 of the way ahead that the lowest rays of a tall picture go, at least: others meet no wall
+    lowest = max(camera.distance * ahead_y - spec.height / 2 / scale * y, 0.05 * camera.distance)
     away = (wall.level - eye(camera)[1]) / lowest
     bottom = eye(camera)[2] + away * camera.distance * ahead_z - away * spec.height / 2 / scale * z
     level = float(min(floor.level, bottom - PLACE.below_picture))
@@ -257,11 +258,6 @@ def bodies_of_parts(scene: Scene, stage: Stage) -> list[int]:
     ground = planes[0] if planes else -1
     blocks = [i for i, body in enumerate(scene.bodies) if _stands(body)] if stage.kind != "sky" else []
     return [ground if surface is stage.floor else -1 for surface in stage.surfaces] + blocks
-
-
-def _random(scene: Scene) -> np.random.Generator:
-    digest = hashlib.sha256(f"physbench decor|{scene.decor}".encode()).digest()
-    return np.random.default_rng(np.random.SeedSequence(int.from_bytes(digest, "big")))
 
 
 def _kind(scene: Scene) -> Kind:
