@@ -98,22 +98,18 @@ class Verification:
         }
 
 
-RESCORED = ("references", "tracks")  # checks behind "re-scored"
-FRESH_CHECKS = ("stored clips again", "fresh seeds")  # and those that "verified on fresh seeds" needs besides
-
-
 def earned(checks: Sequence[str]) -> Badge:
     """The badge for checks that passed."""
-    if not set(RESCORED) <= set(checks):
+    rescored = ("references", "tracks")  # checks behind "re-scored"
+    if not set(rescored) <= set(checks):
         return "self-reported"
-    return "verified on fresh seeds" if set(FRESH_CHECKS) <= set(checks) else "re-scored"
+    fresh_checks = ("stored clips again", "fresh seeds")  # and those that "verified on fresh seeds" needs besides
+    return "verified on fresh seeds" if set(fresh_checks) <= set(checks) else "re-scored"
 
 
 # Two score tables beside each other: which rows only one of them has, and which differ.
 
 CLOSE = 1e-6  # of a reading or a quality: absolute, and relative where it is larger than 1
-COMPARED_WORDS = ("task", "split", "seed", "axis", "unit", "status", "reason")
-COMPARED_NUMBERS = ("value", "quality")
 
 
 @dataclass(frozen=True)
@@ -134,8 +130,10 @@ def compare_tables(sent: pd.DataFrame, remade: pd.DataFrame, whose: str = "") ->
     a, b = a.loc[both], b.loc[both]
     wrong, largest = np.zeros(len(both), dtype=bool), 0.0
     first_field = np.full(len(both), "", dtype=object)
-    for name in (*COMPARED_WORDS, *COMPARED_NUMBERS):
-        if name in COMPARED_NUMBERS:
+    compared_words = ("task", "split", "seed", "axis", "unit", "status", "reason")
+    compared_numbers = ("value", "quality")
+    for name in (*compared_words, *compared_numbers):
+        if name in compared_numbers:
             x, y = (table[name].to_numpy(dtype=np.float64) for table in (a, b))
             with np.errstate(invalid="ignore"):
                 gap = np.abs(x - y)
@@ -192,7 +190,6 @@ PICTURES_CHECK = "pictures"
 MODEL_SOURCE = "model"
 WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 THAT_APPLY: tuple[Status, ...] = ("ok", "failed")  # of a headline reading that applies
-TEXTS = ("clip", "task", "split", "reading", "unit", "status", "reason")
 
 
 @cache
@@ -214,10 +211,11 @@ def read_tables(folder: RunFolder, claim: Claim) -> Tables:
     Raises UsageError where one is missing, cannot be read, or is larger than its clips allow.
     """
     tables = {}
+    texts = ("clip", "task", "split", "reading", "unit", "status", "reason")
     for name, place in sources(folder):
         _refuse_large(place.scores, len(claim.suite.rows) * (claim.samples if name == MODEL_SOURCE else 1) * MOST.rows)
         table = read_scores(place)
-        for column in TEXTS:
+        for column in texts:
             if not table[column].map(lambda value: isinstance(value, str) and len(value) <= MOST.cell).all():
                 raise UsageError(f"the scores of {name}: {column} holds what is no text, or is too long")
         tables[name] = table[base_of(table).isin(own_scorers())].reset_index(drop=True)

@@ -179,7 +179,6 @@ def mismatch(commitment: Commitment, files: Mapping[str, Path]) -> str:
 # verdict on a later one names those that were never met.
 
 ROUND_END = ".round.json"  # end of the name of a file; the beginning is that of the challenge
-MOST_UNMET = 3  # commitments in a verdict
 
 
 class Round(CheckedDocument):
@@ -258,6 +257,7 @@ def unmet_words(rounds: tuple[Round, ...]) -> str:
     """The same for a verdict; "" where there is none."""
     if not rounds:
         return ""
-    named = ", ".join(each.words for each in rounds[:MOST_UNMET]) + (", ..." if len(rounds) > MOST_UNMET else "")
+    most_unmet = 3  # commitments in a verdict
+    named = ", ".join(each.words for each in rounds[:most_unmet]) + (", ..." if len(rounds) > most_unmet else "")
     many = counted(len(rounds), "other commitment")
     return f"this model has {many} on this board that {'was' if len(rounds) == 1 else 'were'} not met: {named}"

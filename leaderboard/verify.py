@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from physbench.clips.packed import PackedClips
+from physbench.leaderboard import rescoring
 from physbench.leaderboard.check_tables import (
     PICTURES_CHECK,
     Tables,
@@ -49,14 +50,6 @@ from physbench.leaderboard.commitment import (
 from physbench.leaderboard.eligibility import of_claim, refuse_ineligible, refuse_present, refuse_unmeasurable
 from physbench.leaderboard.entries import Entry, add, candidates, entry_place
 from physbench.leaderboard.fresh_rollouts import ModelToRun, check_model, check_ready
-from physbench.leaderboard.rescoring import (
-    check_commitment,
-    check_rollouts,
-    make_again,
-    rollout_name,
-    show_rollouts,
-    stored_rollout,
-)
 from physbench.leaderboard.submission import Submission, opened_submission
 from physbench.result.bootstrap import RESAMPLES
 from physbench.result.manifest import read_manifest
@@ -67,7 +60,6 @@ from physbench.support.run_folder import RunFolder
 from physbench.world.scene import PLAIN
 
 MODEL_CHECK = "model"
-EXPENSIVE = ("references", "tracks", "rollouts")
 EARLIER = "an earlier check failed"
 Ready = Callable[[Claim, Tables], None]
 
@@ -151,10 +143,11 @@ def _check(sent: RunFolder, place: Path, how: How) -> Checked:
     folder = checked
     if how.model is not None and not _problems(verdicts):
         verdicts += _model_problem(how.model, claim)
+    expensive = ("references", "tracks", "rollouts")
     if _problems(verdicts):
-        verdicts += [not_possible(name, EARLIER) for name in EXPENSIVE]
+        verdicts += [not_possible(name, EARLIER) for name in expensive]
     elif not how.rescore:
-        verdicts += [not_possible(name, "was not asked for") for name in EXPENSIVE]
+        verdicts += [not_possible(name, "was not asked for") for name in expensive]
     else:
         again, remade = _expensive(sent, RunFolder(place / "made"), claim, tables, commitment, how)
         verdicts += again
@@ -172,7 +165,7 @@ def _problems(verdicts: list[Verdict]) -> bool:
 def _of_commitment(sent: RunFolder, claim: Claim, tables: Tables, commitment: Commitment | None, how: How) -> Verdict:
     """Check against the commitment, with others of this model that the board has answered in vain."""
     issued = _issued(commitment, how)
-    verdict = check_commitment(sent, claim, tables, commitment, issued, board=how.board is not None)
+    verdict = rescoring.check_commitment(sent, claim, tables, commitment, issued, board=how.board is not None)
     others = unmet(how.board, commitment.id, claim) if commitment and how.board else ()
     if not others:
         return verdict
@@ -196,11 +189,11 @@ def _expensive(
     if not commitment:
         for row in claim.suite.rows:
             for sample in range(claim.samples):
-                stored = stored_rollout(sent, row.id, sample)
+                stored = rescoring.stored_rollout(sent, row.id, sample)
                 if stored is not None:
-                    known[rollout_name(row.id, sample)] = stored
+                    known[rescoring.rollout_name(row.id, sample)] = stored
     with_tracks = any((sent.path / "tracks").glob("*.npz"))
-    references, tracks = make_again(
+    references, tracks = rescoring.make_again(
         sent,
         remade,
         claim,
@@ -213,9 +206,9 @@ def _expensive(
     references, tracks = (_with_versions(each, claim) for each in (references, tracks))
     if tracks.outcome != "passed":
         return [references, tracks, not_possible("rollouts", "the tracks were not read again")], None
-    rollouts = check_rollouts(sent, claim, tables, commitment, how.workers)
+    rollouts = rescoring.check_rollouts(sent, claim, tables, commitment, how.workers)
     if rollouts.outcome == "passed":
-        show_rollouts(sent, remade, claim, commitment)
+        rescoring.show_rollouts(sent, remade, claim, commitment)
     return [references, tracks, rollouts], remade
 
 

@@ -493,10 +493,6 @@ def hit_time(p: Params) -> float:
     return p["gap"] / p["speed"] + p["speed"] / (2 * MOTOR)
 
 
-THRUST_BORDER = 0.1  # m that stay free about the ball and the bar of its thruster
-PATH_TIMES = np.arange(0.0, 4.01, 0.1)  # s, at which the ways of a thruster and of another ball are checked
-
-
 class Thruster(Task):
     """A ball with a thruster, which pushes it as it is told, another way in each second; seen from straight above.
 
@@ -546,17 +542,19 @@ class Thruster(Task):
 
     def accepts(self, p: Params) -> bool:
         """Different hues; ball, bar and other ball in view and apart; the ball ends elsewhere."""
-        path, tips = thruster_path(p, PATH_TIMES), thruster_tips(p, PATH_TIMES)
-        room = HALF_WINDOW - THRUST_BORDER
+        path_times = np.arange(0.0, 4.01, 0.1)  # s, at which the ways of a thruster and of another ball are checked
+        path, tips = thruster_path(p, path_times), thruster_tips(p, path_times)
+        thrust_border = 0.1  # m that stay free about the ball and the bar of its thruster
+        room = HALF_WINDOW - thrust_border
         away = float(np.linalg.norm(path[-1] - path[0]))
         shown = np.abs(tips).max() <= room and np.abs(path).max() + p["radius"] <= room
         if p["hue"] == p["hue_other"] or not shown or away < 2 * p["radius"]:
             return False
         if not p["other"]:
             return True
-        others = glided(p, np.append(PATH_TIMES, -HISTORY))
+        others = glided(p, np.append(path_times, -HISTORY))
         gap = min(np.linalg.norm(each - others[:-1], axis=-1).min() for each in (path, tips))
-        clear = p["radius"] + p["radius_other"] + THRUST_BORDER
+        clear = p["radius"] + p["radius_other"] + thrust_border
         started = np.linalg.norm(glided(p, np.linspace(-HISTORY, 0, 21)) - path[0], axis=-1).min()
         return bool(np.abs(others).max() + p["radius_other"] <= room and min(gap, started) > clear)
 

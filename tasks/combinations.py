@@ -17,17 +17,7 @@ from typing import ClassVar
 import numpy as np
 
 from physbench.clips.clip import Split
-from physbench.clips.task import (
-    EVENT_UNTIL,
-    HALF_WINDOW,
-    Level,
-    Parameter,
-    Params,
-    Task,
-    declare,
-    draw,
-    inside,
-)
+from physbench.clips.task import EVENT_UNTIL, HALF_WINDOW, Level, Parameter, Params, Task, declare, draw, inside
 from physbench.world.bodies import ball, floor, shelf, turned_from_front, wall
 from physbench.world.geometry import gap
 from physbench.world.scene import PALETTE, Body, Camera, Scene, hue_name
@@ -104,9 +94,6 @@ def extents(p: Params) -> dict[str, Extent]:
     return {kind: every[kind] for kind in TEMPLATES[int(p["template"])]}
 
 
-HANGING = ("static ball", "bar", "ramp")  # the others stand or lie on the floor
-
-
 def places(p: Params) -> dict[str, tuple[float, float]]:
     """Middles (x, z) m of the elements: in a row along the floor and in another in the air, in neither on each other.
 
@@ -114,14 +101,15 @@ def places(p: Params) -> dict[str, tuple[float, float]]:
     """
     size = extents(p)
     x = {}
-    for row in ([k for k in size if k not in HANGING], [k for k in size if k in HANGING]):
+    hanging = ("static ball", "bar", "ramp")  # the others stand or lie on the floor
+    for row in ([k for k in size if k not in hanging], [k for k in size if k in hanging]):
         left, free = -ROOM, 2 * ROOM + ELEMENT.spacing - sum(2 * size[kind].x + ELEMENT.spacing for kind in row)
         for kind in sorted(row, key=lambda kind: place_of(p, kind)):
             x[kind] = left + place_of(p, kind) * free + size[kind].x
             left += 2 * size[kind].x + ELEMENT.spacing
-    z = {kind: size[kind].z for kind in size if kind not in HANGING}
-    for kind in (kind for kind in size if kind in HANGING):
-        under = [2 * z[k] for k in size if k not in HANGING and abs(x[k] - x[kind]) < size[k].x + size[kind].x]
+    z = {kind: size[kind].z for kind in size if kind not in hanging}
+    for kind in (kind for kind in size if kind in hanging):
+        under = [2 * z[k] for k in size if k not in hanging and abs(x[k] - x[kind]) < size[k].x + size[kind].x]
         low = max([ELEMENT.lowest, *(top + ELEMENT.clearance for top in under)])
         z[kind] = low + size[kind].z + p[f"{kind.split()[0]}_above"] * (ELEMENT.highest - low - 2 * size[kind].z)
     return {kind: (x[kind], z[kind]) for kind in size}

@@ -694,7 +694,6 @@ def overhang_margin(p: Params) -> float:
 
 PLANK_HALF, PLANK_GREY = 0.1, 0.2  # m, half of its thickness
 TORQUE_MARGIN = 0.2  # by which the smaller torque is smaller than the larger one, at least
-PLANK_END = 0.05  # m from a block to the end of the plank and to its middle, at least
 SIDES = ("left", "right")
 
 
@@ -755,9 +754,10 @@ class Seesaw(Task):
     def accepts(self, p: Params) -> bool:
         """Different hues, blocks on their sides of the plank, torques that differ."""
         sides = [(p[f"width_{side}"], p[f"distance_{side}"]) for side in SIDES]
+        plank_end = 0.05  # m from a block to the end of the plank and to its middle, at least
         return (
             p["hue_left"] != p["hue_right"]
-            and all(width + PLANK_END <= away <= p["length"] - PLANK_END - width for width, away in sides)
+            and all(width + plank_end <= away <= p["length"] - plank_end - width for width, away in sides)
             and torque_margin(p) >= TORQUE_MARGIN
         )
 

@@ -53,10 +53,6 @@ def half_a_step_before(velocity: Flat, acceleration: Flat) -> tuple[float, float
     return u - a / (2 * PHYSICS_HZ), v - b / (2 * PHYSICS_HZ), 0.0
 
 
-# Edges along the pixels, or at half a right angle to them, are drawn so that a block's middle is up to .3 or .2 px off.
-BLOCK_ANGLE = math.pi / 6  # rad
-
-
 class Harmonic(Task):
     """A ball is drawn to a block with a force that grows with the distance.
 
@@ -117,7 +113,8 @@ class Harmonic(Task):
         return Scene(
             bodies=(
                 ball("ball", p["radius"], place, p["hue_ball"], velocity=begin),
-                post("block", p["block"], middle, p["hue_block"], BLOCK_ANGLE),
+                # of edges along the pixels, or at half a right angle to them, a middle is drawn up to .3 or .2 px off
+                post("block", p["block"], middle, p["hue_block"], math.pi / 6),
             ),
             camera=Camera("top", (0.0, 0.0, 0.0)),
             fields=(RadialField("block", w * w, 1.0),),
@@ -312,9 +309,6 @@ class Decay(Task):
         )
 
 
-PATH_STEP_THREE = 1 / 30  # s between the times at which their paths are checked
-
-
 class ThreeBody(Task):
     """Three balls of comparable mass attract each other.
 
@@ -411,6 +405,7 @@ def reversed_motion(states: Array) -> Array:
 def three_paths(p: Params, states: Array, span: float) -> Array:
     """States (T, 3, 4) of the balls over `span` s, by the law of fields."""
     fields = np.array([[k, 0, 0, p["pull"] * p[f"radius_{k + 1}"] ** 3, -2, 0, -1] for k in range(3)], dtype=np.float64)
-    times, nothing = np.linspace(0.0, span, round(span / PATH_STEP_THREE) + 1), np.zeros((3, 3))
+    path_step_three = 1 / 30  # s between the times at which their paths are checked
+    times, nothing = np.linspace(0.0, span, round(span / path_step_three) + 1), np.zeros((3, 3))
     moved = follow_fields(states[None], times, fields, np.ones(1), np.ones(1), np.zeros(1), np.zeros(3), nothing)
     return np.asarray(moved[0])

@@ -33,8 +33,6 @@ from physbench.world.scene import HISTORY, HORIZON, Camera, CameraMove, Scene, h
 # The camera looks away.
 
 TURN_TIME = 0.6  # s of each of its two turns
-AWAY_WALL = (0.15, 0.5, 0.7)  # m, half extents
-AWAY_CAMERA = Camera("front", (0.0, 0.0, 1.3), distance=NEAR_DISTANCE, tilt=NEAR_TILT)
 
 
 class LookAway(Task):
@@ -99,15 +97,17 @@ class LookAway(Task):
         turn = 1.5 * p["away_to"]
         path = (CameraMove("pan", turn, away, away + TURN_TIME), CameraMove("pan", -turn, back, back + TURN_TIME))
         start = (-side * p["start"], 0.0, radius)
-        place = (side * (p["wall"] + AWAY_WALL[0]), 0.0, AWAY_WALL[2])
+        away_wall = (0.15, 0.5, 0.7)  # m, half extents
+        place = (side * (p["wall"] + away_wall[0]), 0.0, away_wall[2])
+        away_camera = Camera("front", (0.0, 0.0, 1.3), distance=NEAR_DISTANCE, tilt=NEAR_TILT)
         return Scene(
             bodies=(
                 ball("ball", radius, start, p["hue"], velocity=(p["velocity"], 0.0, 0.0), release=p["release"]),
                 replace(floor(friction=p["friction"]), restitution=0.0),
-                wall("wall", AWAY_WALL, place, grey=0.62, restitution=p["restitution"], friction=p["friction"]),
+                wall("wall", away_wall, place, grey=0.62, restitution=p["restitution"], friction=p["friction"]),
                 block("holder", side, p["start"], radius, p["release"]),
             ),
-            camera=replace(AWAY_CAMERA, path=path),
+            camera=replace(away_camera, path=path),
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue'])} ball glides over a smooth floor at constant speed towards a wall. The "
             f"camera turns to the {'right' if turn > 0 else 'left'} until it no longer shows the ball, and turns back: "
@@ -121,8 +121,6 @@ def away_meeting(p: Params) -> float:
 
 
 # The camera follows the ball.
-
-FOLLOW_STEP = 0.25  # s between the times at which the camera points at the ball exactly
 
 
 class Follow(Projectile):
@@ -166,7 +164,8 @@ class Follow(Projectile):
     def scene(self, params: Params) -> Scene:
         p = _inwards(params)
         scene = super().scene(p)
-        times = np.arange(p["release"], HORIZON + FOLLOW_STEP, FOLLOW_STEP).tolist()
+        follow_step = 0.25  # s between the times at which the camera points at the ball exactly
+        times = np.arange(p["release"], HORIZON + follow_step, follow_step).tolist()
         angles = [math.atan((p["start_x"] + p["velocity_x"] * (t - p["release"])) / NEAR_DISTANCE) for t in times]
         pans = [CameraMove("pan", angles[0], -HISTORY - 1.0, -HISTORY)]  # it points at the ball before it flies
         knots = itertools.pairwise(zip(times, angles, strict=True))

@@ -126,7 +126,6 @@ def slide_way(p: Params, time: float) -> float:
 
 # A ball that rolls off a table.
 
-TABLE_LENGTH = 4.0  # m; its far end lies out of view
 TABLE_DEPTH = 0.8  # m, half of its extent across the plane of motion
 VIEW_AFTER_LANDING, VIEW_UNTIL = 0.25, 1.1  # s for which it stays in full view after it landed; at least until then
 
@@ -195,8 +194,9 @@ class RollOff(Task):
             friction=p["friction"],
             release=p["release"],
         )
-        size = (TABLE_LENGTH / 2, TABLE_DEPTH, p["height"] / 2)
-        middle = (side * (edge_of(p) - TABLE_LENGTH / 2), 0.0, p["height"] / 2)
+        table_length = 4.0  # m; its far end lies out of view
+        size = (table_length / 2, TABLE_DEPTH, p["height"] / 2)
+        middle = (side * (edge_of(p) - table_length / 2), 0.0, p["height"] / 2)
         table = wall("table", size, middle, grey=0.75, restitution=0.0, friction=1.0)
         return Scene(
             bodies=(rolling, floor(), table, backing(side, p["start"], radius, p["release"], p["height"])),
@@ -497,8 +497,6 @@ def deck_point(p: Params, level: int, distance: float, height: float) -> tuple[f
 
 # A belt that moves.
 
-BELT_SIZE = (7.0, 0.8, 0.4)  # m; pictures of 2 : 1 show 5.12 to either side
-
 
 class Conveyor(Task):
     """A box slides on a belt that moves, or a ball falls onto it, and is carried along.
@@ -587,8 +585,9 @@ class Conveyor(Task):
             moving = ball("ball", p["size"], place, p["hue"], restitution=e, friction=1.0, release=release)
             support = shelf("holder", x, p["drop"], release, 0.55 * p["size"])
         grey, friction = round(0.95 - 0.5 * p["belt_friction"], 6), p["belt_friction"]
-        place = (0.0, 0.0, -BELT_SIZE[2])
-        carrier = belt(BELT_SIZE, place, belt_speed(p), HORIZON, grey=grey, mark_grey=0.35, friction=friction)
+        belt_size = (7.0, 0.8, 0.4)  # m; pictures of 2 : 1 show 5.12 to either side
+        place = (0.0, 0.0, -belt_size[2])
+        carrier = belt(belt_size, place, belt_speed(p), HORIZON, grey=grey, mark_grey=0.35, friction=friction)
         what = "box slides on" if box else "ball falls onto"
         way = "right" if side > 0 else "left"
         return Scene(

@@ -9,18 +9,7 @@ from typing import ClassVar
 
 from scipy.special import ellipk
 
-from physbench.clips.task import (
-    HALF_WINDOW,
-    RELEASE,
-    Level,
-    Parameter,
-    Params,
-    Task,
-    declare,
-    event_in,
-    hues,
-    inside,
-)
+from physbench.clips.task import HALF_WINDOW, RELEASE, Level, Parameter, Params, Task, declare, event_in, hues, inside
 from physbench.tasks.collisions import NUMBERS
 from physbench.world.bodies import HOLDER_GAP, ball, floor, holder, shelf, turned_from_front
 from physbench.world.scene import PALETTE, PHYSICS_HZ, Body, Camera, Rod, Scene, Spring, hue_name, sphere_mass

@@ -25,8 +25,6 @@ from physbench.support.errors import ModelError, UsageError
 from physbench.support.progress import silenced
 from physbench.surprise.run import evaluate_expectation
 
-OF_LOADING = ("device", "dtype", "model_arg", "autocast", "compile")  # settings that an object has already
-
 
 def evaluate(
     model: str | os.PathLike[str] | Model,
@@ -115,11 +113,12 @@ def evaluate(
     if not keep and (out is not None or resume):
         raise UsageError("keep=False: the folder is a temporary one. Leave out `out` and `resume`.")
     live: Model | None = None
+    of_loading = ("device", "dtype", "model_arg", "autocast", "compile")  # settings that an object has already
     if isinstance(model, str | os.PathLike):
         target = os.fspath(model)
     else:
         usual = Options("").document()
-        if wrong := next((name for name in OF_LOADING if chosen.get(name, usual[name]) != usual[name]), None):
+        if wrong := next((name for name in of_loading if chosen.get(name, usual[name]) != usual[name]), None):
             raise UsageError(f"{wrong} is for a MODEL to load; an object stays as it is: move it before.")
         live = check_contract(model, type(model).__name__, "clip" if privileged else "context")
         target = f"live:{live.card.name}"

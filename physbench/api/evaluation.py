@@ -13,10 +13,13 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip, Row
 from physbench.clips.task import match_tasks
-from physbench.result.document import read_result
+from physbench.result.document import FamilyResult, ResultDocument, TaskResult, read_result
 from physbench.result.formats import short
-from physbench.result.manifest import read_manifest
+from physbench.result.manifest import Manifest, read_manifest
 from physbench.result.read import clips_of, read_run
 from physbench.rollout.store import has_rollout, load_rollout
 from physbench.run.remote_run import run_at
@@ -24,20 +27,15 @@ from physbench.run.state import say_on_stderr
 from physbench.score.protocol import LAWS
 from physbench.support import user_files
 from physbench.support.errors import UsageError, nearest
-from physbench.track.tracks import load_tracks
+from physbench.support.run_folder import RunFolder
+from physbench.track.tracks import Tracks, load_tracks
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
     from rich.console import Console
 
-    from physbench.clips.clip import Clip, Row
     from physbench.result.compare import Comparison
-    from physbench.result.document import FamilyResult, ResultDocument, TaskResult
-    from physbench.result.manifest import Manifest
-    from physbench.support.run_folder import RunFolder
-    from physbench.track.tracks import Tracks
 
 Detail = Literal["axes", "all"]
 Rows = Literal["tasks", "clips", "readings"]

@@ -11,12 +11,11 @@ from typing import Any
 from physbench.api.evaluate import evaluate
 from physbench.support.errors import ModelError, PhysbenchError, UsageError
 
-LIGHTNING_NAMES = ("lightning", "pytorch_lightning")  # of two names, whose callbacks are not the same class
-
 
 def _callback_class() -> Any:
     """The class of callbacks of the library that the program has imported, or else of the one that is installed."""
-    modules = sorted((name for name in LIGHTNING_NAMES if find_spec(name)), key=lambda name: name not in sys.modules)
+    lightning_names = ("lightning", "pytorch_lightning")  # of two names, whose callbacks are not the same class
+    modules = sorted((name for name in lightning_names if find_spec(name)), key=lambda name: name not in sys.modules)
     if not modules:
         return object
     return import_module("lightning.pytorch" if modules[0] == "lightning" else modules[0]).Callback

@@ -45,7 +45,6 @@ from physbench.world.scene import FAR, PLAIN, RenderSpec, wrong_rate
 Frames: TypeAlias = NDArray[Any] | torch.Tensor | str | os.PathLike[str]
 
 SAME_RATE = 0.01  # relative: 23.976 frames/s are 24
-MISCAST = "uint8 frames with no value above 1: floats in [0, 1] were cast to whole numbers. Give the floats"
 
 
 def is_file(frames: object) -> bool:
@@ -120,7 +119,9 @@ def levels(frames: Frames, clip: Clip, context: int) -> Image:
             ".astype('uint8')."
         )
     if array.max() == 1:
-        raise UsageError(f"frames: {MISCAST}.")
+        raise UsageError(
+            "frames: uint8 frames with no value above 1: floats in [0, 1] were cast to whole numbers. Give the floats."
+        )
     return np.ascontiguousarray(array.transpose(0, 2, 3, 1) if array.shape[1] == 3 else array)
 
 

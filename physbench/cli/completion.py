@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 
 COMPLETING = "_PHYSBENCH_COMPLETE"  # set by the shell's script
-OTHER_MODELS = ("diffusers:", "http://", "https://", "python:", "transformers:", "videos:")
 
 
 def answer(program: Callable[[], object]) -> None:
@@ -75,7 +74,8 @@ def model_names(incomplete: str) -> Iterable[str]:
     for name in ("baseline", "reference", "saboteur"):  # adapters whose models have names
         if name.startswith(incomplete) or incomplete.startswith(f"{name}:"):
             named += [target for target, *_ in plugins.load("physbench.adapters", name).examples()]
-    return _beginning(incomplete, [*named, *OTHER_MODELS])
+    other_models = ("diffusers:", "http://", "https://", "python:", "transformers:", "videos:")
+    return _beginning(incomplete, [*named, *other_models])
 
 
 def architecture_names(incomplete: str) -> Iterable[str]:

@@ -238,9 +238,6 @@ def findings() -> Iterator[HostFinding]:
             )
 
 
-CHECK_COLOURS = {"ok": "green", "optional": "yellow", "missing": "red"}
-
-
 def doctor(
     warm: Annotated[
         bool, typer.Option("--warm", help="First compile what the first run on this machine would compile.")
@@ -260,8 +257,9 @@ def doctor(
         took = time.monotonic() - started
         typer.echo(f"Compiled {many} in {took:.0f} s." if many else "All are compiled already.", err=True)
     missing = 0
+    check_colours = {"ok": "green", "optional": "yellow", "missing": "red"}
     for finding in findings():
-        state = typer.style(f"{finding.state:8}", fg=CHECK_COLOURS[finding.state])
+        state = typer.style(f"{finding.state:8}", fg=check_colours[finding.state])
         typer.echo(f"{state} {finding.name:18} {finding.text}")
         if finding.remedy:
             typer.echo(f"{'':27} {finding.remedy}")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from inspect import Parameter, Signature, signature
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -23,13 +24,11 @@ from physbench.run.options import OPTIONS, WHAT, WHERE, Options
 from physbench.support.errors import UsageError
 from physbench.support.processes import start_fork_server
 from physbench.support.progress import duration
+from physbench.support.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from physbench.run.evaluate import Plan
     from physbench.run.remote_run import RunPlace
-    from physbench.support.run_folder import RunFolder
 
 # What `eval` and `rollout` share: a run at the place of --out, with the settings of the file, and those of the run as
 # options.

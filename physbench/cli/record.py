@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +14,6 @@ from physbench.cli.console import note
 from physbench.support.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from physbench.recording.answer import AnswerReadings
     from physbench.recording.recorded import Recorded
     from physbench.support.arrays import Image

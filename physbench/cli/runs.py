@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from physbench.result.document import ResultDocument
     from physbench.result.read import RunSummary
     from physbench.run.remote_run import RunPlace
-    from physbench.support.run_folder import RunFolder
 
 FinishedRun = Annotated[
     str,

@@ -8,7 +8,7 @@ import keyword
 import re
 import shlex
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -25,10 +25,6 @@ from physbench.support.errors import UsageError, nearest
 from physbench.support.plugins import entries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from rich.table import Table
-
     from physbench.clips.clip import Split
     from physbench.clips.task import Parameter, Task
     from physbench.validity.task_checks.finding import Finding, Report

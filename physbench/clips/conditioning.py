@@ -21,7 +21,6 @@ from physbench.world.scene import FAR, PLAIN
 # Task and seed make a clip, its future included. What a model is given therefore names none of them: the names of its
 # files, and the order of the manifest, come from a secret salt.
 
-KEY_SUFFIX = ".key.json"
 KEY_VERSION = 1
 
 
@@ -58,7 +57,7 @@ class ExportKey(BaseModel):
 def key_path(folder: Path) -> Path:
     """Path of the key of an export: "cond.key.json" beside "cond"."""
     folder = folder.resolve()
-    return folder.with_name(f"{folder.name}{KEY_SUFFIX}")
+    return folder.with_name(f"{folder.name}.key.json")
 
 
 def read_key(path: Path) -> ExportKey:

@@ -127,9 +127,7 @@ def lengths(asked: Asked) -> str:
 
 README = "README.md"
 ANSWERS = "answers"  # folder for what comes back
-EXPORT_FOLDERS = ("images", "videos", "prompts", "actions", ANSWERS)
 TIME_COLUMNS = ("frame", "time_s")
-HUE_COLUMNS = ("red", "green", "blue")
 
 
 def check_export(width: int, height: int, fps: float, context: int, look: str = PLAIN, view: str = FAR) -> RenderSpec:
@@ -216,7 +214,8 @@ def _refuse_foreign(folder: Path) -> None:
         raise UsageError(f"--out: '{folder}' is a file. Name a folder, which is made if it does not exist.")
     if (folder / MANIFEST).exists():
         raise UsageError(f"--out: {folder} holds an export already. Name another folder, or remove it.")
-    kept = (*EXPORT_FOLDERS, README) if _ours(folder / README) else EXPORT_FOLDERS
+    export_folders = ("images", "videos", "prompts", "actions", ANSWERS)
+    kept = (*export_folders, README) if _ours(folder / README) else export_folders
     others = sorted(entry.name for entry in folder.iterdir() if entry.name not in kept) if folder.exists() else []
     if others:
         raise UsageError(f"--out: {folder} is not empty ('{others[0]}'). Name a folder of its own.")
@@ -280,7 +279,8 @@ def _export_clip(
 def push_columns(scene: Scene) -> tuple[str, ...]:
     """Names of the numbers of a push, of a command of a motor or of a thruster."""
     what = "force_{}_N" if scene.thrusts else "velocity_{}_m_s" if scene.drives else "impulse_{}_Ns"
-    return (*HUE_COLUMNS, *(what.format(axis) for axis in "xyz"))
+    hue_columns = ("red", "green", "blue")
+    return (*hue_columns, *(what.format(axis) for axis in "xyz"))
 
 
 def _table(actions: NDArray[np.float32], times: NDArray[np.float64], columns: Sequence[str]) -> bytes:

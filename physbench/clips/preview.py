@@ -21,7 +21,6 @@ from physbench.world.styles.catalogue import draw, draw_still
 
 SHEET_SIZE, SHEET_FPS = 192, 20.0  # px and frames/s of the pictures on the sheet
 TIMES_BEFORE = (-1.0, -0.5, 0.0)  # s, columns before the hand-over
-COLUMNS_AFTER = 6  # columns after it
 EXPOSURE_STEP = 0.2  # s between the exposures of the last column
 TEXT_COLOUR, FAINT_COLOUR, ACCENT = "#1d2129", "#7b828e", "#c8451b"
 
@@ -48,7 +47,8 @@ def preview(task: Task, split: Split, seeds: Sequence[int], path: Path, look: st
 
 def column_times(horizon: float) -> list[float]:
     """Times in s of the columns: closer together soon after the hand-over, where most happens."""
-    later = [horizon * ((k + 1) / COLUMNS_AFTER) ** 1.4 for k in range(COLUMNS_AFTER)]
+    columns_after = 6  # columns after it
+    later = [horizon * ((k + 1) / columns_after) ** 1.4 for k in range(columns_after)]
     return [*TIMES_BEFORE, *(round(time * SHEET_FPS) / SHEET_FPS for time in later)]
 
 
@@ -139,10 +139,8 @@ def _drawn(task: Task, row: Row) -> list[str]:
 
 CLIP_SIZE, CLIP_FPS = 160, 15.0  # px of a clip, frames/s
 TILE_GAP, TIME_BAR = 4, 4  # px between clips; of the bar that shows the time
-END_PAUSE = 0.8  # s at the end
 BLANK, BAR_EMPTY, BAR_HISTORY, BAR_FUTURE = (255, 255, 255), (222, 225, 230), (200, 69, 27), (29, 33, 41)
 SUFFIXES = (".gif", ".webp", ".mp4")
-SMALL_H264 = Codec(".mp4", "mp4", "libx264", "yuv420p", {"crf": "23", "preset": "medium", "movflags": "+faststart"})
 
 Frames = NDArray[np.uint8]
 
@@ -175,9 +173,11 @@ def tile(clips: Sequence[Clip]) -> Frames:
 def write(path: Path, frames: Frames) -> None:
     """Write frames (T, H, W, 3) as .gif, .webp or .mp4; the last one stays for PAUSE s."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    end_pause = 0.8  # s at the end
+    small_h264 = Codec(".mp4", "mp4", "libx264", "yuv420p", {"crf": "23", "preset": "medium", "movflags": "+faststart"})
     if path.suffix.lower() == ".mp4":
-        still = np.repeat(frames[-1:], round(END_PAUSE * CLIP_FPS), axis=0)
-        encode(path, np.concatenate([frames, still]), CLIP_FPS, SMALL_H264)
+        still = np.repeat(frames[-1:], round(end_pause * CLIP_FPS), axis=0)
+        encode(path, np.concatenate([frames, still]), CLIP_FPS, small_h264)
         return
     from PIL import Image
 
@@ -185,7 +185,7 @@ def write(path: Path, frames: Frames) -> None:
     # Hundredths of a second are what a .gif counts in: the steps are rounded so that the whole takes the right time.
     edges = np.rint(np.arange(len(frames) + 1) * 100 / CLIP_FPS) * 10
     durations = np.diff(edges).astype(int).tolist()
-    durations[-1] += round(1000 * END_PAUSE)
+    durations[-1] += round(1000 * end_pause)
     if path.suffix.lower() == ".gif":
         # One palette for all frames, without dither, so that what rests stays the same and costs nothing.
         sample = Image.fromarray(np.concatenate(list(frames[:: max(1, len(frames) // 6)]), axis=0))

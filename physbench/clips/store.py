@@ -36,7 +36,6 @@ from physbench.world.styles.catalogue import look_key
 FORMAT = 1
 # Frames are 95 % flat grey: the fastest level halves the time of writing and loads as fast as any.
 COMPRESSION_LEVEL = 1
-PIECE_BYTES = 1 << 14  # of compressed frames that are unpacked at once
 
 
 class CorruptError(Exception):
@@ -148,9 +147,10 @@ def _frames(packed: bytes, shape: list[int], count: int) -> NDArray[np.uint8]:
     """The first `count` frames of (T, H, W, 3)."""
     frames = np.empty((count, *shape[1:]), dtype=np.uint8)
     memory, filled, inflate = frames.reshape(-1).data, 0, zlib.decompressobj()
-    for start in range(0, len(packed), PIECE_BYTES):  # what is copied is in the processor's cache
+    piece_bytes = 1 << 14  # of compressed frames that are unpacked at once
+    for start in range(0, len(packed), piece_bytes):  # what is copied is in the processor's cache
         if filled < len(memory):
-            piece = inflate.decompress(packed[start : start + PIECE_BYTES], len(memory) - filled)
+            piece = inflate.decompress(packed[start : start + piece_bytes], len(memory) - filled)
             memory[filled : filled + len(piece)] = piece
             filled += len(piece)
     if filled < len(memory):

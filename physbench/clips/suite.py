@@ -47,7 +47,6 @@ SUITE_CHANGES: Mapping[str, tuple[str, ...]] = {
 OWN = "own-"  # before the name of a suite to which other tasks were added: its scores are not those of the suite
 FRESH = "fresh-"  # before the name of a suite whose seeds were drawn anew: no store and no training set holds its clips
 FRESH_SEEDS = range(2**40, 2**52)  # far above those of all suites; whole numbers that any reader of JSON keeps
-TRAIN_CLIPS = 2000  # of the train suite, by default
 COMBO_LISTS = ("combo-6", "combo-30", "combo-60")  # the same, of nested sets of templates
 TRAINING_LISTS = (TRAIN, *COMBO_LISTS)
 
@@ -141,11 +140,12 @@ def find_suite(name: str, limit: int | None = None, tasks: str | None = None) ->
         raise UsageError(f"There is no suite named '{name}'.{nearest(name, suite_names())}")
     if limit is not None and limit < 1:
         raise UsageError(f"Expected at least one clip but got --limit {limit}.")
+    train_clips = 2000  # of the train suite, by default
     if name == TRAIN:
         ids = builtin_task_ids() if tasks is None else match_tasks(tasks)
-        return Suite(name, SUITE_VERSION, train_rows(ids, limit or TRAIN_CLIPS))
+        return Suite(name, SUITE_VERSION, train_rows(ids, limit or train_clips))
     if name in COMBO_LISTS:
-        return Suite(name, SUITE_VERSION, combo_rows(name, tasks, limit or TRAIN_CLIPS))
+        return Suite(name, SUITE_VERSION, combo_rows(name, tasks, limit or train_clips))
     whole = _golden_suite(name)
     rows, other = whole.rows, False
     if tasks is not None:

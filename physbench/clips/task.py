@@ -353,7 +353,6 @@ def _nearest(name: str, ids: Iterable[str]) -> str:
 
 HALF_WINDOW = WINDOW / 2  # m, half of the window
 FREE_BORDER = 0.04  # m that stay free at the border of the window
-ORDINALS = ("first", "second", "third", "fourth")
 EVENT_FROM, EVENT_UNTIL = 0.2, 0.6  # s, share of the horizon: between them lies the event that decides a clip
 
 RELEASE = Parameter("s", "visible", (-1.0, -0.4), "when the holders vanish", grid=0.05)
@@ -370,8 +369,9 @@ def numbered(numbers: Iterable[int], **parameters: Parameter) -> Mapping[str, Pa
     >>> numbered((1, 2), mass=Parameter("kg", "visible", (1, 2), "of the {nth} ball"))["mass_2"].doc
     'of the second ball'
     """
+    ordinals = ("first", "second", "third", "fourth")
     return {
-        f"{name}_{k}": replace(parameter, doc=parameter.doc.replace("{nth}", ORDINALS[k - 1]))
+        f"{name}_{k}": replace(parameter, doc=parameter.doc.replace("{nth}", ordinals[k - 1]))
         for k in numbers
         for name, parameter in parameters.items()
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from physbench.laws import point_distances
 from physbench.laws.drive_motion import follow_driven
 from physbench.laws.event_loop import follow, followed_positions
 from physbench.laws.field_motion import follow_fields
@@ -11,14 +12,6 @@ from physbench.laws.field_orbits import follow_field
 from physbench.laws.kepler_jit import follow_orbits
 from physbench.laws.pendulum_motion import follow_chains, follow_pendulums
 from physbench.laws.planar_motion import evaluate
-from physbench.laws.point_distances import (
-    cumulative_squares,
-    distances,
-    first_beyond,
-    largest_share,
-    weighted_distances,
-    weighted_points,
-)
 from physbench.world.compiled import Kernel
 
 KERNELS: tuple[Kernel[..., Any], ...] = (
@@ -31,12 +24,12 @@ KERNELS: tuple[Kernel[..., Any], ...] = (
     follow_chains,
     follow_pendulums,
     follow_driven,
-    weighted_distances,
-    distances,
-    first_beyond,
-    largest_share,
-    weighted_points,
-    cumulative_squares,
+    point_distances.weighted_distances,
+    point_distances.distances,
+    point_distances.first_beyond,
+    point_distances.largest_share,
+    point_distances.weighted_points,
+    point_distances.cumulative_squares,
 )
 
 

@@ -37,8 +37,6 @@ from physbench.laws.simulator import Simulator
 from physbench.support.arrays import Array, Whole
 from physbench.world.scene import PHYSICS_HZ
 
-KICK_STEPS = 20  # physics steps from one change of a velocity by drag to the next: 1/60 s
-
 
 @dataclass(eq=False)
 class PlanarTrajectory:
@@ -289,14 +287,15 @@ def planar_simulator(world: PlanarScene, change: WorldChange, since: int, end: i
     """The simulator of a changed world of discs, whose forces change up to step `end`. scale: times gravity."""
     gravity = change.gravity_in_plane(world.gravity)
     parts = []
-    steps = np.arange(since, end, KICK_STEPS)
+    kick_steps = 20  # physics steps from one change of a velocity by drag to the next: 1/60 s
+    steps = np.arange(since, end, kick_steps)
     if change.gravity_trend != 0:
-        grown = 1 + change.gravity_trend * (steps + KICK_STEPS / 2 - since) / PHYSICS_HZ
+        grown = 1 + change.gravity_trend * (steps + kick_steps / 2 - since) / PHYSICS_HZ
         parts.append((steps, GRAVITY, scale * grown[:, None] * gravity))
     if change.drag != 0 or change.turn != 0:
-        span = KICK_STEPS / PHYSICS_HZ
+        span = kick_steps / PHYSICS_HZ
         value = np.array([math.exp(-change.drag * span), change.turn * span])
-        parts.append((steps + KICK_STEPS // 2, DAMP, np.broadcast_to(value, (len(steps), 2))))
+        parts.append((steps + kick_steps // 2, DAMP, np.broadcast_to(value, (len(steps), 2))))
     return PlanarSimulator(
         changed_world(world, change), scale * gravity, (change.lead, change.twist), scheduled(parts) if parts else None
     )

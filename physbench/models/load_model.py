@@ -42,7 +42,6 @@ NO_PREDICTOR = (
 )
 SURPRISED = {"vjepa2": "V-JEPA 2", "videomae": "VideoMAE"}  # `model_type` of what `transformers:DIR` can ask
 OTHERS = {"ijepa": ("I-JEPA", NO_PREDICTOR), "vjepa": ("V-JEPA", PLANNED)}
-DINO_WM_MODULES = ("models.vit.ViTPredictor", "models.dino.DinoV2Encoder", "models.visual_world_model.")
 
 
 def model_type(path: Path) -> str | None:
@@ -69,7 +68,8 @@ def latent_predictor_pickle(names: set[str], texts: set[str]) -> str | None:
         names: What the pickle would import, see `pickle_scan.imported_globals`.
         texts: The texts in it, see `pickle_scan.pickled_texts`.
     """
-    if any(name.startswith(DINO_WM_MODULES) for name in names):
+    dino_wm_modules = ("models.vit.ViTPredictor", "models.dino.DinoV2Encoder", "models.visual_world_model.")
+    if any(name.startswith(dino_wm_modules) for name in names):
         return "DINO-WM"
     # Keys of Meta's checkpoints: jepa, vjepa2, ijepa
     return "I-JEPA or V-JEPA" if texts >= {"encoder", "predictor", "target_encoder"} else None
@@ -157,9 +157,6 @@ def _describe_missing_target(target: str, path: Path) -> str:
     return f"{describe_missing_path(path)}\n`physbench models list` shows what can be evaluated."
 
 
-PIPELINE_PARTS = ("transformer", "unet", "vae", "text_encoder")  # folders of a diffusers pipeline
-
-
 def _snapshot(path: Path) -> Path | None:
     """The newest snapshot in a folder of a cache of models, "models--OWNER--NAME"."""
     snapshots = [each for each in (path / "snapshots").glob("*") if each.is_dir()]
@@ -172,7 +169,8 @@ def _describe_folder(path: Path) -> str:
     names = sorted(entry.name for entry in path.iterdir())
     if snapshot := _snapshot(path):
         return f"{path} is a cache of a model with its snapshots. Did you mean {snapshot}?"
-    if parts := [name for name in names if (path / name / "config.json").is_file() and name in PIPELINE_PARTS]:
+    pipeline_parts = ("transformer", "unet", "vae", "text_encoder")  # folders of a diffusers pipeline
+    if parts := [name for name in names if (path / name / "config.json").is_file() and name in pipeline_parts]:
         return (
             f"{path} holds parts of a diffusers pipeline ({', '.join(parts)}) and no model_index.json, which says what "
             "they make. It is written by `pipe.save_pretrained`."

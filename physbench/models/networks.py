@@ -88,7 +88,6 @@ def _slots(kind: type) -> tuple[str, ...]:
 
 UNTRAINED_SEED = 0
 Kept = TypeVar("Kept")
-MOST_LAYERS_NAMED = 3
 
 
 @runtime_checkable
@@ -131,7 +130,7 @@ def _reset(networks: Sequence[nn.Module], target: str) -> None:
     mute = sorted({type(each).__name__ for each in weighted if not callable(getattr(each, "reset_parameters", None))})
     if mute:
         raise ModelError(
-            f"{target} has no untrained copy: {', '.join(mute[:MOST_LAYERS_NAMED])} cannot be drawn anew without a "
+            f"{target} has no untrained copy: {', '.join(mute[:3])} cannot be drawn anew without a "
             "`reset_parameters`; or give the model a `redraw`."
         )
     for layer in layers:

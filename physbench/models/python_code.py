@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 # Converts --model-arg key=value into the keyword arguments of a factory.
 
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
-HARNESS_ARGUMENTS = ("device", "dtype")  # which the harness passes itself
 
 
 def convert_argument(text: str, kind: Any, key: str) -> Any:
@@ -78,16 +77,17 @@ def factory_arguments(factory: Callable[..., Any], given: Mapping[str, str], whe
         for name, parameter in parameters.items()
         if parameter.kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     }
-    missing = [name for name in HARNESS_ARGUMENTS if name not in named and not takes_any]
+    harness_arguments = ("device", "dtype")  # which the harness passes itself
+    missing = [name for name in harness_arguments if name not in named and not takes_any]
     if missing:
         raise ModelError(
             f"{where} does not take {' and '.join(missing)}: expected `def {getattr(factory, '__name__', 'factory')}"
             "(*, device, dtype)`, further arguments after them."
         )
-    user_arguments = [name for name in named if name not in HARNESS_ARGUMENTS]
+    user_arguments = [name for name in named if name not in harness_arguments]
     arguments: dict[str, Any] = {}
     for key, text in given.items():
-        if key in HARNESS_ARGUMENTS:
+        if key in harness_arguments:
             raise ModelError(f"--model-arg {key}: use --{key} {text}.")
         other = re.search(r",\s*(\w+)=", text)
         if other and other[1] in user_arguments:

@@ -178,11 +178,11 @@ def sentences(document: ProbeDocument) -> list[str]:
 
 
 TABLES = (("", main_rows), ("Read-outs of one family on another, R2 of the model", transfer_rows))
-FORCE_TITLE = "Law of force that probed orbits imply, exponent of the distance (Newton's is −2)"
 
 
 def _tables(document: ProbeDocument) -> Iterable[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
-    for title, make in (*TABLES, (FORCE_TITLE, force_rows)):
+    force_title = "Law of force that probed orbits imply, exponent of the distance (Newton's is −2)"
+    for title, make in (*TABLES, (force_title, force_rows)):
         columns, rows = make(document)
         if rows:
             yield title, columns, rows

@@ -38,7 +38,6 @@ Indices = NDArray[np.int64]
 # the moments g of a clip, without a new fit.
 
 ALPHAS = 10.0 ** np.arange(-3.0, 6.0)  # of the mean eigenvalue
-ROWS_AT_ONCE = 2048
 
 
 def kernels(features: NDArray[np.float32], queries: Indices, rows: Indices) -> Array:
@@ -50,8 +49,9 @@ def kernels(features: NDArray[np.float32], queries: Indices, rows: Indices) -> A
     shift, scale = mean.astype(np.float32), (spread * np.sqrt(features.shape[1])).astype(np.float32)
     fitted = (fitted - shift) / scale
     products = np.empty((len(queries), len(rows)))
-    for start in range(0, len(queries), ROWS_AT_ONCE):
-        part = slice(start, start + ROWS_AT_ONCE)
+    rows_at_once = 2048
+    for start in range(0, len(queries), rows_at_once):
+        part = slice(start, start + rows_at_once)
         products[part] = ((features[queries[part]] - shift) / scale) @ fitted.T
     return products
 
@@ -141,7 +141,6 @@ def cross_validated(problem: Problem, rows: Indices, queries: Array, clips: Indi
 
 
 RESAMPLES = 2000
-VARIES = 1e-6  # of its size; a quantity that varies less in a task is a constant of it
 Mask = NDArray[np.bool_]
 Predicted = dict[tuple[str, str], Array]  # by quantity and slot: (R, A), NaN where nothing was predicted
 
@@ -263,12 +262,13 @@ def _varied(samples: Samples, quantity: Quantity, split: str) -> set[str]:
     """Tasks in which a quantity is there and varies."""
     tasks = np.array([row.task if row.split == split else "" for row in samples.rows])[samples.clip]
     varied = set()
+    varies = 1e-6  # of its size; a quantity that varies less in a task is a constant of it
     for task in sorted({row.task for row in samples.rows}):
         chosen = samples.read & (tasks == task)
         values = [each[chosen] for (name, _), each in samples.targets.items() if name == quantity.name]
         if values and np.isfinite(whole := np.concatenate(values)).any():
             spread, size = np.nanstd(whole, axis=0), np.nanmax(np.abs(whole))
-            if (spread > VARIES * max(size, VARIES)).any():
+            if (spread > varies * max(size, varies)).any():
                 varied.add(task)
     return varied
 

@@ -15,14 +15,7 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.models.videos.decode import decode_frames, probe_video
 from physbench.models.videos.resample import same_shape
-from physbench.recording.recorded import (
-    FOOTAGE,
-    LEAST_FUTURE,
-    Recorded,
-    implied,
-    open_video,
-    track_in,
-)
+from physbench.recording.recorded import FOOTAGE, LEAST_FUTURE, Recorded, implied, open_video, track_in
 from physbench.shadowing.levels import strength
 from physbench.shadowing.search import SegmentSearch
 from physbench.support.arrays import Array, Image, Mask
@@ -30,8 +23,6 @@ from physbench.support.errors import UsageError
 from physbench.track.finite_differences import runs
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import VISIBLE_SHARE
-
-ERROR_TIME = 0.1  # s around a horizon, over which an error is the mean
 
 
 @dataclass(frozen=True)
@@ -183,9 +174,10 @@ def _errors(clip: Clip, recorded: Recorded, tracks: Tracks) -> tuple[ErrorAt, ..
     metres[: recorded.context] = np.nan
     end = float(clip.times[-1])
     errors = []
+    error_time = 0.1  # s around a horizon, over which an error is the mean
     # s after time 0 at which errors are told, and the end
-    for seconds in (*(one for one in (0.25, 0.5, 1.0, 2.0, 4.0) if one < end - ERROR_TIME), end):
-        near = np.abs(clip.times - seconds) <= ERROR_TIME / 2 + 1e-9
+    for seconds in (*(one for one in (0.25, 0.5, 1.0, 2.0, 4.0) if one < end - error_time), end):
+        near = np.abs(clip.times - seconds) <= error_time / 2 + 1e-9
         part = metres[near]
         if np.isfinite(part).any():
             errors.append(ErrorAt(seconds, float(np.nanmean(part)), float(np.nanmean(part / size))))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from physbench import __version__
+from physbench.clips.clip import Row
 from physbench.clips.suite import FRESH, OWN, SUITE_VERSION, chosen_suite, split_name
 from physbench.result import levels, readings
 from physbench.result.beyond_memory import beyond_memory
@@ -37,7 +38,6 @@ from physbench.support.run_folder import RunFolder
 if TYPE_CHECKING:
     import pandas as pd
 
-    from physbench.clips.clip import Row
 
 # Skill of the best of K samples: reported beside the score, never in its place.
 

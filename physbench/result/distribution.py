@@ -18,8 +18,6 @@ from physbench.support.arrays import Array
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_SPREAD = 1e-12  # diameters squared
-
 
 def distribution(tables: Mapping[str, pd.DataFrame], resamples: int) -> Distribution | None:
     """The distribution of a model's samples; None for one sample a clip.
@@ -33,7 +31,8 @@ def distribution(tables: Mapping[str, pd.DataFrame], resamples: int) -> Distribu
     scores = _blocks(_by_clip(model, role) for role in ("samples-score", "open-score"))
     spread = _by_clip(model, "samples-spread")
     there = _by_clip(model, "samples-apart")  # also of samples that lose an object, or failed
-    equal = bool(len(spread)) and bool((spread**2 < NO_SPREAD).all()) and bool((there < NO_SPREAD).all())
+    no_spread = 1e-12  # diameters squared
+    equal = bool(len(spread)) and bool((spread**2 < no_spread).all()) and bool((there < no_spread).all())
     squares = {} if equal else _blocks((spread**2, _by_clip(model, "samples-error") ** 2))
     unspread = "all samples of a clip are equal" if equal else "no frame shows an object in two samples"
     lawful = _blocks(_lawful(tables[name]) for name in ("model", "truth"))

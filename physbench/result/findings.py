@@ -82,10 +82,7 @@ def own_laws_document(scorers: Iterable[Scorer]) -> dict[str, Any]:
 
 
 def law_phrases(own_laws: Mapping[str, Mapping[str, Any]]) -> dict[str, LawPhrase]:
-    """Those of a run, whose manifest holds those of its own.
-
-    Raises UsageError where the manifest is damaged.
-    """
+    """Those of a run, whose manifest holds those of its own. Raises UsageError where the manifest is damaged."""
     try:
         own = {name: LawPhrase(**law) for name, law in own_laws.items()}
     except (TypeError, ValueError, AttributeError) as error:

@@ -99,7 +99,6 @@ def _value(row: Row, kind: str) -> float | None:
 # Combinations of elements: consistency, permanence and abnormal clips in trained and in held-out templates.
 
 ABNORMAL = 0.5  # diameters of strength, whose grid has 0.46 and 0.55: a motion that breaks at 0.46 is abnormal
-AXES_SHOWN = ("consistency", "permanence")  # quality of these axes, beside abnormal clips
 
 
 def combination_gaps(
@@ -111,7 +110,8 @@ def combination_gaps(
     tasks = [task for task in e.tasks if task in combined and task in judged]
     if not tasks:
         return {}
-    measures = {axis: _of_axis(e, a, tasks) for a, axis in enumerate(e.qualities.axes) if axis in AXES_SHOWN}
+    axes_shown = ("consistency", "permanence")  # quality of these axes, beside abnormal clips
+    measures = {axis: _of_axis(e, a, tasks) for a, axis in enumerate(e.qualities.axes) if axis in axes_shown}
     return {**measures, "abnormal": _abnormal(tables, tasks, resamples)}
 
 

@@ -14,7 +14,7 @@ docs/design/skill.md has the evidence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,8 +28,6 @@ from physbench.score.protocol import AXES
 from physbench.support.arrays import Array
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     import pandas as pd
 
 INTERIM_FRACTIONS = (1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8, 1.0)  # fractions of the suite

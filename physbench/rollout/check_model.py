@@ -24,7 +24,6 @@ from physbench.support.errors import UsageError
 
 # Draws truth and prediction side by side.
 
-FRAMES_A_ROW = 7
 FRAME_SIDE, NAMES_WIDTH, TOP, BOTTOM = 1.25, 0.95, 0.55, 0.12  # inches
 
 
@@ -34,12 +33,13 @@ def save_comparison(path: Path, clips: Sequence[Clip], rollouts: Sequence[Rollou
 
     wide = max(1.0, min(2.0, clips[0].spec.width / clips[0].spec.height))
     rows = 2 * len(clips)
-    width, height = NAMES_WIDTH + FRAMES_A_ROW * FRAME_SIDE * wide + 0.1, TOP + rows * FRAME_SIDE + BOTTOM
+    frames_a_row = 7
+    width, height = NAMES_WIDTH + frames_a_row * FRAME_SIDE * wide + 0.1, TOP + rows * FRAME_SIDE + BOTTOM
     figure = Figure(figsize=(width, height))
     figure.text(0.1 / width, 1 - 0.2 / height, title, fontsize=10, weight="bold", va="center")
     for number, (clip, rollout) in enumerate(zip(clips, rollouts, strict=True)):
         predicted = shown_frames(clip, rollout)
-        shown = np.linspace(0, clip.horizon, FRAMES_A_ROW).round().astype(int)
+        shown = np.linspace(0, clip.horizon, frames_a_row).round().astype(int)
         truth = np.concatenate([clip.context(1), clip.future()])
         for line, name in enumerate(("truth", "prediction")):
             row = 2 * number + line

@@ -19,7 +19,6 @@ from physbench.support.errors import ModelError, UsageError, nearest
 from physbench.support.plugins import first_line
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
-_OUT_OF_MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
 
 
 def find_device(name: str) -> torch.device:
@@ -68,7 +67,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """True if an error means that memory is full, on the device or in main memory."""
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY_WORDS)
+    out_of_memory_words = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in out_of_memory_words)
 
 
 def is_device_lost(error: BaseException) -> bool:

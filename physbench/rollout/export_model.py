@@ -172,7 +172,6 @@ def _cause(error: Exception) -> str:
 
 
 COMPARED_FRAMES = 60  # compared
-COMPARED_CLIPS = 2  # contexts of each sort
 CPU = torch.device("cpu")
 
 
@@ -227,10 +226,11 @@ def compare_models(first: FrameModel, second: FrameModel) -> dict[str, float]:
     """Largest difference of the frames of two models with one card, on contexts of clips and on random ones."""
     card = first.card
     store = ClipStore()
-    rows = find_suite("smoke").rows[:COMPARED_CLIPS]
+    compared_clips = 2  # contexts of each sort
+    rows = find_suite("smoke").rows[:compared_clips]
     seen = [torch.from_numpy(model_context(store.get(row, card.spec), card)) for row in rows]
     numbers = torch.Generator().manual_seed(0)
-    random = torch.randint(0, 256, (COMPARED_CLIPS, card.context_frames, 3, *card.image_size), generator=numbers)
+    random = torch.randint(0, 256, (compared_clips, card.context_frames, 3, *card.image_size), generator=numbers)
     differences = {}
     for name, frames in (
         ("contexts of clips", torch.stack(seen).permute(0, 1, 4, 2, 3).contiguous()),

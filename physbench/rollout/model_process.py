@@ -34,7 +34,6 @@ from physbench.support.processes import FAMILY_VARIABLE, end_family, how_it_ende
 from physbench.support.user_files import TASK_FILES_VARIABLE
 
 USERS_CACHES = "XDG_CACHE_HOME"  # the clip store lies there too, unless PHYSBENCH_CACHE says otherwise
-LIBRARY_CACHES = {"HF_HOME": "huggingface", "TORCH_HOME": "torch"}  # where libraries look there, and by which name
 REWRITTEN_SECONDS = 5.0  # after which a line that is written anew is shown
 _HEAD = 4  # bytes before each message: its length, as `multiprocessing.connection` writes it
 _STOP = object()
@@ -119,8 +118,9 @@ def model_environment(sees_clips: bool, served: bool = False) -> dict[str, str]:
     if sees_clips:
         return environment
     caches = environment.get(USERS_CACHES)
+    library_caches = {"HF_HOME": "huggingface", "TORCH_HOME": "torch"}  # where libraries look there, and by which name
     if caches:
-        environment = {name: str(Path(caches) / folder) for name, folder in LIBRARY_CACHES.items()} | environment
+        environment = {name: str(Path(caches) / folder) for name, folder in library_caches.items()} | environment
     store = cache_dir().absolute()
     hidden = {ENVIRONMENT, TASK_FILES_VARIABLE, USERS_CACHES}
     return {name: _outside(text, store) for name, text in environment.items() if name not in hidden}

@@ -357,16 +357,14 @@ def _write(path: Path, rows: Table) -> Path:
     return path
 
 
-FARTHEST_DRAWN = 1e3  # m; what is drawn beyond it would overflow
-
-
 def draw_states(clip: Clip, states: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Frames (T, H, W, 3) of states (T, K, 13) after the hand-over; all other bodies are where they truly are."""
     ahead = slice(clip.handover + 1, clip.handover + 1 + len(states))
     every = clip.states[ahead].copy()
     before = clip.states[clip.handover, list(clip.tracked)]
     every[:, list(clip.tracked)] = completed(states, before)[: len(every)]
-    every[..., :3] = np.clip(every[..., :3], -FARTHEST_DRAWN, FARTHEST_DRAWN)
+    farthest_drawn = 1e3  # m; what is drawn beyond it would overflow
+    every[..., :3] = np.clip(every[..., :3], -farthest_drawn, farthest_drawn)
     turn = every[..., 3:7]
     length = np.linalg.norm(turn, axis=-1, keepdims=True)
     whole = np.isfinite(length) & (length > 1e-9)

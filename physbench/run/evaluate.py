@@ -28,6 +28,7 @@ from physbench.result.manifest import Manifest, NamedArchive, Stopped, read_mani
 from physbench.rollout.batches import Batch
 from physbench.rollout.engine import ClipLoader, RolloutEngine
 from physbench.rollout.store import Rollout, store_rollout
+from physbench.run import state
 from physbench.run.finalize import drop_results
 from physbench.run.interruption import PeakMemory, explained, interruptible
 from physbench.run.manifest import (
@@ -41,19 +42,6 @@ from physbench.run.model import calls_along_time, check_prompted_model, engine_o
 from physbench.run.options import LIVE_NOT_RESUMED, Options, live_again
 from physbench.run.ray_cluster import check_cluster
 from physbench.run.references import REFERENCE_BASELINES, reference_rollout
-from physbench.run.state import (
-    RUN_STAGES,
-    Run,
-    Say,
-    Stage,
-    claimed_folder,
-    default_folder,
-    drop_damaged,
-    drop_drafts,
-    opened,
-    say_on_stderr,
-    unanswered,
-)
 from physbench.run.versions import foreign_code_hash, versions
 from physbench.score.protocol import Scorer
 from physbench.score.score_clip import find_scorers, score_clip
@@ -109,7 +97,7 @@ class DryRun(Plan):
     disk: int  # bytes of the rollouts while the run lasts
 
 
-def dry_run(options: Options, say: Say, out: str | None = None) -> DryRun:
+def dry_run(options: Options, say: state.Say, out: str | None = None) -> DryRun:
     """Load the model, roll one batch out twice, make and score two clips, and say what all would take.
 
     Raises:
@@ -166,7 +154,7 @@ def dry_run(options: Options, say: Say, out: str | None = None) -> DryRun:
         peak_memory=peak.bytes,
         device_memory=engine.peak_accelerator,
         disk=round(stored / steps * frames),
-        out=out or str(default_folder(options.short_name, options.suite_name, False)),
+        out=out or str(state.default_folder(options.short_name, options.suite_name, False)),
         failure=failure,
     )
 
@@ -217,9 +205,6 @@ def _stored_bytes(rollouts: Sequence[Rollout], fps: float) -> int:
         return sum(path.stat().st_size for path in Path(place).rglob("*") if path.is_file())
 
 
-SPEED_OPTIONS = ("workers", "timeout", "executor", "address")  # change how long a run takes, and nothing that it finds
-
-
 def evaluate(
     options: Options,
     *,
@@ -227,11 +212,11 @@ def evaluate(
     resume: bool = False,
     fresh: bool = False,
     debug: bool = False,
-    say: Say = say_on_stderr,
+    say: state.Say = state.say_on_stderr,
     model: Model | None = None,
     report: bool = True,
     settings: Mapping[str, object] | None = None,
-    stages: tuple[Stage, ...] = RUN_STAGES,
+    stages: tuple[state.Stage, ...] = state.RUN_STAGES,
 ) -> RunFolder:
     """Evaluate a model on a suite and return the run folder with scores, result and report.
 
@@ -249,7 +234,7 @@ def evaluate(
         raise UsageError("The suite expectation shows films: run `physbench eval MODEL --suite expectation`.")
     if options.shard is not None:
         stages = tuple(stage for stage in stages if stage != "finish")
-    path = out or (default_folder(options.short_name, options.suite_name, resume) if resume else None)
+    path = out or (state.default_folder(options.short_name, options.suite_name, resume) if resume else None)
     clips = None if options.clips is None else opened_archive(options.clips)
     for name in ("look", "view"):
         requested = getattr(options, name)
@@ -290,14 +275,14 @@ def evaluate(
     stopped: Stopped | None = None
     served = options.model.startswith(("http://", "https://"))
     if path is None:
-        path, created = claimed_folder(options.short_name, options.suite_name)
-    with interruptible(), opened(path, resume=resume, fresh=fresh, created=created) as folder:
+        path, created = state.claimed_folder(options.short_name, options.suite_name)
+    with interruptible(), state.opened(path, resume=resume, fresh=fresh, created=created) as folder:
         if folder.manifest.exists():
             stored = read_manifest(folder)
             refuse_other_settings(stored, requested, path)
             if "score" in stages:
                 refuse_other_scoring(stored, requested, path)
-            waiting = served and unanswered(folder, suite.rows, options.samples)
+            waiting = served and state.unanswered(folder, suite.rows, options.samples)
             if (
                 resume
                 and report
@@ -317,16 +302,16 @@ def evaluate(
         if not resume and (few := left_out(suite, options)):
             say(few)
         workers = worker_count(options.workers)
-        run = Run(folder, options, suite, requested, say, workers, debug, model, report, stages, started=started)
+        run = state.Run(folder, options, suite, requested, say, workers, debug, model, report, stages, started=started)
         verb = "rollout" if stages == ("rollout",) else "eval"
         again = options.resume_command(path, verb) if model is None else live_again(path, sha256)
         run.leftovers = stopped is not None
         if resume:
-            drop_drafts(folder)
-            damaged = drop_damaged(folder, suite.rows, options.samples)
+            state.drop_drafts(folder)
+            damaged = state.drop_damaged(folder, suite.rows, options.samples)
             if damaged:
                 say(f"Files of {counted(damaged, 'sample')} are damaged or lost: scored again.")
-            run.unanswered = len(unanswered(folder, suite.rows, options.samples)) if served else 0
+            run.unanswered = len(state.unanswered(folder, suite.rows, options.samples)) if served else 0
             say(run.standing() if run.planned else f"Nothing to resume in {path}: starting.")
         if clips and run.planned:
             drop_results(run)
@@ -335,7 +320,7 @@ def evaluate(
 
         with explained(again, run.kept, folder.path):
             work(run)
-            lost = len(unanswered(folder, suite.rows, options.samples)) if served else 0
+            lost = len(state.unanswered(folder, suite.rows, options.samples)) if served else 0
             if lost:
                 many = counted(lost, "rollout")
                 say(f"{many} failed as the server did not answer. Once it runs, repeat with:\n  {again}")
@@ -350,6 +335,8 @@ def is_done(folder: RunFolder, stored: Manifest, requested: Manifest, settings: 
 
 def _decided(manifest: Manifest, settings: Mapping[str, object] | None) -> object:
     """Parts of a manifest that decide more than speed, as JSON values."""
-    options = {**manifest.options.model_dump(mode="json"), **dict.fromkeys(SPEED_OPTIONS)}
+    # these change how long a run takes, and nothing that it finds
+    speed_options = ("workers", "timeout", "executor", "address")
+    options = {**manifest.options.model_dump(mode="json"), **dict.fromkeys(speed_options)}
     clips = manifest.clips and manifest.clips.model_dump(mode="json", exclude_unset=True)
     return json.loads(json.dumps([options, manifest.versions, clips, dict(settings) if settings else None]))

@@ -19,7 +19,6 @@ from physbench.support.errors import UsageError, nearest
 
 # How long a run with `--budget` may go on beginning rollouts.
 
-UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 _FORM = re.compile(
     r"(?:(?P<h>\d{1,6}(?:\.\d+)?)h)?(?:(?P<m>\d{1,6}(?:\.\d+)?)m)?(?:(?P<s>\d{1,6}(?:\.\d+)?)s)?", re.ASCII
 )
@@ -36,8 +35,9 @@ def parse_budget(text: str) -> float:
     match = _FORM.fullmatch(text.strip())
     if not text.strip() or match is None:
         raise UsageError(f"--budget: expected a time such as 90s, 30m, 2h or 1h30m, got '{text}'.")
-    seconds = sum(float(match[unit] or 0) * size for unit, size in UNIT_SECONDS.items())
-    if not 0 < seconds <= 1000 * UNIT_SECONDS["h"]:
+    unit_seconds = {"h": 3600.0, "m": 60.0, "s": 1.0}
+    seconds = sum(float(match[unit] or 0) * size for unit, size in unit_seconds.items())
+    if not 0 < seconds <= 1000 * unit_seconds["h"]:
         raise UsageError(f"--budget: expected more than nothing and at most 1000h, got '{text}'.")
     return seconds
 

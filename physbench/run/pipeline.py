@@ -26,7 +26,6 @@ from physbench.support.processes import WorkerPool, short_switch_interval
 from physbench.support.progress import Progress
 
 BATCHES_AHEAD, CLIPS_AHEAD = 1, 2  # that are prepared in advance: batches a device, and clips a worker
-COMPILING = "Compiling the motion analysis, once on this machine: about a minute ..."
 
 
 def roll_and_score(run: Run, pool: WorkerPool | None) -> int:
@@ -104,7 +103,8 @@ def do_missing(
             clips=len(absent),
             noticed=noticed,
         )
-        compiling = contextlib.nullcontext() if noticed is None else Announced(run.say, COMPILING, noticed)
+        words = "Compiling the motion analysis, once on this machine: about a minute ..."
+        compiling = contextlib.nullcontext() if noticed is None else Announced(run.say, words, noticed)
         with StatusLines(run.say, outlook.status), compiling:
             clips = rollouts.ClipPreparation(run, pool, jobs, source if absent else None, set(absent), scores)
             shown = rollouts.ShownClips(partial(_needed, run, engine, source), clips)

@@ -42,10 +42,7 @@ from physbench.support.processes import WORKER_ENVIRONMENT, P, R, WorkerDiedErro
 from physbench.world.scene import PLAIN, RenderSpec
 
 ANSWER_SECONDS = 5.0
-ADDRESS_VARIABLE = "RAY_ADDRESS"  # where `ray job submit` names the cluster
-LOCAL = "local"  # Ray's word for a new cluster of this machine alone
 HTTP2_HEADER, HTTP2_SETTINGS = 9, 4  # bytes of the header of a frame, with the length first; a kind of frame
-HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, HTTP2_SETTINGS, 0, 0, 0, 0, 0])
 
 
 class ClusterLossError(WorkerDiedError):
@@ -80,9 +77,11 @@ def check_cluster(address: str | None) -> str | None:
     Raises UsageError: ray is not installed, the address is none, or no cluster answers there.
     """
     import_ray()
-    source = "--address" if address else ADDRESS_VARIABLE
-    address = address or os.environ.get(ADDRESS_VARIABLE) or LOCAL
-    if address == LOCAL:
+    address_variable = "RAY_ADDRESS"  # where `ray job submit` names the cluster
+    source = "--address" if address else address_variable
+    local = "local"  # Ray's word for a new cluster of this machine alone
+    address = address or os.environ.get(address_variable) or local
+    if address == local:
         return None
     if address != "auto":
         _await_answer(address, source)
@@ -163,7 +162,8 @@ def _await_greeting(connection: socket.socket) -> None:
     """
     connection.settimeout(ANSWER_SECONDS)
     try:
-        connection.sendall(HTTP2_GREETING)
+        http2_greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, HTTP2_SETTINGS, 0, 0, 0, 0, 0])
+        connection.sendall(http2_greeting)
         frame = b""
         while len(frame) < HTTP2_HEADER and (more := connection.recv(HTTP2_HEADER - len(frame))):
             frame += more

@@ -13,27 +13,19 @@ from pathlib import Path
 from physbench.result.formats import counted
 from physbench.result.manifest import Manifest, read_manifest, write_manifest
 from physbench.rollout.device_names import device_kind
-from physbench.run import stages
+from physbench.run import stages, state
 from physbench.run.interruption import explained, interruptible
 from physbench.run.manifest import first_difference
-from physbench.run.state import (
-    IN_WORKERS,
-    MERGE_DRAFT,
-    PARTS,
-    Run,
-    Say,
-    contents,
-    find_damaged,
-    missing_shards,
-    opened,
-    unanswered,
-)
 from physbench.support.errors import DISK_FULL, PhysbenchError, UsageError
 from physbench.support.processes import worker_count
 from physbench.support.run_folder import RunFolder
 
-ADDED_OVER_SHARDS = ("total_seconds", "model_seconds", "model_frames", *(f"{name}_seconds" for name in IN_WORKERS))
-LARGEST_OF_SHARDS = ("peak_memory_gb", "device_memory_gb")
+ADDED_OVER_SHARDS = (
+    "total_seconds",
+    "model_seconds",
+    "model_frames",
+    *(f"{name}_seconds" for name in state.IN_WORKERS),
+)
 OTHER_PLACE = "Choose another --out, or discard that run with --fresh."
 
 
@@ -44,7 +36,7 @@ def merge_runs(
     workers: int | None = None,
     fresh: bool = False,
     debug: bool = False,
-    say: Say,
+    say: state.Say,
 ) -> RunFolder:
     """Join all shards of a run, score what they have not scored, and write result and report.
 
@@ -83,17 +75,17 @@ def merge_runs(
         stack.enter_context(interruptible())
         runs = []
         for path in shards:
-            folder = stack.enter_context(opened(path, resume=True, fresh=False))
+            folder = stack.enter_context(state.opened(path, resume=True, fresh=False))
             runs.append(stages.stored_run(folder, ("rollout", "score"), say))
         for run in runs:
             _refuse_undone(run)
         scored = [run for run in runs if stages.scoring_begun(run)]
         for run in scored[1:]:
             _refuse_other_environment(scored[0], run)
-        folder = stack.enter_context(opened(out, resume=False, fresh=fresh))
+        folder = stack.enter_context(state.opened(out, resume=False, fresh=fresh))
         _copy(shards, folder)
         write_manifest(folder, joined_manifest([run.manifest for run in runs], scored))
-        shutil.rmtree(folder.path / MERGE_DRAFT)
+        shutil.rmtree(folder.path / state.MERGE_DRAFT)
         say(f"Joined {counted(len(runs), 'shard')} into {out}.")
         whole = stages.stored_run(folder, ("finish",), say, debug=debug)
         whole.workers = worker_count(workers)
@@ -137,7 +129,7 @@ def _in_order(paths: Sequence[Path], manifests: dict[Path, Manifest]) -> list[Pa
                 "and the version of the others, or name the shards of one run."
             )
         folders[index] = path
-    if absent := missing_shards(list(folders), of):
+    if absent := state.missing_shards(list(folders), of):
         names = ", ".join(f"{index}/{of}" for index in absent)
         raise UsageError(
             f"{counted(len(absent), 'shard')} of {of} {'is' if len(absent) == 1 else 'are'} missing: {names}. Name "
@@ -171,7 +163,7 @@ def _scored_with(manifest: Manifest) -> dict[str, str | None]:
     return manifest.scored_with or manifest.versions
 
 
-def _refuse_other_environment(first: Run, other: Run) -> None:
+def _refuse_other_environment(first: state.Run, other: state.Run) -> None:
     """Raise UsageError where two shards were scored with other libraries."""
     one, two = _scored_with(first.manifest), _scored_with(other.manifest)
     for name in sorted({*one, *two}):
@@ -183,7 +175,7 @@ def _refuse_other_environment(first: Run, other: Run) -> None:
             )
 
 
-def _refuse_undone(run: Run) -> None:
+def _refuse_undone(run: state.Run) -> None:
     """Raise where a shard is not rolled out to its end, or where a file of it is damaged."""
     path = run.folder.path
     missing = sum(not (run.scored(item) or run.rolled(item)) for item in run.items)
@@ -194,12 +186,12 @@ def _refuse_undone(run: Run) -> None:
             f"{path}: shard {index} of {of} is not done: {missing} of {counted(len(run.items), 'rollout')} are "
             f"missing. Go on with:\n  {again}"
         )
-    if gone := unanswered(run.folder, run.rows, run.options.samples):
+    if gone := state.unanswered(run.folder, run.rows, run.options.samples):
         raise PhysbenchError(
             f"{path}: {counted(len(gone), 'rollout')} failed as the server did not answer. Once it runs, go on with:\n"
             f"  {again}"
         )
-    broken, lost = find_damaged(run.folder, run.rows, run.options.samples)
+    broken, lost = state.find_damaged(run.folder, run.rows, run.options.samples)
     if broken or lost:
         again = again if broken else f"physbench score {shlex.quote(str(path))}"
         many = len({(row, sample) for row, sample in broken} | {(row, sample) for _, row, sample in lost})
@@ -211,16 +203,16 @@ def _refuse_undone(run: Run) -> None:
 
 def _copy(shards: Sequence[Path], folder: RunFolder) -> None:
     """Bring the files of all shards into one folder. Until the draft goes, the folder is unfinished."""
-    draft = folder.path / MERGE_DRAFT
+    draft = folder.path / state.MERGE_DRAFT
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     for path in shards:
-        for name in (*PARTS, "references"):
+        for name in (*state.PARTS, "references"):
             if (path / name).is_dir():
                 ignored = shutil.ignore_patterns(".*", "scores.parquet")
                 with _first_error():
                     shutil.copytree(path / name, draft / name, ignore=ignored, dirs_exist_ok=True)
-    for name in contents(draft):
+    for name in state.contents(draft):
         (draft / name).rename(folder.path / name)
 
 
@@ -237,7 +229,7 @@ def _first_error() -> Iterator[None]:
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(target)) from error
 
 
-def joined_manifest(manifests: Sequence[Manifest], scored: Sequence[Run]) -> Manifest:
+def joined_manifest(manifests: Sequence[Manifest], scored: Sequence[state.Run]) -> Manifest:
     """The manifest of a run from those of its shards, in their order; `scored`: those of which anything is scored."""
     whole = manifests[0].model_copy(deep=True)
     whole.scored_with = scored[0].manifest.scored_with if scored else None
@@ -259,7 +251,8 @@ def joined_manifest(manifests: Sequence[Manifest], scored: Sequence[Run]) -> Man
 def _joined_speed(speeds: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
     """Times of all shards added up, as if one machine had made them; memory of the one that took most."""
     speed = dict(speeds[0])
-    for name in (*ADDED_OVER_SHARDS, *LARGEST_OF_SHARDS):
+    largest_of_shards = ("peak_memory_gb", "device_memory_gb")
+    for name in (*ADDED_OVER_SHARDS, *largest_of_shards):
         if values := [value for each in speeds if (value := each.get(name)) is not None]:
-            speed[name] = max(values) if name in LARGEST_OF_SHARDS else round(sum(values), 3)
+            speed[name] = max(values) if name in largest_of_shards else round(sum(values), 3)
     return speed

@@ -156,9 +156,6 @@ def unread_together(run: Run) -> int:
     return 0 if run.shard is not None else len(unread_samples(run)) + len(unread_pairs(run))
 
 
-SAME_SOURCE = ("physbench", "code")  # of the versions: what is the same in every stage
-
-
 def score_run(
     path: Path,
     *,
@@ -320,7 +317,8 @@ def _refuse_other_code(manifest: Manifest, options: Options, suite: Suite, salt:
         options, suite, None, here, foreign_code_hash(scorers), own_laws_document(scorers), salt=salt
     )
     requested.model, requested.clips = manifest.model, manifest.clips
-    same = SAME_SOURCE if manifest.clips else (*SAME_SOURCE, "pybullet")  # clips are made here as they were made there
+    same_source = ("physbench", "code")  # of the versions: what is the same in every stage
+    same = same_source if manifest.clips else (*same_source, "pybullet")  # clips are made here as they were made there
     requested.versions = {**manifest.versions, **{name: here[name] for name in same}}
     difference = first_difference(manifest, requested, "is {} in the run, here it is {}")
     if difference:

@@ -177,7 +177,6 @@ def say_on_stderr(message: str) -> None:
 Stage = Literal["rollout", "score", "finish"]
 RUN_STAGES: tuple[Stage, ...] = ("rollout", "score", "finish")
 IN_WORKERS = ("clips", "references", "tracking", "shadowing", "scoring")  # what worker processes spend time on
-AFTER_THEM = ("diagnosis", "report")
 LEAST_SHOWN = 0.5  # s
 
 
@@ -403,13 +402,14 @@ class Run:
 
     def times(self) -> str:
         """Time spent in this session, by part: "Model 17 s; in 2 workers clips 12 s, ...; report 5 s."."""
-        speed, names = self.manifest.speed, (*IN_WORKERS, *AFTER_THEM, "model")
+        after_them = ("diagnosis", "report")
+        speed, names = self.manifest.speed, (*IN_WORKERS, *after_them, "model")
         keys = {name: f"{name}_seconds" for name in names}
         spent = {name: (speed.get(key) or 0.0) - (self._before.get(key) or 0.0) for name, key in keys.items()}
         inside = ", ".join(f"{name} {duration(spent[name])}" for name in IN_WORKERS if spent[name] >= LEAST_SHOWN)
         parts = [f"model {duration(spent['model'])}"] if spent["model"] >= LEAST_SHOWN else []
         parts += [f"in {counted(self.workers, 'worker')} {inside}" if self.workers else inside] if inside else []
-        parts += [f"{name} {duration(spent[name])}" for name in AFTER_THEM if spent[name] >= LEAST_SHOWN]
+        parts += [f"{name} {duration(spent[name])}" for name in after_them if spent[name] >= LEAST_SHOWN]
         text = "; ".join(parts)
         return f"{text[0].upper()}{text[1:]}." if text else ""
 

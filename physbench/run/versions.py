@@ -16,8 +16,6 @@ from physbench.support import user_files
 from physbench.support.fingerprint import fingerprint
 from physbench.support.plugins import local_imports
 
-LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "pybullet", "lpips", "torchvision")
-
 
 def library_version(name: str) -> str | None:
     """Installed version without importing the library; None where it is missing."""
@@ -63,6 +61,7 @@ def foreign_code_hash(scorers: Sequence[Scorer]) -> str | None:
 
 def versions(scorers: Sequence[Scorer] = (), purpose: str = "references") -> dict[str, str | None]:
     """For cache keys, and with the purpose "runs" for manifest.json."""
-    libraries = {name: library_version(name) for name in LIBRARIES}
+    deciding = ("torch", "numpy", "scipy", "scikit-image", "pybullet", "lpips", "torchvision")
+    libraries = {name: library_version(name) for name in deciding}
     code = code_hash(scorers, purpose)
     return {"physbench": __version__, "python": platform.python_version(), **libraries, "code": code}

@@ -194,8 +194,6 @@ class Hypothesis:
 
 # First guesses for an arc: states that fit the next few points under the forces that act there.
 
-MIN_GUESS_POINTS = 3  # points
-
 
 def initial_guesses(problem: Hypothesis, body: int, frame: int) -> tuple[Arc, ...]:
     """Arcs of a body that may begin at a frame. Only simulating them tells the best one.
@@ -213,14 +211,15 @@ def _guesses(problem: Hypothesis, body: int, frame: int) -> list[Arc]:
     window_end = int(np.searchsorted(seen.times, seen.times[frame] + 2.0 + 1e-9))
     known = frame + np.flatnonzero(seen.known[frame:window_end, body])
     guesses: list[Arc] = []
+    min_guess_points = 3  # points
     # Two places of the context tell a velocity, where ground truth too may show no further one.
-    if len(known) < MIN_GUESS_POINTS and seen.given[known, body].sum() < 2:
+    if len(known) < min_guess_points and seen.given[known, body].sum() < 2:
         return guesses
     law, around = problem.law, _positions_around(problem, body, frame, seen.position[known[0], body])
     times = seen.moments - seen.moments[frame]
     # s of track, each of which gives a guess
-    sizes = sorted({max(MIN_GUESS_POINTS, int((times[known] <= span + 1e-9).sum())) for span in (0.1, 0.17, 0.3, 0.4)})
-    charts = law.charts(body, seen.position[known[:MIN_GUESS_POINTS], body], float(seen.diameter[body]))
+    sizes = sorted({max(min_guess_points, int((times[known] <= span + 1e-9).sum())) for span in (0.1, 0.17, 0.3, 0.4)})
+    charts = law.charts(body, seen.position[known[:min_guess_points], body], float(seen.diameter[body]))
     for size in sizes:
         points = known[:size]
         dt = times[points]

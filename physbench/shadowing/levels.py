@@ -64,7 +64,6 @@ EXCUSING = 0.2  # diameters; at a larger tolerance no frame is excused that is d
 
 
 HANDOVER_WINDOW = 0.2  # s after the hand-over; a first break there is a discontinuity of the hand-over
-FRAMES_PER_POSITION = 2  # of so many frames in which ground truth shows a body whole, a position is asked in one
 MAX_LOST_TIME = 0.2  # s without a body that should be visible: it is lost
 STRENGTH_GRID = tuple(0.01 * 1.2**k for k in range(30))  # diameters; the last is 1.98
 
@@ -251,10 +250,11 @@ def _is_observed(seen: PlacedBodies, arc: Arc, unbroken: bool) -> bool:
     n, part = arc.body, slice(arc.first, arc.last)
     known, expected = seen.known[part, n], seen.expected_visible[part, n]
     whole = np.ones(len(seen.times), dtype=bool) if seen.shown_whole is None else seen.shown_whole[:, n]
+    frames_per_position = 2  # of so many frames in which ground truth shows a body whole, a position is asked in one
     # Context alone tells nothing about what follows.
-    if (known & expected).sum() < min(SEGMENT.points, (whole[part] & expected).sum() // FRAMES_PER_POSITION):
+    if (known & expected).sum() < min(SEGMENT.points, (whole[part] & expected).sum() // frames_per_position):
         return False
-    shown_briefly = not is_long_enough(seen.times[whole][::FRAMES_PER_POSITION])
+    shown_briefly = not is_long_enough(seen.times[whole][::frames_per_position])
     return is_long_enough(seen.times[part][known]) or bool(unbroken and shown_briefly and seen.tells_velocity[n])
 
 

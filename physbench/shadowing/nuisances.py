@@ -43,9 +43,6 @@ from physbench.track.visibility import MOST_CAMERA
 # one of them against the other changes by it. Of a lone body it would be any push at the hand-over.
 
 
-PAN_TIMES = (0.6, 1.2, 2.5, 5.0, np.inf)  # s after the hand-over up to which a pan is fitted, one after another
-
-
 def without_common_pan(clip: Clip, problem: Hypothesis, arcs: Sequence[Arc]) -> PlacedBodies | None:
     """The placed bodies without a velocity that they have in common from the hand-over on, by least squares.
 
@@ -61,14 +58,15 @@ def without_common_pan(clip: Clip, problem: Hypothesis, arcs: Sequence[Arc]) -> 
     """
     seen, free = problem.seen, problem.seen.unshown
     together = (seen.known.sum(axis=1) > 1) & (seen.times > 1e-9)
-    if free is None or together.sum() < 2 * len(seen.times[seen.times > 1e-9]) // len(PAN_TIMES):
+    pan_times = (0.6, 1.2, 2.5, 5.0, np.inf)  # s after the hand-over up to which a pan is fitted, one after another
+    if free is None or together.sum() < 2 * len(seen.times[seen.times > 1e-9]) // len(pan_times):
         return None
     first: dict[int, Arc] = {}
     for arc in arcs:
         first.setdefault(arc.body, replace(arc, last=len(seen.times)))
     begun, later = list(first.values()), np.maximum(seen.times, 0.0)
     velocity = np.zeros(len(free))
-    for until in PAN_TIMES:
+    for until in pan_times:
         end = int(np.searchsorted(seen.times, until + 1e-9))
         for _ in range(3):  # rounds of each fit
             panned = _panned(seen, velocity @ free)

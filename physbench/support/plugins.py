@@ -189,7 +189,6 @@ def interrupted_after(seconds: float) -> Iterator[None]:
 
 _PHYSBENCH = (Path(__file__).parents[1], Path(__file__).resolve().parents[1])  # its links lead out of the latter
 _LIBRARIES = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "purelib", "platlib"))
-_FRAMEWORKS = {"torch", "numpy", "safetensors", "importlib"}  # they raise most errors and cause few
 _PASSED = "passed "  # of a note: the line of the user's code that the original error passed
 MAX_MESSAGE = 300  # characters
 
@@ -224,7 +223,8 @@ def describe_error(error: BaseException) -> str:
         return f"SyntaxError in {Path(error.filename).name}, line {error.lineno}: {error.msg}"
     frames = traceback.extract_tb(error.__traceback__)
     users = [frame for frame in frames if _is_user_code(frame.filename)]
-    installed = [frame for frame in frames if not _FRAMEWORKS & set(Path(frame.filename).parts)]
+    frameworks = {"torch", "numpy", "safetensors", "importlib"}  # they raise most errors and cause few
+    installed = [frame for frame in frames if not frameworks & set(Path(frame.filename).parts)]
     innermost = (users or installed or list(frames))[-1:]
     where = "".join(f" in {Path(frame.filename).name}, line {frame.lineno} ({frame.name})" for frame in innermost)
     message = first_line(printable(message_of(error), keep="\n"))

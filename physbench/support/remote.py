@@ -31,8 +31,6 @@ from physbench.support.run_folder import RunFolder
 # fsspec names the file systems and their errors in many ways; what goes wrong is said here in one or two lines.
 
 URL_FORM = re.compile(r"[a-z][a-z0-9+.-]*://[\w.,:=+%/-]+", re.ASCII)  # no user, no query: these may be secrets
-VERSION_FIELDS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
-NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound")
 MOST_QUOTED = 200  # characters of what a library says
 
 
@@ -80,7 +78,8 @@ def remote_place(url: str) -> RemotePlace:
 
 def version_of(info: Mapping[str, Any]) -> str:
     """Version of a file's content, from what fsspec says of it: its size, and its ETag or else its time."""
-    mark = next((str(info[name]) for name in VERSION_FIELDS if info.get(name)), "")
+    version_fields = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
+    mark = next((str(info[name]) for name in version_fields if info.get(name)), "")
     return f"{info.get('size')} {mark}"
 
 
@@ -111,7 +110,8 @@ def _explained_error(url: str, error: Exception) -> PhysbenchError:
         return UsageError(
             f"{url}: there is no protocol {scheme}://. Expected such as s3://BUCKET/NAME or file:///PATH."
         )
-    if type(error).__name__ in NO_CREDENTIALS:
+    no_credentials = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound")
+    if type(error).__name__ in no_credentials:
         return UsageError(
             f"{url}: there are no credentials for it here ({reason}). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
             "or AWS_PROFILE."
@@ -142,7 +142,6 @@ def _first_line(error: Exception) -> str:
 COPIES = "runs"  # the area of the cache
 KNOWN_FILE = "known.json"
 COPY = "copy"  # holds the folder that bears the name of the run, apart from what is kept beside it
-AT_ONCE = 16  # files that travel at the same time
 MOST_NAME = 400  # characters of a name below the folder
 
 Stat = tuple[int, int]  # bytes, ns
@@ -415,7 +414,8 @@ def _stat(path: Path) -> Stat:
 
 def _chunks(names: Iterable[str]) -> Iterator[list[str]]:
     names = list(names)
-    return (names[at : at + AT_ONCE] for at in range(0, len(names), AT_ONCE))
+    at_once = 16  # files that travel at the same time
+    return (names[at : at + at_once] for at in range(0, len(names), at_once))
 
 
 LOCK_OBJECT = ".lock"

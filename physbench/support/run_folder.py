@@ -81,15 +81,14 @@ class RunFolder:
 # Of a file it is its SHA-256, as `sha256sum FILE` prints it. Of a folder it is that of the lines which
 # `cd FOLDER && LC_ALL=C sha256sum *` prints.
 
-RUN_FILES = ("scores.parquet", "result.json", "diagnosis.json", "report/index.html")
-RUN_FOLDERS = ("parts", "pairs", "tracks", "traces", "rollouts")
-
 
 def contents_of(folder: RunFolder) -> dict[str, str]:
     """Hash by path of all files and folders of a run that are there, but for the manifest."""
     references = sorted(path.name for path in (folder.path / "references").glob("*") if path.is_dir())
     places = ("", *(f"references/{name}/" for name in references))
-    names = [f"{place}{name}" for place in places for name in (*RUN_FILES, *RUN_FOLDERS)]
+    run_files = ("scores.parquet", "result.json", "diagnosis.json", "report/index.html")
+    run_folders = ("parts", "pairs", "tracks", "traces", "rollouts")
+    names = [f"{place}{name}" for place in places for name in (*run_files, *run_folders)]
     return {name: digest for name in names if (digest := hash_of(folder.path / name)) is not None}
 
 

@@ -190,7 +190,6 @@ def print_skill_and_notice(table: SkillAndNotice, console: Console) -> None:
 
 
 MODEL_FILMS = "films"  # of a part: what the model makes of the films
-UNTRAINED_COPY = "untrained copy"
 
 
 def write_expectation(
@@ -287,10 +286,11 @@ def _beside(
         reasons[PHYSICIST_NAME] = NOT_PUBLISHED
     if all(IN_TRACKS in part for part in parts.values()):
         beside["in tracks"] = readings(pairs, parts, IN_TRACKS)
+    untrained_copy = "untrained copy"
     if all(UNTRAINED in part for part in parts.values()):
-        beside[UNTRAINED_COPY] = readings(pairs, parts, UNTRAINED)
+        beside[untrained_copy] = readings(pairs, parts, UNTRAINED)
     else:
-        reasons[UNTRAINED_COPY] = str(manifest.untrained or "not asked: --untrained-copy")
+        reasons[untrained_copy] = str(manifest.untrained or "not asked: --untrained-copy")
     return beside, reasons
 
 

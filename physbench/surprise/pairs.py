@@ -273,7 +273,6 @@ def of_this_suite(versions: Mapping[str, Mapping[str, Published]]) -> Mapping[st
 #
 # `python -m physbench.surprise.pairs` writes the file of this package anew; it takes some minutes.
 
-CLIPS_A_CONTROL = 24
 TURNS: tuple[tuple[Split, int], ...] = (
     ("test", 0), ("ood", 0), ("test", 1), ("test", 2), ("ood", 1), ("test", 3), ("test", 4), ("test", 5),
 )  # fmt: skip
@@ -374,8 +373,9 @@ def write_pairs(path: Path) -> None:
 def _spread(tasks: tuple[str, ...], number: int) -> list[tuple[str, Split, int]]:
     """Clips of a control: from all tasks in turn, other ones for each control."""
     every = [(task, split, seed) for split, seed in TURNS for task in tasks]
-    start = number * CLIPS_A_CONTROL % len(every)
-    return [every[(start + k) % len(every)] for k in range(CLIPS_A_CONTROL)]
+    clips_a_control = 24
+    start = number * clips_a_control % len(every)
+    return [every[(start + k) % len(every)] for k in range(clips_a_control)]
 
 
 if __name__ == "__main__":

@@ -45,7 +45,6 @@ from physbench.world.scene import RenderSpec
 
 PHYSICIST_NAME = "physicist"
 PHYSICIST_FILE = "physicist.json"
-PHYSICIST_COMMAND = "python -m physbench.surprise.physicist --publish --size SIDE --fps RATE"
 NOT_PUBLISHED = "not published"
 
 Strengths = Mapping[str, float | None]  # diameters, by name of the film; None where nothing of it is shadowed
@@ -127,7 +126,8 @@ def write_strengths(
         for row, films in sorted(strengths.items())
     }
     classes[picture_class(spec)] = {"made": dict(provenance), "films": rounded}
-    write_text(path, json.dumps({"made_by": PHYSICIST_COMMAND, **stored}, indent=1) + "\n")
+    physicist_command = "python -m physbench.surprise.physicist --publish --size SIDE --fps RATE"
+    write_text(path, json.dumps({"made_by": physicist_command, **stored}, indent=1) + "\n")
 
 
 GOLDEN = Path(__file__).parent / "golden" / PHYSICIST_FILE

@@ -52,7 +52,6 @@ class ThresholdFit:
 FIT = ThresholdFit()
 
 
-LAPSES = np.array([0.0, 0.02, 0.05])
 STEEPNESS = np.geomspace(0.7, 8.0, 6)
 
 
@@ -70,8 +69,9 @@ def curve_grid(amounts: tuple[float, ...]) -> CurveGrid:
     """The curves for violations of these amounts, all above 0."""
     a = np.array(amounts)
     thresholds = np.geomspace(a.min() / FIT.beyond, a.max() * FIT.beyond, 96)
+    lapses = np.array([0.0, 0.02, 0.05])
     return CurveGrid(
-        thresholds, weibull(a, thresholds[:, None, None, None], STEEPNESS[:, None, None], LAPSES[:, None]), a
+        thresholds, weibull(a, thresholds[:, None, None, None], STEEPNESS[:, None, None], lapses[:, None]), a
     )
 
 

@@ -173,8 +173,6 @@ def kinds_figure(document: ResultDocument) -> Figure:
 
 # What a run on the suite `expectation` says: sentences, and the table on a terminal.
 
-MOST_KINDS_NAMED = 3  # kinds in a sentence
-
 
 def decided(kind: ExpectationKindResult) -> bool:
     """True if enough clips were shown to say whether a kind is noticed."""
@@ -212,10 +210,11 @@ def _noticing(kinds: Sequence[ExpectationKindResult]) -> str:
     """ "Notices jumps from 0.4 diameters on and vanishing; never a change of hue"."""
     seen = sorted((kind for kind in kinds if noticed(kind)), key=lambda kind: -(kind.accuracy or 0))
     unseen = sorted((kind for kind in kinds if not noticed(kind)), key=lambda kind: kind.accuracy or 0)
-    parts = [f"{kind.noun} {kind.said}".strip() for kind in seen[:MOST_KINDS_NAMED]]
-    parts += _further(len(seen) - MOST_KINDS_NAMED)
-    missed = [kind.noun for kind in unseen[:MOST_KINDS_NAMED]]
-    missed += _further(len(unseen) - MOST_KINDS_NAMED)
+    most_kinds_named = 3  # kinds in a sentence
+    parts = [f"{kind.noun} {kind.said}".strip() for kind in seen[:most_kinds_named]]
+    parts += _further(len(seen) - most_kinds_named)
+    missed = [kind.noun for kind in unseen[:most_kinds_named]]
+    missed += _further(len(unseen) - most_kinds_named)
     if not parts and not missed:
         return "Too few clips were shown to say what it notices."
     if not parts:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from scipy.special import bdtri, expit, logit, stdtrit
 
 from physbench.result.bootstrap import FEWEST, MISS, TINY, resample
-from physbench.result.skill import Kind, Qualities, clip_qualities, kinds, overall_weights, skills, task_means
+from physbench.result.skill import Kind, Qualities, Stratum, clip_qualities, kinds, overall_weights, skills, task_means
 from physbench.score.protocol import AXES, Scorer
 from physbench.score.score_clip import find_scorers
 from physbench.support.arrays import Array, Whole
@@ -25,11 +25,6 @@ from physbench.support.files import atomic_path
 from physbench.validity import thresholds
 from physbench.validity.measure import MeasuredPart
 from physbench.validity.sources import LOW_RATE, NEAR_ALTERNATIVES, REFERENCES, WAIVED
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from physbench.result.skill import Stratum
 
 # Files of validity tables, with what each was made of in its header.
 
@@ -306,7 +301,6 @@ Fixed = Mapping[str, Mapping[str, Kind]]
 SKILL = "skill/"  # before the name of an axis, or "overall": a row of the skill that a source has there
 OVERALL = "overall"
 PORTFOLIO, STRAIGHT = "cheat-portfolio", "cheat-straight"
-SKILL_COLUMNS = ("source", "kind", "clip", "task", "split", "seed", "axis", "quality", "outcome")
 
 
 def headline_rows(readings: pd.DataFrame) -> pd.DataFrame:
@@ -315,7 +309,8 @@ def headline_rows(readings: pd.DataFrame) -> pd.DataFrame:
     videos = readings.drop_duplicates(["source", "clip"])
     silent = videos[~videos.set_index(["source", "clip"]).index.isin(headline.set_index(["source", "clip"]).index)]
     silent = silent.assign(axis=None, quality=np.nan)
-    return pd.concat([headline, silent]).sort_index().assign(split="test")[[*SKILL_COLUMNS]]
+    skill_columns = ("source", "kind", "clip", "task", "split", "seed", "axis", "quality", "outcome")
+    return pd.concat([headline, silent]).sort_index().assign(split="test")[[*skill_columns]]
 
 
 def skill_rows(table: pd.DataFrame, fixed: Fixed | None) -> list[dict[str, object]]:
@@ -482,10 +477,11 @@ def task_cells(readings: pd.DataFrame, better: Mapping[str, str], lawful_before:
     """
     videos = readings.drop_duplicates(["source", "seed"])
     own = videos[(videos["source"] != "truth") & ~videos["source"].str.endswith(LOW_RATE)]
+    outcomes = ("refused", "unseen", "failed")
     of_source = own.groupby("source", sort=False).agg(
         kind=("kind", "first"),
         distance=("distance", "median"),
-        **{name: ("outcome", lambda each, name=name: int((each == name).sum())) for name in _OUTCOMES},
+        **{name: ("outcome", lambda each, name=name: int((each == name).sum())) for name in outcomes},
     )
     reads = _judged(readings[readings["reading"].notna()], better, lawful_before)
     good = reads[(reads["source"] == "truth") & (reads["status"] == "ok")]
@@ -499,9 +495,6 @@ def task_cells(readings: pd.DataFrame, better: Mapping[str, str], lawful_before:
     cells = cells.assign(axis=cells["reading"].map(axes.to_dict()), task=task, family=task.split("/")[0], level="task")
     cells.loc[cells["source"] == WAIVED, ["truth", "quality_lost"]] = np.nan  # its context is not that of ground truth
     return cells.fillna(dict.fromkeys(COUNTS, 0)).astype(dict.fromkeys(COUNTS, int))
-
-
-_OUTCOMES = ("refused", "unseen", "failed")
 
 
 def _judged(reads: pd.DataFrame, better: Mapping[str, str], lawful_before: float) -> pd.DataFrame:

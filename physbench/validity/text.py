@@ -58,7 +58,6 @@ TITLES = {
     "lower quality, with upper 95 % bound",
 }
 BEST = "best other (of half the clips or more)"
-TEXT_COLUMNS = ("family", "task", "reading", BEST)  # columns of text, beside the first one
 # Of a row with a bar, by what the bar is about.
 FIGURES = {
     "auroc": "{auroc:.3f}{between}, bar {bar:.2f}.",
@@ -158,8 +157,9 @@ def _view(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], whole:
     from rich.table import Table
 
     view = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
+    text_columns = ("family", "task", "reading", BEST)  # columns of text, beside the first one
     for k, name in enumerate(head):
-        view.add_column(name, justify="left" if not k or name in TEXT_COLUMNS else "right", no_wrap=name in whole)
+        view.add_column(name, justify="left" if not k or name in text_columns else "right", no_wrap=name in whole)
     for row in rows:
         view.add_row(*row)
     return view

@@ -638,9 +638,6 @@ def free_axis(scene: Scene) -> int | None:
     return None
 
 
-SETTLED_TIME = 0.5  # s at rest, after which an ensemble is not stepped any more
-
-
 @dataclass(frozen=True, eq=False)
 class Simulation:
     """States at the requested times and every contact up to the last of them."""
@@ -685,11 +682,12 @@ def _ensemble(scene: Scene, start: float, states: Array, times: Sequence[float] 
     if len(states) > 1 and free_axis(scene) is None:
         return np.concatenate([_ensemble(scene, start, member[None], times) for member in states])
     moving = [i for i, body in enumerate(scene.bodies) if body.role == "moving"]
-    settled, since = max(_last_change(scene), start) + SETTLED_TIME, None
+    settled_time = 0.5  # s at rest, after which an ensemble is not stepped any more
+    settled, since = max(_last_change(scene), start) + settled_time, None
     with World(scene, start, states, log=False) as world:
         result: list[Array] = []
         for time in times:
-            if since is not None and time - since >= SETTLED_TIME and time >= settled:
+            if since is not None and time - since >= settled_time and time >= settled:
                 result.append(result[-1])  # all rests, and nothing is left that could move it
                 continue
             world.advance(float(time))

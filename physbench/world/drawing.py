@@ -359,7 +359,6 @@ def boxes(scene: Scene, index: int, states: Array, spec: RenderSpec) -> NDArray[
 # different parts of the image are therefore drawn in one go, each as its own copy, and cut apart again: the pixels of a
 # body do not depend on what is drawn elsewhere.
 
-BATCH_GRID = 64  # cells across the image in which bodies are kept apart
 MAX_COPIES = 8  # of one body in a picture, at most
 
 Box = tuple[int, int, int, int]  # px left, top, right, bottom (exclusive)
@@ -397,7 +396,8 @@ def batch(parts: Iterable[RenderItem], spec: RenderSpec) -> list[list[RenderItem
 
     Pictures with more copies come first.
     """
-    height, width = max(1, -(-spec.height // BATCH_GRID)), max(1, -(-spec.width // BATCH_GRID))  # px of a cell
+    batch_grid = 64  # cells across the image in which bodies are kept apart
+    height, width = max(1, -(-spec.height // batch_grid)), max(1, -(-spec.width // batch_grid))  # px of a cell
     pictures: list[list[RenderItem]] = []
     taken: list[int] = []
     copies: list[dict[int, int]] = []
@@ -406,7 +406,7 @@ def batch(parts: Iterable[RenderItem], spec: RenderSpec) -> list[list[RenderItem
         row = (1 << -(-right // width)) - (1 << left // width)
         cells = 0
         for i in range(top // height, -(-bottom // height)):
-            cells |= row << i * BATCH_GRID
+            cells |= row << i * batch_grid
         for p, used in enumerate(copies):
             if not taken[p] & cells and all(used.get(body, 0) < MAX_COPIES for body in item.bodies):
                 break

@@ -24,22 +24,22 @@ from physbench.world.drawing import SUPERSAMPLING, TinyRenderer, downsample, pai
 from physbench.world.scene import Body, RenderSpec, Scene
 
 MARK_GREY = 0.58  # 20 levels brighter than the background, and no hue
-MARK_HALF_SIDE = 0.11  # m: 4 px at 128 px
 MARK_SPACING, MARK_JITTER = 1.0, 0.28  # m; no two are alike placed, so that no shift takes them to each other
-MARK_REACH = 8  # marks on either side of the target
 
 
 def marks(scene: Scene, times: Array, spec: RenderSpec) -> Scene:
     """The marks that the camera of a scene sees at `times` (T,) s, as fixed bodies before that camera."""
     camera = scene.camera
-    size = [MARK_HALF_SIDE] * 3
+    mark_half_side = 0.11  # m: 4 px at 128 px
+    size = [mark_half_side] * 3
     size[depth_axis(camera)] = 0.004  # m
-    reach = np.arange(-MARK_REACH, MARK_REACH + 1)
+    mark_reach = 8  # marks on either side of the target
+    reach = np.arange(-mark_reach, mark_reach + 1)
     grid = np.stack(np.meshgrid(reach, reach), axis=-1).reshape(-1, 2).astype(np.float64)
     jitter = np.random.default_rng(0).uniform(-MARK_JITTER, MARK_JITTER, grid.shape)
     flat = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64)) + grid * MARK_SPACING + jitter
     moved = homographies(camera, spec, times)[:, None]
-    beyond = 4 * MARK_HALF_SIDE * pixels_per_metre(camera, spec)
+    beyond = 4 * mark_half_side * pixels_per_metre(camera, spec)
     flat = flat[in_picture(moved, spec, px_from_plane(camera, spec, flat), beyond).any(axis=0)]
     # m from the plane of motion: behind plates and links
     places = world_from_plane(camera, flat) + 0.03 * normal(camera)

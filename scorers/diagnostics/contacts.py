@@ -116,8 +116,6 @@ def _normal(clip: Clip, index: int, position: Array, other: int, other_position:
 
 # The friction that a prediction shows.
 
-MIN_FIT_FRAMES = 5
-
 
 @scorer(
     id="laws/friction",
@@ -186,13 +184,14 @@ def _frame(body: BodyMotion) -> tuple[Array, Array] | None:
 
 def _one_way_parts(times: Array, along: Array, least: float) -> list[tuple[float, float, float]]:
     """Acceleration m/s2, mean velocity m/s and weight of each part of a path (n,) m that goes in one direction."""
-    if len(along) < MIN_FIT_FRAMES:
+    min_fit_frames = 5
+    if len(along) < min_fit_frames:
         return []
     turn = int(np.argmax(np.abs(along - along[0]))) if _turns(along) else len(along) - 1
     slopes = []
     for part in (slice(0, turn + 1), slice(turn, len(along))):
         t, s = times[part], along[part]
-        if len(t) < MIN_FIT_FRAMES or t[-1] - t[0] < SPAN.fit - 1e-9 or abs(s[-1] - s[0]) < least:
+        if len(t) < min_fit_frames or t[-1] - t[0] < SPAN.fit - 1e-9 or abs(s[-1] - s[0]) < least:
             continue
         acceleration, weight = fitted_acceleration(t, s)
         slopes.append((float(acceleration), float(s[-1] - s[0]) / float(t[-1] - t[0]), weight))

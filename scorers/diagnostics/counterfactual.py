@@ -111,9 +111,6 @@ def _no_pair(clip: Clip) -> Reading:
     return Reading(None, "not applicable", why)
 
 
-DELAYS = sorted(np.arange(-20, 101) / 10, key=abs)  # frames; of two that fit as well the shorter one counts
-
-
 @dataclass(frozen=True)
 class FollowLimits:
     """Differences that are followed after a push."""
@@ -171,7 +168,8 @@ def _followed(
     # A prediction that is early is compared with where it would go on to without the hit.
     knots, effect = np.append(knots, knots[-1] + 3 * step), np.append(effect, 4 * effect[-1] - 3 * effect[-2])
     moves = np.linalg.norm(change[read], axis=-1).max() >= CHANGE.least
-    size, delay = _fit(times[read], _complex(change[read]), knots, effect, step, DELAYS if moves else [0.0])
+    delays = sorted(np.arange(-20, 101) / 10, key=abs)  # frames; of two that fit as well the shorter one counts
+    size, delay = _fit(times[read], _complex(change[read]), knots, effect, step, delays if moves else [0.0])
     if not moves:
         nothing = Reading(None, "not applicable", f"nothing moves by {CHANGE.least:g} diameters")
         return {"": Reading(abs(size)), "direction": nothing, "delay": nothing}

@@ -16,8 +16,6 @@ from physbench.support.arrays import Array
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import HIDDEN_SHARE, detected, has_position, tracked_with_gaps, truth_visible
 
-FIRST_UNKNOWN = 100  # from here on, identities that the scene does not hold
-
 
 @scorer(
     id="permanence/hota",
@@ -77,12 +75,13 @@ def _frames(clip: Clip, tracks: Tracks) -> tuple[list[list[int]], list[list[int]
     true: list[list[int]] = []
     tracked: list[list[int]] = []
     overlap: list[list[list[float]]] = []
+    first_unknown = 100  # from here on, identities that the scene does not hold
     for t in range(len(tracks.times))[ahead]:
         true_now, seen_now = np.flatnonzero(expected[t]).tolist(), np.flatnonzero(shown[t]).tolist()
         more = int(tracks.duplicates[t].sum()) + int(tracks.hallucinations[t])
         true.append(true_now)
-        tracked.append([*seen_now, *range(FIRST_UNKNOWN, FIRST_UNKNOWN + more)])
-        overlap.append([[share[t][k][j] if j < FIRST_UNKNOWN else 0.0 for j in tracked[-1]] for k in true_now])
+        tracked.append([*seen_now, *range(first_unknown, first_unknown + more)])
+        overlap.append([[share[t][k][j] if j < first_unknown else 0.0 for j in tracked[-1]] for k in true_now])
     return true, tracked, overlap
 
 

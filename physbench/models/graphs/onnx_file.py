@@ -122,11 +122,6 @@ def part_of(model: ModelProto, outputs: Sequence[str]) -> ModelProto:
 #
 # *Surprise*: `video` (B, T, 3, H, W) -> `surprise` (B, T), for films of any length.
 
-FIRST_FIELD = b"\x08"  # field 1, ir_version, a number below 128
-SECOND_FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca"  # what may follow it in a ModelProto
-DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")  # operators that onnxruntime comes with
-RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")
-
 
 @dataclass(frozen=True)
 class GraphLayout:
@@ -170,7 +165,9 @@ def looks_like_onnx(path: Path) -> bool:
             start = file.read(3)
     except OSError:
         return False
-    return len(start) == 3 and start[:1] == FIRST_FIELD and 0 < start[1] < 128 and start[2] in SECOND_FIELDS
+    first_field = b"\x08"  # field 1, ir_version, a number below 128
+    second_fields = b"\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca"  # what may follow it in a ModelProto
+    return len(start) == 3 and start[:1] == first_field and 0 < start[1] < 128 and start[2] in second_fields
 
 
 def read_onnx(path: Path) -> tuple[ModelProto, GraphLayout]:
@@ -253,14 +250,16 @@ def _check_version(model: ModelProto, path: Path) -> None:
 
 def _check_operators(model: ModelProto, path: Path) -> None:
     own = {(function.domain, function.name) for function in model.functions}
+    domains = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")  # operators that onnxruntime comes with
+    random = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")
     for nodes in (model.graph.node, *(function.node for function in model.functions)):
         for node in all_nodes(nodes):
-            if node.domain not in DOMAINS and (node.domain, node.op_type) not in own:
+            if node.domain not in domains and (node.domain, node.op_type) not in own:
                 raise ModelError(
                     f"{path} uses the operator {node.domain}::{node.op_type}, which onnxruntime does not come with. "
                     "Custom operators are code, and are not loaded: build the graph of standard ones."
                 )
-            if node.op_type in RANDOM and node.domain in ("", "ai.onnx"):
+            if node.op_type in random and node.domain in ("", "ai.onnx"):
                 raise ModelError(
                     f"{path} uses the operator {node.op_type}, whose numbers cannot be repeated clip by clip. Take "
                     "them from an input `noise` (B, n) of the step: standard normal numbers from the generators."

@@ -10,18 +10,15 @@ import torch
 from torch import Tensor
 
 from physbench.models.graphs.onnx_file import GraphLayout, part_of, read_onnx, weights_folder
-from physbench.models.protocol import SteppedModel
+from physbench.models.protocol import FrameModel, SteppedModel, SurpriseCard, SurpriseModel
 from physbench.support.errors import ModelError
 from physbench.support.plugins import first_line
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from physbench.models.protocol import FrameModel, SurpriseCard, SurpriseModel
 
 Values = dict[str, Any]  # values of the runtime, by name
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-OUT_OF_MEMORY = ("Failed to allocate", "bad_alloc", "bad allocation", "CUDA out of memory")
 
 
 class GraphSession:
@@ -31,7 +28,8 @@ class GraphSession:
         import onnxruntime
 
         kind, index = device.type, device.index or 0
-        provider = PROVIDERS.get(kind, "")
+        providers = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+        provider = providers.get(kind, "")
         available = onnxruntime.get_available_providers()
         if provider not in available:
             words = "the onnxruntime here has no CUDA: install onnxruntime-gpu in its place, or give --device cpu"
@@ -44,7 +42,7 @@ class GraphSession:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other processes score meanwhile
         folder = str(weights_folder(path))
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
-        chosen: list[Any] = [provider] if kind == "cpu" else [(provider, {"device_id": index}), PROVIDERS["cpu"]]
+        chosen: list[Any] = [provider] if kind == "cpu" else [(provider, {"device_id": index}), providers["cpu"]]
         try:
             self._session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=chosen)
         except Exception as error:  # the runtime's own types, which are no subclasses of one
@@ -70,10 +68,11 @@ class GraphSession:
                 binding.bind_ortvalue_input(name, OrtValue.ortvalue_from_numpy(array, *self._place))
         for name in self._outputs:
             binding.bind_output(name, *self._place)
+        out_of_memory = ("Failed to allocate", "bad_alloc", "bad allocation", "CUDA out of memory")
         try:
             self._session.run_with_iobinding(binding)
         except Exception as error:
-            if any(words in str(error) for words in OUT_OF_MEMORY):
+            if any(words in str(error) for words in out_of_memory):
                 raise MemoryError(first_line(str(error))) from None
             raise
         return dict(zip(self._outputs, binding.get_outputs(), strict=True))

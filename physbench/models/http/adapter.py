@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import torch
 
 WAIT_ARGUMENT = "wait"
-CARD_SECONDS = 300.0  # a server may still be loading its model
 
 
 class HttpAdapter(Adapter):
@@ -61,7 +60,7 @@ class HttpAdapter(Adapter):
 
 def _seconds(model_args: Mapping[str, str]) -> float:
     """Longest wait for the card, s."""
-    text = model_args.get(WAIT_ARGUMENT, f"{CARD_SECONDS}")
+    text = model_args.get(WAIT_ARGUMENT, "300.0")  # s: a server may still be loading its model
     try:
         seconds = float(text)
     except ValueError:

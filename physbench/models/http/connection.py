@@ -29,9 +29,6 @@ VIDEOS_PATH = "/v1/videos"  # at the end of an address: see `videos_api`
 NO_ANSWER = "No answer from "  # the start of messages on a server that has gone
 LONGEST_CALL = 86_400.0  # s; --timeout ends a batch long before
 MAX_MESSAGE = 300  # characters of a server's words in a message
-START_HINT = (
-    "Start it there: python serve_model.py my_model.py --port {port} (made by `physbench models serve-template`)"
-)
 
 Body = Sequence[bytes | memoryview]
 
@@ -201,7 +198,8 @@ class ServerConnection:
     def _start_hint(self) -> str:
         if self.address.path.endswith(VIDEOS_PATH):
             return "Start the server there; docs/models/http.md says what it is asked."
-        return START_HINT.format(port=self.address.port)
+        command = f"python serve_model.py my_model.py --port {self.address.port}"
+        return f"Start it there: {command} (made by `physbench models serve-template`)"
 
     def _why_not(self, error: Exception, seconds: float) -> str:
         """Reason that the connection cannot be opened, with a remedy."""

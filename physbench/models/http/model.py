@@ -295,7 +295,6 @@ def _fill(source: BytesSource, view: memoryview) -> int:
 
 SEED_BOUND = 2**53  # every JSON library holds whole numbers below it exactly
 RIGHT_PORT = "Is this the right port, and is serve_model.py (or the protocol, docs/models/http.md) there?"
-FLOAT_FRAMES = 16  # made at once of a block: floats take four times the memory
 
 
 class HttpModel:
@@ -347,9 +346,10 @@ class HttpModel:
             prompts=prompts,
             seeds=draw_seeds(generators, SEED_BOUND),
         )
+        float_frames = 16  # made at once of a block: floats take four times the memory
         for block in self._blocks(body, len(context), horizon):
-            for start in range(0, block.shape[1], FLOAT_FRAMES):
-                frames = torch.from_numpy(_planar(block[:, start : start + FLOAT_FRAMES]))
+            for start in range(0, block.shape[1], float_frames):
+                frames = torch.from_numpy(_planar(block[:, start : start + float_frames]))
                 yield frames.to(context.device).float().div_(255)
 
     def surprise(

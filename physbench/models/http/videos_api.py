@@ -45,10 +45,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 OWN_ARGUMENTS = ("model", "size", "fps", "frames", "first")
-OF_A_CLIP = ("prompt", "input_reference", "num_frames", "seconds", "seed", "width", "height")
 FIRST = ("context", "new")  # what the first frame of an answer shows
 MOST_JSON = 1 << 20  # bytes
-MOST_PIXELS = 1 << 24  # of a frame
 SHORTEST_POLL, LONGEST_POLL = 0.1, 5.0  # s between questions
 DONE = (200, 201, 202, 204)  # status of what a server has done, or begun
 
@@ -72,7 +70,8 @@ class VideosApiModel:
         self._skipped = int(first == FIRST[0])
         if self._frames <= self._skipped:
             raise ModelError(f"--model-arg frames={self._frames}: expected more than the first frame.")
-        if wrong := next((key for key in model_args if key in OF_A_CLIP), None):
+        of_a_clip = ("prompt", "input_reference", "num_frames", "seconds", "seed", "width", "height")
+        if wrong := next((key for key in model_args if key in of_a_clip), None):
             raise ModelError(f"--model-arg {wrong} cannot be given: it is made for each clip.")
         self._fields = {key: text for key, text in model_args.items() if key not in OWN_ARGUMENTS}
         misspelt = [key for key in self._fields if key == "wait" or get_close_matches(key, OWN_ARGUMENTS, 1, 0.8)]
@@ -278,7 +277,7 @@ def _decoded(video: bytes, most: int, size: tuple[int, int]) -> tuple[list[Image
             if not container.streams.video:
                 raise ModelError("The server's file has no video in it.")
             stream = container.streams.video[0]
-            stream.codec_context.options = {"max_pixels": f"{MOST_PIXELS}"}
+            stream.codec_context.options = {"max_pixels": f"{1 << 24}"}  # of a frame
             convert = rgb_converter()
             frames: list[Image] = []
             for frame in islice(container.decode(stream), most):

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 # Of the pipelines of diffusers 0.42 that continue a picture one takes actions of a body: Cosmos 3, of the robots that
 # it knows. Any other gets one row a frame, as numbers.
 COSMOS3 = "Cosmos3OmniPipeline"
-COSMOS3_SIZES = {256: (192, 320), 480: (480, 832), 704: (704, 1280), 720: (720, 1280)}  # px, wide ones, by tier
 ACTION_OPTIONS = {"actions": "str", "action_domain": "str", "action_tier": "int", "action_view": "str"}
 
 
@@ -333,9 +332,10 @@ def make_plan(folder: PipelineFolder, model_args: Mapping[str, str]) -> Pipeline
     if "actions" in settings and is_modular(kind):
         raise ModelError(f"--model-arg actions: those of modular pipelines ({kind.__name__}) are not passed.")
     actions = action_call(settings, parameters, kind.__name__, folder, _scalar, OWN_PARAMETERS)
+    cosmos3_sizes = {256: (192, 320), 480: (480, 832), 704: (704, 1280), 720: (720, 1280)}  # px, wide ones, by tier
     if actions is not None and actions.condition is not None:  # it continues one picture, and derives its length
         note = "With actions it continues one picture, the last frame."
-        size = COSMOS3_SIZES[actions.condition["resolution_tier"]]
+        size = cosmos3_sizes[actions.condition["resolution_tier"]]
         quirk = replace(quirk, condition="image", size=size, context=1, arguments=no_arguments, note=note)
     ratio = frames_per_latent(folder.config("vae"), quirk.ratio)
     if not 1 <= ratio <= MOST_RATIO:

@@ -30,7 +30,6 @@ Objective = Literal["velocity", "noise", "v-prediction"]  # what a network is tr
 
 NOISE_LEVELS = (0.25, 0.5, 0.75)  # of flows the share of noise; else the time of the schedule, its end is 1
 DENOISED = ("CogVideoXImageToVideoPipeline", "LTXImageToVideoPipeline", "WanImageToVideoPipeline")
-IDLE_ARGUMENTS = ("guidance_scale", "guidance_scale_2", "num_inference_steps")  # on one step without guidance
 OBJECTIVES: Mapping[str, Objective] = {
     "flow_prediction": "velocity",
     "epsilon": "noise",
@@ -113,7 +112,8 @@ def denoising_plan(plan: PipelinePlan) -> DenoisingPlan:
         )
     if folder.config("transformer").get("patch_size_t", 1) not in (1, None):
         raise ModelError(f"{folder.path}: its transformer joins latent frames (patch_size_t), so that none has a loss.")
-    if idle := next((key for key in IDLE_ARGUMENTS if key in plan.arguments), None):
+    idle_arguments = ("guidance_scale", "guidance_scale_2", "num_inference_steps")  # on one step without guidance
+    if idle := next((key for key in idle_arguments if key in plan.arguments), None):
         raise ModelError(f"--model-arg {idle} has no effect on a denoising loss: one step without guidance.")
     most = plan.longest - plan.context
     stride = plan.settings.get("stride", most)

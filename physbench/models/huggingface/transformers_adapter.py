@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 # labels.
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SURPRISE_UNITS = {"vjepa2": "L1 between layer-normed latents", "videomae": "squared error of masked patches"}
 WINDOW_ARGUMENTS = ("fps", "window", "hidden")
 
 
@@ -105,12 +104,13 @@ def window_plan(path: Path, config: Mapping[str, Any], model_args: Mapping[str, 
         raise ModelError(
             f"--model-arg hidden={hidden}: expected {tubelet} to {window - tubelet} frames, a multiple of {tubelet}."
         )
+    surprise_units = {"vjepa2": "L1 between layer-normed latents", "videomae": "squared error of masked patches"}
     card = SurpriseCard(
         name=path.absolute().name[: CARD_BOUNDS.name],
         image_size=(side, side),
         fps=rate,
         context_frames=window - 1,
-        unit=SURPRISE_UNITS[kind],
+        unit=surprise_units[kind],
         sees=(window - hidden) / rate,
     )
     if window - 1 > card.history_frames:
@@ -157,7 +157,6 @@ def _three(values: object) -> tuple[float, float, float] | None:
 
 TRANSFORMERS_PACKAGE = "transformers"
 INSTALL_TRANSFORMERS = 'pip install "physbench[transformers]"'
-NETWORK_CLASSES = {"vjepa2": "VJEPA2Model", "videomae": "VideoMAEForPreTraining"}
 
 
 class TransformersAdapter(Adapter):
@@ -187,7 +186,8 @@ class TransformersAdapter(Adapter):
             raise ModelError(refused_folder(path) or _unknown(path, kind))
         if importlib.util.find_spec(TRANSFORMERS_PACKAGE) is None:
             raise ModelError(f"{target} needs {TRANSFORMERS_PACKAGE}: {INSTALL_TRANSFORMERS}")
-        check_component(path, NETWORK_CLASSES[kind])
+        network_classes = {"vjepa2": "VJEPA2Model", "videomae": "VideoMAEForPreTraining"}
+        check_component(path, network_classes[kind])
         architectures = read_json(path / "config.json").get("architectures") or []
         # a network that was saved without what foresees
         if (

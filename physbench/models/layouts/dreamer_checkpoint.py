@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 # Names of the tensors of a DreamerV3 world model in the checkpoints of two code bases.
 
-BLOCK_LAYERS = 3  # convolution, normalisation, activation
-
 
 @dataclass(frozen=True)
 class DreamerLayout:
@@ -50,12 +48,13 @@ class DreamerLayout:
         """Their name of each of our modules and parameters, for a checkpoint with these tensors."""
         names_of_parts = dict(self.dense)
         tensors = list(tensors)
+        block_layers = 3  # convolution, normalisation, activation
         for part, pattern in self.convolutions.items():
             before, after = map(re.escape, pattern.split("{}"))
             hits = [hit for name in tensors if (hit := re.match(rf"{before}(\d+){after}(.*)\.(weight|bias)$", name))]
             numbers = [int(hit[1]) for hit in hits]
-            normed = any(hit[2] == self.norm and int(hit[1]) % BLOCK_LAYERS == 1 for hit in hits)
-            step = BLOCK_LAYERS if normed else self.bare_step
+            normed = any(hit[2] == self.norm and int(hit[1]) % block_layers == 1 for hit in hits)
+            step = block_layers if normed else self.bare_step
             for i in range(max(numbers, default=-1) // step + 1):
                 names_of_parts[f"{part}.{i}.conv"] = pattern.format(step * i)
                 names_of_parts[f"{part}.{i}.norm"] = pattern.format(step * i + 1) + self.norm

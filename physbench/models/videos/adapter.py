@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from physbench.models.videos.files import VideoListing, VideoSource
 
 ARGUMENTS = ("name", "fit", "includes_context", "fps", "track", "training_clips", "uses_actions")
-PATHS = ("export", "key")  # arguments that are no fields
 MAX_NAMES_SHOWN = 12  # in a line; `physbench models check` lists all
 
 
@@ -72,9 +71,10 @@ def read_answer(path: Path, source: VideoSource, model_args: Mapping[str, str]) 
         read_file,
     )
 
+    paths = ("export", "key")  # arguments that are no fields
     for key in model_args:
-        if key not in (*ARGUMENTS, *PATHS):
-            known = (*ARGUMENTS, *PATHS)
+        if key not in (*ARGUMENTS, *paths):
+            known = (*ARGUMENTS, *paths)
             raise ModelError(f"--model-arg {key}: videos have no argument of that name.{nearest(key, known)}")
     beside = {file.name: file for file in source.files if file.name in (ANSWER, MANIFEST) and not file.problem}
     if "export" in model_args:
@@ -99,7 +99,7 @@ def read_answer(path: Path, source: VideoSource, model_args: Mapping[str, str]) 
     for key, text in model_args.items():
         if key == "includes_context":
             fields[key] = {"true": True, "false": False}.get(text.lower(), int(text) if text.isdecimal() else text)
-        elif key not in PATHS:
+        elif key not in paths:
             fields[key] = text
     try:
         answer = Answer.model_validate(fields)

@@ -30,7 +30,6 @@ Turn = tuple[int, int, int, int]  # (a, b, c, d): what lies at (x, y) is shown a
 NOT_TURNED: Turn = (1, 0, 0, 1)
 BRIGHT_TRANSFERS = {16: "PQ", 18: "HLG"}  # numbers of ITU-T H.273
 WIDE_PRIMARIES = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
-UNFOLLOWED_SIDE_DATA = {"STEREO3D": "two pictures for two eyes", "SPHERICAL": "a picture for a sphere"}
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,8 @@ def turn_of(frame: Any, beside: dict[str, bytes]) -> tuple[Turn, str]:
 
 def unfollowed(video: Any, frame: Any, beside: dict[str, bytes]) -> list[str]:
     """Features of a file's picture that this reader does not follow."""
-    properties = [words for kind, words in UNFOLLOWED_SIDE_DATA.items() if kind in beside]
+    unfollowed_side_data = {"STEREO3D": "two pictures for two eyes", "SPHERICAL": "a picture for a sphere"}
+    properties = [words for kind, words in unfollowed_side_data.items() if kind in beside]
     transfer, primaries = int(video.codec_context.color_trc), int(video.codec_context.color_primaries)
     if transfer in BRIGHT_TRANSFERS:
         properties.append(f"high dynamic range ({BRIGHT_TRANSFERS[transfer]})")

@@ -39,7 +39,6 @@ BOUNDS = ArchiveBounds()
 
 
 ENCRYPTED = "encrypted"
-ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 SYSTEM_FILES = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 
@@ -153,13 +152,14 @@ def _folder_files(folder: Path, parents: tuple[str, ...]) -> Iterator[SourceFile
 
 
 def _zip_members(archive: zipfile.ZipFile) -> Iterator[SourceFile]:
+    zip_methods = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
     for item in archive.infolist():
         if not item.is_dir():
             link = stat.S_ISLNK(item.external_attr >> 16)
             member = _member(item.filename, item.file_size, link)
             if item.flag_bits & 1:
                 member = replace(member, problem=ENCRYPTED)
-            elif item.compress_type not in ZIP_METHODS:
+            elif item.compress_type not in zip_methods:
                 member = replace(member, problem=f"compressed in a way that is not read (method {item.compress_type})")
             yield member
 

@@ -120,7 +120,6 @@ def _directions() -> Chroma:
 
 
 _HUES = _directions()
-_COS_HALF_GAP = math.cos(math.pi / len(PALETTE))  # of the angle from a hue to half way to the next one
 
 
 def _chroma(frame: NDArray[np.uint8], inside: Mask) -> Chroma:
@@ -144,9 +143,10 @@ def _places(direction: Chroma, chroma: Sequence[Chroma], strength: Sequence[Chro
     """
     places = np.full((len(chroma), 2), np.nan)
     gate = area = 0.0
+    cos_half_gap = math.cos(math.pi / len(PALETTE))  # of the angle from a hue to half way to the next one
     for number, (picture, length) in enumerate(zip(chroma, strength, strict=True)):
         along = picture @ direction
-        of_hue = along > _COS_HALF_GAP * length
+        of_hue = along > cos_half_gap * length
         if not number:
             sure = along[of_hue & (along > OBJECT.least_levels)]
             if len(sure) < OBJECT.least_pixels:
@@ -289,10 +289,7 @@ def _log_normal(off: float, width: float) -> float:
 
 
 def decide_start(steps: Mapping[str, Sequence[Step]]) -> StartDecision:
-    """Decide from the objects of all videos.
-
-    steps: By name of the video, what `measure_steps` found in it.
-    """
+    """Decide from the objects of all videos. steps: By name of the video, what `measure_steps` found in it."""
     clips = clip_leads(steps)
     seen, far = sum(map(bool, steps.values())), sum(map(_begins_far_off, steps.values()))
     telling = {name: clip for name, clip in clips.items() if clip.error < LEAD.telling_error}

@@ -98,18 +98,16 @@ def changed_world(
     return declare
 
 
-RESERVED = frozenset(each.name for each in fields(WorldChange))  # no constant of a user's law has these names
-
-
 def find_changed_worlds() -> tuple[ChangedWorld, ...]:
     """All changed worlds: of physbench, of installed packages, of the files with tasks that the user names, of laws.
 
     Raises UsageError where two of them have one name, or a constant of somebody's law that of another change.
     """
+    reserved = {each.name for each in fields(WorldChange)}  # no constant of a user's law has these names
     worlds, known = {world.id: world for world in WORLDS}, list[LawConstant]()
     for law in find_laws():
         for constant in law.constants:
-            if constant.id in RESERVED and not law.__module__.startswith("physbench."):
+            if constant.id in reserved and not law.__module__.startswith("physbench."):
                 raise UsageError(
                     f"The law '{law.name}': '{constant.id}' is the name of another change of the laws. Give its "
                     "LawConstant another id."

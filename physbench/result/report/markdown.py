@@ -6,18 +6,16 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from physbench.result.document import Interval, ResultDocument
 from physbench.result.formats import AXIS_NAMES, SATURATED_MEANING, bracket, cell_text, csv_text, fixed
 from physbench.result.read import read_scores
 from physbench.result.report import tables
 from physbench.result.report.page import page_environment
 from physbench.result.report.summary import summary_view
 from physbench.support.printable import printable
-
-if TYPE_CHECKING:
-    from physbench.result.document import Interval, ResultDocument
-    from physbench.support.run_folder import RunFolder
+from physbench.support.run_folder import RunFolder
 
 # A result as Markdown and metadata for a model card or a comment, and as CSV for a spreadsheet.
 

@@ -34,8 +34,9 @@ from physbench.result.formats import (
 from physbench.result.implied_worlds import FEWEST_CLIPS, implied_sentence
 from physbench.result.manifest import Manifest, renew
 from physbench.result.read import clips_of, read_run
+from physbench.result.readings import GroupShares
 from physbench.result.report import tables as table_view
-from physbench.result.report.charts import axis_chart, error_chart, share_chart
+from physbench.result.report.charts import GroupCurves, axis_chart, error_chart, share_chart
 from physbench.result.report.pictures import CLOSE_UP_LEGEND
 from physbench.result.report.summary import SummaryView, summary_view
 from physbench.result.report.tables import Table, not_valid, skill_rows
@@ -47,8 +48,6 @@ from physbench.support.run_folder import RunFolder
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from physbench.result.readings import GroupShares
-    from physbench.result.report.charts import GroupCurves
     from physbench.result.report.data import ClipFigure, ReportData
 
 # The template engine of all pages: what comes from models and users is escaped, and nothing may be missing.

@@ -37,7 +37,6 @@ CLOSE_UP_LEGEND = (
     "are, in diameters (⌀) and m/s. A gross one counts as four. An object begins off where no velocity that the task "
     "declares fits."
 )
-CLOSE_UP_PX = 96  # of a close-up; a larger one is made smaller
 
 
 @dataclass(frozen=True)
@@ -235,8 +234,9 @@ def _part(picture: Frames | None, corner: Array, side: float, quality: int | Non
 
     x, y = (int(value) for value in corner)
     part = Image.fromarray(picture[y : y + int(side), x : x + int(side)])
-    if part.width > CLOSE_UP_PX:
-        part = part.resize((CLOSE_UP_PX, CLOSE_UP_PX), Image.Resampling.BOX)
+    close_up_px = 96  # of a close-up; a larger one is made smaller
+    if part.width > close_up_px:
+        part = part.resize((close_up_px, close_up_px), Image.Resampling.BOX)
     return data_uri(part, quality)
 
 

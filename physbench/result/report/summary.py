@@ -68,21 +68,20 @@ def _with(value: float | None, interval: tuple[float, float] | None) -> str:
 
 # What scorers that do not come with physbench read, in a line each.
 
-BASIS = ("truth", "freeze")  # references that stand beside
-
 
 def own_readings(result: ResultDocument) -> list[str]:
     """ "own/speed-error 0.42 m/s (truth 0.01, freeze 1.1; median of 14 tasks)"; [] without such scorers."""
     shipped = {each.id for each in builtin_scorers()}
     lines = []
+    basis = ("truth", "freeze")  # references that stand beside
     for name, reading in sorted(result.readings.items()):
         if name.split(".")[0] in shipped:
             continue
         rows = [(row.value, row.references) for row in reading.tasks.values() if row.value is not None]
         if not rows:
             continue
-        beside = [[other for _, known in rows if (other := known.get(base)) is not None] for base in BASIS]
-        words = [f"{base} {number(float(np.median(each)))}" for base, each in zip(BASIS, beside, strict=True) if each]
+        beside = [[other for _, known in rows if (other := known.get(base)) is not None] for base in basis]
+        words = [f"{base} {number(float(np.median(each)))}" for base, each in zip(basis, beside, strict=True) if each]
         value = f"{number(float(np.median([value for value, _ in rows])))} {unit(reading.unit)}".strip()
         tasks = counted(len(rows), "task")
         lines.append(f"{name} {value} ({', '.join(words)}; median of {tasks})")
@@ -93,7 +92,6 @@ LEGEND = f"1 is ground truth, 0 the frozen last frame. {DRIFT_IS_BETTER_HIGH}"
 STRENGTH_LEGEND = (
     f"Strength: {STRENGTH_MEANING}, median over clips; ground truth has 0.01, and less is better. {DASH_MEANING}"
 )
-SHOWN_REASONS = 3
 
 
 @dataclass(frozen=True)
@@ -152,6 +150,7 @@ def summary_view(result: ResultDocument) -> SummaryView:
     limits = "; ".join(each for each in (result.note, MAY_CHANGE if result.provisional else "") if each)
     overall = result.overall
     reasons = failures_by_reason(result.failures)
+    shown_reasons = 3
     return SummaryView(
         model=model.name,
         run=_known(
@@ -180,8 +179,8 @@ def summary_view(result: ResultDocument) -> SummaryView:
         counting=" ".join(counting(result) + partly(result)),
         legend=(LEGEND, SATURATED_MEANING, *([STRENGTH_LEGEND] if result.strength else [])),
         failed=_failed(counts),
-        reasons=tuple(reasons[:SHOWN_REASONS]),
-        more_reasons=max(len(reasons) - SHOWN_REASONS, 0),
+        reasons=tuple(reasons[:shown_reasons]),
+        more_reasons=max(len(reasons) - shown_reasons, 0),
         unavailable=_unavailable(result.unavailable),
         took=took(result.speed),
         speed=_speed(result.speed),

@@ -149,9 +149,6 @@ class Table:
     style: str = ""
 
 
-EMPTY_CELLS = (Cell(""),) * 6
-
-
 def cell(value: float | None, interval: document.Interval | None, title: str = "", tone: str = "") -> Cell:
     """A figure of a result with its interval."""
     return Cell(fixed(value), bracket(interval), title, tone)
@@ -169,6 +166,7 @@ def once(rows: Sequence[tuple[str, tuple[Cell, ...], str]]) -> tuple[TableRow, .
 def qualities(result: document.ResultDocument) -> Table:
     """Skill and quality of every task on every axis, beside those of the references."""
     groups = []
+    empty_cells = (Cell(""),) * 6
     for axis, value in result.axes.items():
         name = AXIS_NAMES.get(axis, axis)
         rows = [TableRow(name[0].upper() + name[1:], level="head")]
@@ -180,11 +178,11 @@ def qualities(result: document.ResultDocument) -> Table:
             kind = Cell(own.kind, title=own.why)
             rows.append(TableRow(task, (skill, cell(own.quality, own.interval), *bases, Cell(str(own.clips)), kind)))
             rows += [TableRow("", (Cell(words),), "note") for words in not_valid(result, task).get(axis, ())]
-        whole = (cell(value.skill, value.interval), cell(value.quality, value.quality_interval), *EMPTY_CELLS[:5])
+        whole = (cell(value.skill, value.interval), cell(value.quality, value.quality_interval), *empty_cells[:5])
         rows.append(TableRow("all families", whole, "sum"))
         for reference, other in result.references.items():
             skill = cell(other.axes[axis].skill, other.axes[axis].interval)
-            rows.append(TableRow(plain(reference), (skill, *EMPTY_CELLS), "beside"))
+            rows.append(TableRow(plain(reference), (skill, *empty_cells), "beside"))
         groups.append(tuple(rows))
     columns = ("axis and task", "skill", "quality", *BASES.values(), "clips", "kind")
     return Table("Skill and quality by axis and task", columns, tuple(groups), style="group")
@@ -279,7 +277,6 @@ def gaps(result: document.ResultDocument) -> tuple[Table, Table] | None:
     )
 
 
-SPLIT_WORDS = {"test": "in range", "gap": "in the gap", "ood": "out of range"}
 VELOCITY_LEGEND = (
     "PhyWorld's errors of velocity in units/s, of which a picture is 10 units wide; less is better. By its paper: mean "
     "over balls and frames of |v - v'|. By its code: |mean v - mean v'| along x, in a collision after the hit. "
@@ -291,8 +288,9 @@ VELOCITY_LEGEND = (
 def velocity_errors(result: document.ResultDocument) -> Table | None:
     """PhyWorld's errors beside those of the references and skill, by scene and split; None on other suites."""
     rows: list[tuple[str, tuple[Cell, ...], str]] = []
+    split_words = {"test": "in range", "gap": "in the gap", "ood": "out of range"}
     for task, splits in result.velocity_errors.items():
-        for split in sorted(splits, key=lambda name: [*SPLIT_WORDS, name].index(name)):
+        for split in sorted(splits, key=lambda name: [*split_words, name].index(name)):
             own = splits[split]
             bases = [own.references.get(base, {}) for base in BASES]
             missing = Cell("–" if own.missing is None else f"{100 * own.missing:.0f} %")
@@ -304,7 +302,7 @@ def velocity_errors(result: document.ResultDocument) -> Table | None:
             ]
             beside = [Cell(fixed(base.get("paper"), 3), f"code {fixed(base.get('code'), 3)}") for base in bases]
             skill = cell(own.skill.skill, own.skill.interval, own.skill.reason)
-            rows.append((short(task), (Cell(SPLIT_WORDS.get(split, split)), *values, skill, *beside, clips), ""))
+            rows.append((short(task), (Cell(split_words.get(split, split)), *values, skill, *beside, clips), ""))
     columns = ("scene", "split", "paper", "code", "missing", "skill", *BASES.values(), "clips")
     return Table("PhyWorld's errors of velocity", columns, (once(rows),), (1,)) if rows else None
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from physbench.clips.suite import suite_label
 from physbench.result.bootstrap import FEWEST
+from physbench.result.document import ResultDocument
 from physbench.result.formats import AXIS_NAMES, SATURATED_MEANING, ascii_minus, bracket, counted, fixed, joined
 from physbench.result.readings import strength_text
 from physbench.result.report import tables
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from physbench.result.compare import Against, Comparison, SkillDifference
-    from physbench.result.document import ResultDocument
 
 # A comparison on a terminal.
 

@@ -278,7 +278,6 @@ REMEDIES = {
     "states": "The same scene is simulated differently. Report this: the task cannot cause it.",
     "frames": "The same states are drawn differently. Report this: the task cannot cause it.",
 }
-FINGERPRINT_PARTS = tuple(REMEDIES)
 
 
 def fingerprint(row: Row, spec: RenderSpec, clip: Clip | None = None) -> dict[str, str]:
@@ -322,12 +321,13 @@ class FreshProcess:
             last = (err.strip().splitlines() or ["no message"])[-1]
             yield failed("determinism", f"a fresh process cannot make the clips: {last}", "See what differs there.")
             return
+        fingerprint_parts = tuple(REMEDIES)
         for row, clip, there in zip(self.rows, clips, json.loads(out), strict=True):
             if make_scene(row) != clip.scene:
                 part = "parameters" if make_params(row) != make_params(row) else "scene"
             else:
                 here = fingerprint(row, self.spec, clip)
-                part = next((name for name in FINGERPRINT_PARTS if here[name] != there[name]), "")
+                part = next((name for name in fingerprint_parts if here[name] != there[name]), "")
             if part:
                 now = clip.frames[clip.handover]
                 other = np.frombuffer(zlib.decompress(base64.b64decode(there["shown"])), np.uint8).reshape(now.shape)
@@ -401,7 +401,6 @@ def check_splits(task: Task) -> Iterator[Finding]:
 SPEC = RenderSpec(64, 64, 15.0)
 CHECK_CONTEXT = 8  # frames
 TEST_CLIPS = 6  # of test; a third as many of ood, and one of train
-LOOK_SIDE = 128  # px of pictures in another look
 
 
 @dataclass
@@ -553,7 +552,8 @@ def _check_look(work: _Work, rows: Sequence[Row], progress: Progress) -> None:
     from physbench.validity.task_checks.clip_protocol import check_hidden
     from physbench.validity.task_checks.task_readings import check_tracks
 
-    clips = [make_clip(row, RenderSpec(LOOK_SIDE, LOOK_SIDE, SPEC.fps, work.look)) for row in rows]
+    look_side = 128  # px of pictures in another look
+    clips = [make_clip(row, RenderSpec(look_side, look_side, SPEC.fps, work.look)) for row in rows]
     hidden = [finding for clip in clips for finding in check_hidden(clip, work.look)]
     tracked = check_tracks(list(_measured(clips, progress)))
     work.add_once(replace(each, check=f"{each.check}, {work.look}") for each in (*hidden, *tracked))

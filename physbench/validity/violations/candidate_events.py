@@ -40,9 +40,6 @@ class EventLimits:
 EVENT = EventLimits()
 
 
-SCREEN_DIRECTIONS = 24
-
-
 @dataclass(frozen=True, eq=False)
 class CandidateEvents:
     """The lawful motion of a scene from the hand-over to the end of its horizon."""
@@ -227,8 +224,9 @@ class CandidateEvents:
 
     def directions(self, index: int, at: int, distance: float, rng: np.random.Generator) -> Array:
         """Unit vectors (D, 3) in the plane of motion, in random order, in which a body can go `distance` m freely."""
-        angles = rng.permutation(SCREEN_DIRECTIONS) * (2 * np.pi / SCREEN_DIRECTIONS)
-        directions = np.zeros((SCREEN_DIRECTIONS, 3))
+        screen_directions = 24
+        angles = rng.permutation(screen_directions) * (2 * np.pi / screen_directions)
+        directions = np.zeros((screen_directions, 3))
         directions[:, self.axes[0]], directions[:, self.axes[1]] = (
             np.round(np.cos(angles), 12),
             np.round(np.sin(angles), 12),

@@ -19,20 +19,20 @@ from physbench.validity.violations.violation_plan import (
 )
 from physbench.world.scene import PHYSICS_HZ
 
-SHORTENED_BY = 1  # grid steps that a hiding is shortened by on both sides
 SHOWN_AGAIN = 0.3  # s in full view after the return
 
 
 def _hidings(candidates: CandidateEvents) -> list[tuple[int, int, int]]:
     """(body, first, last grid index) of every time in which a moving body is wholly out of sight and comes back."""
     hidings = []
+    shortened_by = 1  # grid steps that a hiding is shortened by on both sides
     for index in candidates.moving:
         hidden, seen = candidates.hidden(index), candidates.seen(index)
         edges = np.flatnonzero(np.diff(np.concatenate([[False], hidden, [False]]).astype(np.int8)))
         for first, end in edges.reshape(-1, 2).tolist():
             back = np.flatnonzero(seen[end:])
-            if end - 1 - first >= 2 * SHORTENED_BY and first > 0 and len(back) >= SHOWN_AGAIN * 60:
-                hidings.append((index, first + SHORTENED_BY, end - 1 - SHORTENED_BY))
+            if end - 1 - first >= 2 * shortened_by and first > 0 and len(back) >= SHOWN_AGAIN * 60:
+                hidings.append((index, first + shortened_by, end - 1 - shortened_by))
     if not hidings:
         raise Inapplicable("nothing that moves is wholly hidden after the hand-over and comes out again in full view")
     return hidings

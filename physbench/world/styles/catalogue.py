@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 NATURAL_LOOK = "natural"
 LOOKS = (PLAIN, NATURAL_LOOK)
-MOST_TURNED = math.radians(35.0)  # that the natural look draws: it would see what lies farther round too coarsely
 
 
 def known_look(look: str) -> str:
@@ -61,7 +60,8 @@ def check_camera(look: str, scene: Scene, name: str = "the scene") -> None:
     from physbench.world.camera_path import eye_moves, most_turned
 
     far = most_turned(scene.camera, scene.horizon)
-    if eye_moves(scene.camera) or far > MOST_TURNED:
+    # it would see what lies farther round too coarsely
+    if eye_moves(scene.camera) or far > math.radians(35.0):
         how = "goes to other places" if eye_moves(scene.camera) else f"turns by {math.degrees(far):.0f} degrees"
         raise UsageError(
             f"--look {look}: the camera of {name} {how}, which is drawn in the look {PLAIN} alone. Choose other tasks."

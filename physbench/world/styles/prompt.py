@@ -142,8 +142,6 @@ def camera_sentence(camera: Camera) -> str:
     return f"The camera {' and '.join(filter(None, (', '.join(first), last)))}."
 
 
-FLOORS = {"boards": "a floor of wooden boards", "concrete": "a concrete floor", "terrazzo": "a terrazzo floor"}
-WALLS = {"bricks": "a wall of painted bricks", "plaster": "a plastered wall", "panels": "a wall of panels"}
 ONE_TAKE = "Real time, one take, no cut, no zoom."
 
 
@@ -182,8 +180,10 @@ def set_words(scene: Scene) -> str:
     stage = frames.stage_of(scene)
     if stage.kind == "sky":
         return "Before a night sky with faint stars."
-    floors = [FLOORS[each.material.texture] for each in stage.surfaces if each.axis == 2]
-    walls = [WALLS[each.material.texture] for each in stage.surfaces if each.axis != 2]
+    floor_words = {"boards": "a floor of wooden boards", "concrete": "a concrete floor", "terrazzo": "a terrazzo floor"}
+    floors = [floor_words[each.material.texture] for each in stage.surfaces if each.axis == 2]
+    wall_words = {"bricks": "a wall of painted bricks", "plaster": "a plastered wall", "panels": "a wall of panels"}
+    walls = [wall_words[each.material.texture] for each in stage.surfaces if each.axis != 2]
     if stage.kind == "table":
         return f"Below is {floors[0]}, in soft light."
     shown = floors if any(body.shape == "plane" and body.drawn for body in scene.bodies) else []

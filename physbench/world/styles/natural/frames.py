@@ -198,7 +198,6 @@ def _between(values: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.
 # frames avoid.
 
 LIGHT_PATHS, LEAST_LIGHT_PATHS = 64, 16  # a pixel, before the denoiser
-TRACED_PIXELS = 512 * 512  # up to which each has LIGHT_PATHS; more share as many
 FEATURES = "albedo:albedo,normal:sh_normal"  # that the denoiser keeps sharp
 
 
@@ -263,7 +262,8 @@ class PathTracer:
         self.beyond = starry_sky(stage.seed, spec) if in_sky else None
         self.reach = surface_reach(self.stage, scene.camera, spec)
         self.indices = drawable(self.rest)
-        share = LIGHT_PATHS * TRACED_PIXELS // (spec.height * spec.width)
+        traced_pixels = 512 * 512  # up to which each has LIGHT_PATHS; more share as many
+        share = LIGHT_PATHS * traced_pixels // (spec.height * spec.width)
         self.still = still_scene(self.stage, scene.camera, spec, max(LEAST_LIGHT_PATHS, min(LIGHT_PATHS, share)))
         path = self.still["integrator"]
         self.still["integrator"] = {"type": "aov", "aovs": FEATURES, "image": path}

@@ -402,7 +402,6 @@ def _round(mover: Mover, camera: Camera) -> Description:
 # texture are multiplied in afterwards, so that the denoiser never sees a texture.
 
 LAYER_SAMPLES, LEAST_SAMPLES = 16, 4  # a pixel, before the denoiser
-SAMPLED_PIXELS = 512 * 512  # up to which each has LAYER_SAMPLES; more share as many, as their light differs less
 
 
 @dataclass(frozen=True, eq=False)
@@ -415,7 +414,8 @@ class Layers:
 
 def samples(spec: RenderSpec) -> int:
     """Light paths through a pixel."""
-    return max(LEAST_SAMPLES, min(LAYER_SAMPLES, LAYER_SAMPLES * SAMPLED_PIXELS // (spec.height * spec.width)))
+    sampled_pixels = 512 * 512  # up to which each has LAYER_SAMPLES; more share as many, as their light differs less
+    return max(LEAST_SAMPLES, min(LAYER_SAMPLES, LAYER_SAMPLES * sampled_pixels // (spec.height * spec.width)))
 
 
 def layer_key(stage: Stage, camera: Camera, spec: RenderSpec) -> str:

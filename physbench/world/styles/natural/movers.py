@@ -343,9 +343,6 @@ def _depth(body: Body, camera: Camera) -> float:
 
 # Rays against bodies, and points and normals on them that stand for a pixel.
 
-BEVEL = 0.022  # m, of the edges of boxes and cylinders
-BEVEL_TILT = 0.75
-
 
 def hit_mover(mover: Mover, origin: Real, directions: Real) -> tuple[Real, Real]:
     """Distances (...) in lengths of `directions` (..., 3), NOTHING_MET where it is missed, and normals (..., 3)."""
@@ -418,15 +415,17 @@ def bevelled(mover: Mover, points: Real, normal: Real) -> Real:
     local = unrotate(mover.turn, points - mover.centre)
     lean = unrotate(mover.turn, normal)
     facing = np.abs(lean).argmax(axis=-1)
+    bevel = 0.022  # m, of the edges of boxes and cylinders
+    bevel_tilt = 0.75
     if mover.body.shape == "cylinder":
         out = np.hypot(local[:, 0], local[:, 1])
-        tilt = np.clip(1 - (mover.half[0] - out) / BEVEL, 0, 1) * BEVEL_TILT * (facing == 2)
+        tilt = np.clip(1 - (mover.half[0] - out) / bevel, 0, 1) * bevel_tilt * (facing == 2)
         lean[:, :2] += tilt[:, None] * local[:, :2] / np.maximum(out, 1e-6)[:, None]
     else:
         for axis in range(3):
-            if mover.half[axis] < 2 * BEVEL:
+            if mover.half[axis] < 2 * bevel:
                 continue
-            tilt = np.clip(1 - (mover.half[axis] - np.abs(local[:, axis])) / BEVEL, 0, 1) * BEVEL_TILT
+            tilt = np.clip(1 - (mover.half[axis] - np.abs(local[:, axis])) / bevel, 0, 1) * bevel_tilt
             lean[:, axis] += np.where(facing == axis, 0.0, tilt * np.sign(local[:, axis]))
     lean /= length(lean)[:, None]
     return rotate(mover.turn, lean)
