@@ -52,7 +52,6 @@ class Verdict:
     figures: dict[str, Any] = field(default_factory=dict)  # numbers behind it
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
         return {"check": self.check, "outcome": self.outcome, "detail": self.detail, **self.figures}
 
 
@@ -90,7 +89,6 @@ class Verification:
         return None if self.problems else earned([each.check for each in self.verdicts if each.outcome == "passed"])
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
         return {
             "accepted": not self.problems,
             "badge": self.badge,

@@ -39,7 +39,6 @@ from physbench.support.errors import ModelError, UsageError
 from physbench.support.run_folder import RunFolder
 from physbench.world.scene import PLAIN
 
-MOST_MANIFEST = 16 << 20  # bytes; that of core has 0.1 MB
 MOST_TEXT = 4000  # characters
 Text = Annotated[str, Len(0, MOST_TEXT)]
 Number = Annotated[float, Ge(0), Le(1e12)]
@@ -209,9 +208,10 @@ class Claim:
 
 def read_claim(folder: RunFolder) -> Claim:
     """Read and check what a submission says of its run. Raises UsageError with what is wrong."""
+    most_manifest = 16 << 20  # bytes; that of core has 0.1 MB
     try:
-        if folder.manifest.stat().st_size > MOST_MANIFEST:
-            raise UsageError(f"manifest.json is larger than {MOST_MANIFEST >> 20} MB")
+        if folder.manifest.stat().st_size > most_manifest:
+            raise UsageError(f"manifest.json is larger than {most_manifest >> 20} MB")
         document = json.loads(folder.manifest.read_text(encoding="utf-8"))
         manifest = ClaimedManifest.model_validate(document)
     except ValidationError as error:

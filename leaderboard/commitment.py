@@ -62,7 +62,6 @@ def changing(board: Path, wait: float = 30.0) -> Iterator[None]:  # s; what is d
         os.close(handle)
 
 
-MOST_DOCUMENT = 64 << 20  # bytes
 COMMITMENT, CHALLENGE = "commitment.json", "challenge.json"
 Kind = TypeVar("Kind", bound=BaseModel)
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{32,64}$")]
@@ -90,7 +89,6 @@ class Commitment(CheckedDocument):
 
     @property
     def id(self) -> str:
-        """Its hash."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -149,9 +147,10 @@ def read_challenge(path: Path) -> Challenge:
 
 def read_document(path: Path, kind: type[Kind]) -> Kind:
     """A document of this kind. Raises UsageError where it is none."""
+    most_document = 64 << 20  # bytes
     try:
-        if path.stat().st_size > MOST_DOCUMENT:
-            raise UsageError(f"{path.name} is larger than {MOST_DOCUMENT >> 20} MB")
+        if path.stat().st_size > most_document:
+            raise UsageError(f"{path.name} is larger than {most_document >> 20} MB")
         return kind.model_validate_json(user_text(path.read_bytes()))  # it was sent, and opened on its way
     except ValidationError as error:
         first = error.errors()[0]

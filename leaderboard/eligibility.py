@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 # Whether a size and a rate are measured well enough to be ranked: ground truth itself must be lawful there.
 
-LEAST_EXPLAINED = 0.98  # of ground truth, mean over its clips
-MOST_BROKEN = 0.05  # of its clips
-
 
 def refuse_unmeasurable(source: Path, spec: object, context: int, truth: pd.DataFrame) -> None:
     """Raise UsageError where no model is ranked at this size and rate. source: for the message."""
@@ -55,10 +52,12 @@ def why_not_ranked(truth: pd.DataFrame) -> str | None:
     shares = known.loc[known["reading"] == explained, "value"].reindex(clips).fillna(0.0)
     breaks = known.loc[known["reading"] == reading_of("first-break"), "reason"].reindex(clips).fillna("unread")
     broken = (breaks != "").mean()
-    if shares.mean() < LEAST_EXPLAINED:
-        return f"of ground truth {shares.mean():.1%} is explained as lawful, and {LEAST_EXPLAINED:.0%} is required"
-    if broken > MOST_BROKEN:
-        return f"{broken:.0%} of the clips of ground truth have a break, and at most {MOST_BROKEN:.0%} may"
+    least_explained = 0.98  # of ground truth, mean over its clips
+    if shares.mean() < least_explained:
+        return f"of ground truth {shares.mean():.1%} is explained as lawful, and {least_explained:.0%} is required"
+    most_broken = 0.05  # of its clips
+    if broken > most_broken:
+        return f"{broken:.0%} of the clips of ground truth have a break, and at most {most_broken:.0%} may"
     return None
 
 

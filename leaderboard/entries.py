@@ -29,7 +29,6 @@ from physbench.result.bootstrap import RESAMPLES
 from physbench.result.build import build_result
 from physbench.result.coverage import applicable_axes
 from physbench.result.document import ResultDocument, read_result
-from physbench.result.manifest import Manifest
 from physbench.result.read import read_run
 from physbench.result.readings import with_free_constants
 from physbench.result.report.page import write_report
@@ -258,7 +257,8 @@ def _new_entry(
     if place is None:
         eligibility.refuse_other_suite(source, manifest.suite.name)  # before what takes seconds
     result = build_result(run, resamples=resamples, own_laws=False)
-    archive = archive_of(manifest)
+    # SHA-256 of the archive that pictures of another look than the plain one came from; "" where there is none.
+    archive = "" if manifest.spec.look == PLAIN or manifest.clips is None else manifest.clips.sha256
     problem = ""
     try:
         eligibility.refuse_ineligible(source, eligibility.of_result(result, archive), board, candidates(board))
@@ -352,11 +352,6 @@ def candidates(board: Path) -> tuple[eligibility.Candidate, ...]:
     """Properties of the entries of a board, in which others must be alike."""
     whole = present(board)
     return tuple(each.candidate for each in whole)
-
-
-def archive_of(manifest: Manifest) -> str:
-    """SHA-256 of the archive that pictures of another look than the plain one came from; "" where there is none."""
-    return "" if manifest.spec.look == PLAIN or manifest.clips is None else manifest.clips.sha256
 
 
 def entry_place(board: Path, name: str) -> Path:

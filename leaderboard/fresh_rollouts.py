@@ -202,7 +202,6 @@ def _welch(value: float, variances: Array, freedom: Array) -> tuple[float, float
 
 
 STORED_CHECK, FRESH_CHECK = "stored clips again", "fresh seeds"
-FEWEST_SEEDS = 2  # of a task: the spread of one clip cannot be known
 
 
 @dataclass(frozen=True)
@@ -224,8 +223,9 @@ def check_ready(model: ModelToRun, claim: Claim) -> None:
     """Load the model and compare its kind and its card, before anything that takes minutes. Raises PhysbenchError."""
     if model.draw:
         SecretDraw(model.draw)
-    if model.fresh_seeds and model.fresh_seeds < FEWEST_SEEDS:
-        raise UsageError(f"--fresh-seeds: expected at least {FEWEST_SEEDS} of each task, got {model.fresh_seeds}.")
+    fewest_seeds = 2  # of a task: the spread of one clip cannot be known
+    if model.fresh_seeds and model.fresh_seeds < fewest_seeds:
+        raise UsageError(f"--fresh-seeds: expected at least {fewest_seeds} of each task, got {model.fresh_seeds}.")
     claimed, here = (rules_for(target) for target in (claim.manifest.model.target, model.target))
     if here not in (claimed, A_MODEL):
         raise UsageError(f"{model.target} is {here}, and what was sent is said to be {claimed}, which other rules rank")

@@ -83,7 +83,6 @@ def _opened(archive: Path) -> PackedClips:
 # Tracks and rollouts that come with a submission: read within bounds, since anybody may have written them.
 
 MOST_TRACKS = 32 << 20  # bytes of the arrays of one clip; those of core have 0.1 MB
-MOST_VIDEO = 1 << 30  # bytes of a file
 TRACK_CLOSE = 1e-6  # px and other units, between tracks that were sent and tracks of the same frames
 
 
@@ -153,9 +152,10 @@ def read_sent_video(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     import av
 
     frames: list[NDArray[np.uint8]] = []
+    most_video = 1 << 30  # bytes of a file
     try:
-        if path.stat().st_size > MOST_VIDEO:
-            raise UsageError(f"{path.name} is larger than {MOST_VIDEO >> 30} GB")
+        if path.stat().st_size > most_video:
+            raise UsageError(f"{path.name} is larger than {most_video >> 30} GB")
         with av.open(str(path), format="matroska") as container:
             stream = container.streams.video[0]
             codec = stream.codec_context  # None where the library knows no such codec, whatever its types say

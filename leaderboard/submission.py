@@ -191,9 +191,6 @@ def _refuse(path: Path, items: list[zipfile.ZipInfo]) -> None:
             raise UsageError(f"{path}: {item.filename} is encrypted, or packed in a way that is not read.")
 
 
-KEEP_ALL = "Run it with eval --for-board, which keeps all of them."
-
-
 def commit(run: RunFolder, out: Path) -> Commitment:
     """Write the submission of a finished run: what it found, and the hashes of all rollouts. The run is not changed.
 
@@ -266,10 +263,11 @@ def _committed(run: RunFolder, claim: Claim, place: Path) -> tuple[dict[str, Pat
 def _whole(run: RunFolder, clip: str, sample: int) -> CommittedRollout:
     """A rollout that is there as it was made. Raises UsageError where it is not."""
     stored, name = stored_rollout(run, clip, sample), rollout_name(clip, sample)
+    keep_all = "Run it with eval --for-board, which keeps all of them."
     if stored is None:
         raise UsageError(
-            f"{run.path}: the rollout {name} was not kept, and a board may ask for any of them. {KEEP_ALL}"
+            f"{run.path}: the rollout {name} was not kept, and a board may ask for any of them. {keep_all}"
         )
     if load_rollout(run, clip, sample) is None:
-        raise UsageError(f"{run.path}: the rollout {name} is damaged. {KEEP_ALL}")
+        raise UsageError(f"{run.path}: the rollout {name} is damaged. {keep_all}")
     return stored

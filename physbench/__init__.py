@@ -25,7 +25,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from physbench.support import links
+from physbench.support import errors
 
 if TYPE_CHECKING:
     from physbench.api.evaluate import evaluate as evaluate
@@ -184,7 +184,7 @@ _NAMES = {
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 
-links.install()
+errors.explain_broken_links()
 
 
 def __getattr__(name: str) -> Any:

@@ -129,8 +129,7 @@ class HeadOnPush(Task):
         paths = zip(meet, after, centres, before, radii, strict=True)
         return not grazes and all(seen_elsewhere(p["push"] + wait, *path) for path in paths)
 
-    def scene(self, params: Params) -> Scene:
-        p = params
+    def scene(self, p: Params) -> Scene:
         centres, before, _ = approach(p)
         balls = [
             gliding(name, p, at(centre, velocity, p["release"]), velocity)
@@ -432,8 +431,8 @@ class Pusher(Task):
             and p["lane"] - reach >= -HALF_WINDOW + FREE_BORDER
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, angle, bounce = params, params["quarter_turns"] * math.pi / 2, math.sqrt(params["restitution"])
+    def scene(self, p: Params) -> Scene:
+        angle, bounce = p["quarter_turns"] * math.pi / 2, math.sqrt(p["restitution"])
         line, face = ball_and_face(p)
         turned, height = turned_from_top(angle), PUSHER_SIZE[2]
         bar = Body(
@@ -558,8 +557,8 @@ class Thruster(Task):
         started = np.linalg.norm(glided(p, np.linspace(-HISTORY, 0, 21)) - path[0], axis=-1).min()
         return bool(np.abs(others).max() + p["radius_other"] <= room and min(gap, started) > clear)
 
-    def scene(self, params: Params) -> Scene:
-        p, name = params, hue_name(params["hue"])
+    def scene(self, p: Params) -> Scene:
+        name = hue_name(p["hue"])
         bodies = [ball("ball", p["radius"], (p["start_x"], p["start_y"], 0.0), p["hue"])]
         beside = ""
         if p["other"]:

@@ -63,8 +63,8 @@ class Galton(Task):
         seen = p["gravity"] * p["release"] ** 2 / 2
         return seen >= 0.26 and event_in(p["release"] + math.sqrt(2 * p["height"] / p["gravity"]), self.horizon)
 
-    def scene(self, params: Params) -> Scene:
-        p, x = params, params["middle"] + params["offset"]
+    def scene(self, p: Params) -> Scene:
+        x = p["middle"] + p["offset"]
         start = TOP + PIN + p["height"] + p["radius"]
         body = ball("ball", p["radius"], (x, 0.0, start), p["hue"], restitution=p["restitution"], release=p["release"])
         pins = tuple(

@@ -113,8 +113,7 @@ class HeadOn(Task):
                 return False
         return True
 
-    def scene(self, params: Params) -> Scene:
-        p = params
+    def scene(self, p: Params) -> Scene:
         centres, before, _ = head_on_motion(p)
         balls: list[Body] = []
         blocks: list[Body] = []
@@ -205,8 +204,7 @@ class WallBounce(Task):
         from_block = at(corners[0], velocities[0], -0.2 / p["speed"])  # m that the block of a held ball needs
         return walls_fit([from_block, *corners[1:], away], normals, p["radius"])
 
-    def scene(self, params: Params) -> Scene:
-        p = params
+    def scene(self, p: Params) -> Scene:
         corners, velocities, normals = bounce_path(p)
         body = held_ball(p, corners[0], velocities[0])
         walls = walls_at(corners[1:], normals, p["radius"])
@@ -348,8 +346,8 @@ class BallRow(Task):
         last = at(centres[-1], ahead, speeds[-1] * max(VIEW_AFTER_ROW, VIEW_UNTIL - hits[-1]))
         return inside(first, p["radius"]) and inside(last, p["radius"]) and hits[-1] <= 0.6 * HORIZON
 
-    def scene(self, params: Params) -> Scene:
-        p, ahead = params, (math.cos(params["heading"]), math.sin(params["heading"]))
+    def scene(self, p: Params) -> Scene:
+        ahead = (math.cos(p["heading"]), math.sin(p["heading"]))
         centres, _, _ = row_motion(p)
         start = at(centres[0], ahead, -p["speed"] * (p["meeting"] - p["release"]))
         balls = []
@@ -480,8 +478,8 @@ class Domino(Task):
             and far - near <= 2 * (HALF_WINDOW - FREE_BORDER)
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, side, friction = params, params["side"], math.sqrt(params["friction"] / 6)
+    def scene(self, p: Params) -> Scene:
+        side, friction = p["side"], math.sqrt(p["friction"] / 6)
         size = (p["width"], DOMINOES.depth, p["height"])
         near, far = domino_reach(p)
         edges = [side * (edge - (near + far) / 2) for edge in domino_edges(p)]  # lower ones, on the side of the fall
@@ -650,8 +648,7 @@ class Billiards(Task):
         paths, _ = play(p, positions, velocities, [BILLIARDS.gone_by / 4 * k for k in range(1, 5)])
         return gone(p, positions, paths) and steady(p, positions, velocities)
 
-    def scene(self, params: Params) -> Scene:
-        p = params
+    def scene(self, p: Params) -> Scene:
         hues = [(int(p["hue"]) + k * int(p["hue_step"])) % len(PALETTE) for k in range(int(p["balls"]))]
         balls, blocks = held_balls(p, hues)
         others = " and ".join(f"a {hue_name(hue)} one" for hue in hues[1:])

@@ -180,7 +180,6 @@ def room() -> list[Body]:
 
 
 def thrown(p: Params) -> Body:
-    """The ball that is thrown."""
     return ball(
         "thrown ball",
         p["radius"],
@@ -302,8 +301,7 @@ class Throw(Task):
         when, element = first_contact(p)
         return element and when >= 0.25  # s
 
-    def scene(self, params: Params) -> Scene:
-        p = params
+    def scene(self, p: Params) -> Scene:
         names = [f"a {kind}" for kind in TEMPLATES[int(p["template"])]]
         return Scene(
             bodies=(

@@ -102,8 +102,8 @@ class Projectile(Task):
             and inside((p["start_x"], end_x), p["radius"])
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, radius = params, params["radius"]
+    def scene(self, p: Params) -> Scene:
+        radius = p["radius"]
         thrown = ball(
             "ball",
             radius,
@@ -171,8 +171,8 @@ class DropBounce(Task):
         highest = p["start_height"] + p["radius"] - CENTER_Z
         return event_in(drop_contact(p), spare=0.02) and inside((highest,), p["radius"])
 
-    def scene(self, params: Params) -> Scene:
-        p, radius = params, params["radius"]
+    def scene(self, p: Params) -> Scene:
+        radius = p["radius"]
         dropped = ball(
             "ball",
             radius,
@@ -302,8 +302,8 @@ class Incline(Task):
             and (not rests or abs(last.distance - at_0) >= 2 * RUN.rest_distance * p["size"])
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, turned = params, turned_from_front(params["side"] * params["angle"])
+    def scene(self, p: Params) -> Scene:
+        turned = turned_from_front(p["side"] * p["angle"])
         x, z = ramp_point(p, RAMP.stop + p["start"] - HOLDER_GAP, 0.5 * p["size"])
         block = holder("holder", (0.05, 0.2, 0.5 * p["size"]), (x, 0.0, z), p["release"], turned)
         return Scene(
@@ -386,7 +386,6 @@ def reach_of(p: Params) -> float:
 
 
 def ramp_length(p: Params) -> float:
-    """Of the ramp, m."""
     return 2 * RAMP.end / math.cos(p["angle"])
 
 
@@ -486,8 +485,8 @@ class Stack(Task):
             and reach <= STACK.outermost
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, friction = params, math.sqrt(params["friction"])
+    def scene(self, p: Params) -> Scene:
+        friction = math.sqrt(p["friction"])
         blocks, top = tower(p)
         falling = [Outcome(what, block.name) for what in ("falls", "falls left") for block in blocks[1:]]
         return Scene(
@@ -650,8 +649,8 @@ class Overhang(Task):
             and abs(p["middle"] + p["offset"]) + p["width"] <= 1.6  # m
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, friction = params, math.sqrt(params["friction"])
+    def scene(self, p: Params) -> Scene:
+        friction = math.sqrt(p["friction"])
         size = (p["width"], STACK.depth, p["height"])
         block = Body(
             "block",
@@ -761,8 +760,8 @@ class Seesaw(Task):
             and torque_margin(p) >= TORQUE_MARGIN
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, x, axis, friction = params, params["middle"], params["axis"], math.sqrt(params["friction"])
+    def scene(self, p: Params) -> Scene:
+        x, axis, friction = p["middle"], p["axis"], math.sqrt(p["friction"])
         half, out = (axis - PLANK_HALF) / 2, p["length"] - 0.08
         size = (p["length"], STACK.depth, PLANK_HALF)
         plank = replace(_on_seesaw(p, "plank", x, axis, size), grey=PLANK_GREY)
@@ -900,8 +899,8 @@ class Container(Task):
         clear = away[z > height - CONTAINER.rim_height].min(initial=math.inf) >= radius + CONTAINER.rim_distance
         return bool(clear) and inside((float(np.abs(x).max()),), radius)
 
-    def scene(self, params: Params) -> Scene:
-        p, radius, side = params, params["radius"], math.copysign(1.0, params["velocity_x"])
+    def scene(self, p: Params) -> Scene:
+        radius, side = p["radius"], math.copysign(1.0, p["velocity_x"])
         thrown = ball(
             "ball",
             radius,

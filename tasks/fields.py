@@ -105,8 +105,8 @@ class Harmonic(Task):
             and inside((abs(p["middle_x"]) + half_x, abs(p["middle_y"]) + half_y), p["radius"])
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, w, middle = params, params["rate"], (params["middle_x"], params["middle_y"])
+    def scene(self, p: Params) -> Scene:
+        w, middle = p["rate"], (p["middle_x"], p["middle_y"])
         (x, y), velocity = harmonic_state(p, -HISTORY)
         place = (middle[0] + x, middle[1] + y, 0.0)
         begin = half_a_step_before(velocity, (-w * w * x, -w * w * y))
@@ -187,8 +187,8 @@ class Scatter(Task):
         over = np.abs(scatter_states(p, times)[0] + [p["block_x"], p["block_y"]]).max(axis=-1) > room
         return not over[times <= needed].any() and not (np.diff(over.astype(np.int8)) < 0).any()
 
-    def scene(self, params: Params) -> Scene:
-        p, radius = params, params["radius"]
+    def scene(self, p: Params) -> Scene:
+        radius = p["radius"]
         (position,), (velocity,) = scatter_states(p, np.array([p["release"]]))
         u, v = velocity.tolist()
         x, y = p["block_x"] + float(position[0]), p["block_y"] + float(position[1])
@@ -286,8 +286,7 @@ class Decay(Task):
             and inside((far,), p["radius"])
         )
 
-    def scene(self, params: Params) -> Scene:
-        p = params
+    def scene(self, p: Params) -> Scene:
         place, velocity = elliptic_state(
             p["mu"], p["semi_axis"], p["eccentricity"], p["orientation"], p["phase"], p["sense"], 0.0
         )
@@ -364,8 +363,7 @@ class ThreeBody(Task):
             and (np.abs(paths[..., :2]).max(axis=-1) + radius < HALF_WINDOW - FREE_BORDER).all()
         )
 
-    def scene(self, params: Params) -> Scene:
-        p = params
+    def scene(self, p: Params) -> Scene:
         begin = reversed_motion(three_paths(p, reversed_motion(three_bodies(p)), HISTORY)[-1]).round(9)
         mu, names = [p["pull"] * p[f"radius_{k}"] ** 3 for k in (1, 2, 3)], [f"ball {k}" for k in (1, 2, 3)]
         bodies = []

@@ -90,8 +90,8 @@ class LookAway(Task):
             and inside((p["start"], end), p["radius"])
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, side, radius = params, math.copysign(1.0, params["velocity"]), params["radius"]
+    def scene(self, p: Params) -> Scene:
+        side, radius = math.copysign(1.0, p["velocity"]), p["radius"]
         away, back = p["away_at"], p["away_at"] + p["away_for"]
         # 1.5 rad that the camera turns: ball and wall are out of its picture then, up to pictures of 2 : 1
         turn = 1.5 * p["away_to"]
@@ -254,8 +254,7 @@ class WalkRound(Task):
             )
         )
 
-    def scene(self, params: Params) -> Scene:
-        p = params
+    def scene(self, p: Params) -> Scene:
         first_way, _, hit_way = walk_ways(p)
         place = {"a": first_way.start, "b": hit_way.start, "c": (p["rest_x"], p["rest_y"])}
         balls = [

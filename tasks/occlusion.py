@@ -136,8 +136,8 @@ class ScreenPass(Task):
         far = hidden + speed * p["hidden_for"] + (1 - SLIVER) * radius
         return near, far
 
-    def scene(self, params: Params) -> Scene:
-        p, radius = params, params["radius"]
+    def scene(self, p: Params) -> Scene:
+        radius = p["radius"]
         side = math.copysign(1.0, p["velocity"])
         near, far = (edge * nearer_scale(CAMERA, SCREEN_Y) for edge in self.edges(p))
         return Scene(
@@ -215,8 +215,8 @@ class ScreenLift(Task):
             and inside((p["place"],), p["plate_width"] / 2)
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, x, top = params, params["place"], params["height"] - params["radius"]
+    def scene(self, p: Params) -> Scene:
+        x, top = p["place"], p["height"] - p["radius"]
         way = "up" if p["velocity"] > 0 else "down"
         resting = ball(
             "ball",
@@ -353,8 +353,7 @@ class ScreenSwap(Task):
             and out + VIEW.after <= VIEW.out_by * HORIZON
         )
 
-    def scene(self, params: Params) -> Scene:
-        p = params
+    def scene(self, p: Params) -> Scene:
         balls: list[Body] = []
         blocks: list[Body] = []
         for name, side in (("a", 1.0), ("b", -1.0)):
@@ -456,8 +455,8 @@ class ScreenStop(Task):
             and stop + radius + STOP_WALL.width <= HALF_WINDOW - 2 * FREE_BORDER
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, radius = params, params["radius"]
+    def scene(self, p: Params) -> Scene:
+        radius = p["radius"]
         side = math.copysign(1.0, p["velocity"])
         near, stop = stop_edges(p)
         left, right = sorted((side * near, side * (stop + radius + STOP_WALL.covered)))
@@ -547,8 +546,8 @@ class Tunnel(Task):
             and out <= VIEW.out_by * HORIZON - VIEW.after
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, radius = params, params["radius"]
+    def scene(self, p: Params) -> Scene:
+        radius = p["radius"]
         side = math.copysign(1.0, p["velocity"])
         near, stop = stop_edges(p)
         left, right = sorted((side * near, side * (stop + radius + STOP_WALL.covered)))
@@ -656,8 +655,8 @@ class Cups(Task):
             and max(covers[1][1], stop + radius + STOP_WALL.width) <= HALF_WINDOW - 2 * FREE_BORDER
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, radius = params, params["radius"]
+    def scene(self, p: Params) -> Scene:
+        radius = p["radius"]
         side = math.copysign(1.0, p["velocity"])
         covers, stop = cup_edges(p)
         way = "the first" if p["behind"] == 1 else "the first and then the second"
@@ -773,8 +772,8 @@ class Dark(Task):
             and all(min(abs(time - off), abs(time - on)) >= UNSEEN_BOUNCE for time in bounces)
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, radius, side = params, params["radius"], math.copysign(1.0, params["velocity"])
+    def scene(self, p: Params) -> Scene:
+        radius, side = p["radius"], math.copysign(1.0, p["velocity"])
         camera = Camera("front", (0.0, 0.0, DARK_CENTRE))
         changes = (p["dark_at"], p["dark_at"] + p["dark_for"])
         posts = [

@@ -74,11 +74,10 @@ class Kepler(Task):
         )
 
     def star_position(self, p: Params) -> Flat:
-        """Position of the star, m."""
         return at((p["middle_x"], p["middle_y"]), unit(p["orientation"]), p["semi_axis"] * p["eccentricity"])
 
-    def scene(self, params: Params) -> Scene:
-        p, (star_x, star_y) = params, self.star_position(params)
+    def scene(self, p: Params) -> Scene:
+        (star_x, star_y) = self.star_position(p)
         (x, y), velocity = kepler_state(p, -HISTORY)
         return Scene(
             bodies=(
@@ -194,8 +193,7 @@ class Binary(Task):
                 return False
         return True
 
-    def scene(self, params: Params) -> Scene:
-        p = params
+    def scene(self, p: Params) -> Scene:
         (x, y), (vx, vy) = relative_state(p, -HISTORY)
         bodies = tuple(
             ball(
@@ -292,8 +290,8 @@ class Flyby(Task):
         over = np.abs(star + flyby_state(p, times)[0]).max(axis=-1) > room
         return not over[: -len(later)].any() and not (np.diff(over.astype(np.int8)) < 0).any()
 
-    def scene(self, params: Params) -> Scene:
-        p, radius = params, params["radius"]
+    def scene(self, p: Params) -> Scene:
+        radius = p["radius"]
         (position,), (velocity,) = flyby_state(p, np.array([p["release"]]))
         x, y = p["star_x"] + float(position[0]), p["star_y"] + float(position[1])
         vx, vy = velocity.tolist()

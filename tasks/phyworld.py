@@ -97,8 +97,7 @@ class Uniform(PhyWorldTask):
     levels: ClassVar[Mapping[str, Level]] = {"difficulty": "speed"}
     parameters = declare(outside=OUTSIDE, radius=RADIUS, speed=SPEED, start=START, height=HEIGHT)
 
-    def scene(self, params: Params) -> Scene:
-        p = params
+    def scene(self, p: Params) -> Scene:
         y = BORDER + p["radius"] + p["height"] * (WIDTH - 2 * (BORDER + p["radius"]))
         body, block = gliding("ball", RED, p["radius"], start_x(p), y, p["speed"])
         return Scene(
@@ -158,8 +157,8 @@ class Collision(PhyWorldTask):
         left = 2 * p["radius_left"] + p["speed_left"] * before
         return left, WIDTH - 2 * p["radius_right"] - p["speed_right"] * before
 
-    def scene(self, params: Params) -> Scene:
-        p, before = params, params["meeting"] - RELEASED
+    def scene(self, p: Params) -> Scene:
+        before = p["meeting"] - RELEASED
         low, high = self.room(p)
         meet, widest = low + p["middle"] * (high - low), max(p["radius_left"], p["radius_right"])
         y = BORDER + widest + p["height"] * (WIDTH - 2 * (BORDER + widest))
@@ -208,8 +207,8 @@ class Parabola(PhyWorldTask):
         height=Parameter("unit", "visible", (0.0, 1.0), "by which it starts lower than 0.5 below the upper border"),
     )
 
-    def scene(self, params: Params) -> Scene:
-        p, gravity = params, params["gravity"] * UNIT
+    def scene(self, p: Params) -> Scene:
+        gravity = p["gravity"] * UNIT
         x, _, _ = flat(start_x(p), 0.0)
         z = (WIDTH / 2 - BORDER - p["radius"] - p["height"]) * UNIT
         radius = p["radius"] * UNIT

@@ -83,8 +83,8 @@ class SlideStop(Task):
             and inside((p["start"], way - p["start"]), half, border=0.07)  # the front, which is nearer, is seen larger
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, side = params, math.copysign(1.0, params["velocity"])
+    def scene(self, p: Params) -> Scene:
+        side = math.copysign(1.0, p["velocity"])
         half = p["size"] * math.sqrt(math.pi) / 2
         size = (half, BOX.depth, half)
         box = Body(
@@ -181,8 +181,8 @@ class RollOff(Task):
             and inside((p["start"], seen), radius)
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, radius, side = params, params["radius"], math.copysign(1.0, params["velocity"])
+    def scene(self, p: Params) -> Scene:
+        radius, side = p["radius"], math.copysign(1.0, p["velocity"])
         rolling = ball(
             "ball",
             radius,
@@ -281,8 +281,8 @@ class RampUp(Task):
             and inside((p["start"], *(x for x, _ in way)), p["radius"])
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, radius, side = params, params["radius"], math.copysign(1.0, params["velocity"])
+    def scene(self, p: Params) -> Scene:
+        radius, side = p["radius"], math.copysign(1.0, p["velocity"])
         rolling = ball(
             "ball",
             radius,
@@ -412,8 +412,8 @@ class RollingRace(Task):
             and inside([z for _, z in foot], 0.0)
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, turned = params, turned_from_front(params["side"] * params["angle"])
+    def scene(self, p: Params) -> Scene:
+        turned = turned_from_front(p["side"] * p["angle"])
         bodies: list[Body] = []
         for level, name in ((-1, "lower"), (1, "upper")):
             hollow = (level > 0) == (p["above"] > 0)
@@ -560,8 +560,8 @@ class Conveyor(Task):
             and inside((p["start"], p["start"] + carried(p, turn), end), p["size"])
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, side, box = params, math.copysign(1.0, params["belt"]), params["shape"] == 0
+    def scene(self, p: Params) -> Scene:
+        side, box = math.copysign(1.0, p["belt"]), p["shape"] == 0
         half, x = p["size"] * math.sqrt(math.pi) / 2, side * p["start"]
         if box:
             size = (half, BOX.depth, half)

@@ -73,8 +73,8 @@ class Pendulum(Task):
         reach = p["length"] * math.sin(abs(p["angle"]))
         return p["hue_ball"] != p["hue_knob"] and inside((abs(p["middle"]) + reach,), p["radius"])
 
-    def scene(self, params: Params) -> Scene:
-        p, angle, radius = params, params["angle"], params["radius"]
+    def scene(self, p: Params) -> Scene:
+        angle, radius = p["angle"], p["radius"]
         cos, sin = math.cos(angle), math.sin(angle)
         x, z = p["middle"] + p["length"] * sin, HEIGHT + HANGS_AT - p["length"] * cos
         earlier = p["gravity"] * sin / (2 * PHYSICS_HZ)  # the simulator begins with the velocity of half a step ago
@@ -156,8 +156,8 @@ class HangingSpring(Task):
             and inside((p["middle"], mean + p["drop"] - HANGS_AT), radius)
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, radius, (mean, rate) = params, params["radius"], hanging(params)
+    def scene(self, p: Params) -> Scene:
+        radius, (mean, rate) = p["radius"], hanging(p)
         top = HEIGHT + HANGS_AT - mean + p["drop"]
         earlier = p["drop"] * rate**2 / (2 * PHYSICS_HZ)  # the simulator begins with the velocity of half a step ago
         return Scene(
@@ -250,8 +250,8 @@ class Cradle(Task):
             and inside((reach,), p["radius"])
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, radius, side = params, params["radius"], math.copysign(1.0, params["angle"])
+    def scene(self, p: Params) -> Scene:
+        radius, side = p["radius"], math.copysign(1.0, p["angle"])
         cos, sin, top = math.cos(p["angle"]), math.sin(p["angle"]), HEIGHT + HANGS_AT
         earlier = p["gravity"] * sin / (2 * PHYSICS_HZ)  # the simulator begins with the velocity of half a step ago
         balls, hooks, shelves = [], [], []
@@ -370,8 +370,8 @@ class Tumble(Task):
             )
         )
 
-    def scene(self, params: Params) -> Scene:
-        p, earlier = params, params["gravity"] / (2 * PHYSICS_HZ)  # it begins with the velocity of half a step ago
+    def scene(self, p: Params) -> Scene:
+        earlier = p["gravity"] / (2 * PHYSICS_HZ)  # it begins with the velocity of half a step ago
         along = (math.cos(p["direction"]), math.sin(p["direction"]))
         share = tumble_shares(p)
         balls, shelves = [], []

@@ -17,7 +17,6 @@ from typer import Context
 from physbench.support.errors import UsageError, nearest
 
 OWN_FILE, SHARED_FILE, TOOL = "physbench.toml", "pyproject.toml", "physbench"
-MOST_SETTINGS_BYTES = 1 << 20
 Typed = Callable[[str], Mapping[str, str] | None]
 
 
@@ -114,9 +113,10 @@ def _parsed(path: Path) -> dict[str, Any]:
 
     from physbench.support.files import user_text
 
+    most_settings_bytes = 1 << 20
     try:
-        if path.stat().st_size > MOST_SETTINGS_BYTES:
-            raise UsageError(f"{path.name}: has more than {MOST_SETTINGS_BYTES >> 20} MiB. Settings are a few lines.")
+        if path.stat().st_size > most_settings_bytes:
+            raise UsageError(f"{path.name}: has more than {most_settings_bytes >> 20} MiB. Settings are a few lines.")
         return tomllib.loads(user_text(path.read_bytes()))
     except (OSError, ValueError, RecursionError) as error:  # ValueError: no TOML, no UTF-8, a number of 5,000 digits
         raise UsageError(f"{path.name}: cannot be read ({error}). Mend it, or start elsewhere.") from error

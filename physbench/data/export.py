@@ -74,7 +74,6 @@ def write_videos(folder: Path, part: Part) -> Iterator[Callable[[Place, Clip], N
 
 
 def video_files(part: Part) -> list[str]:
-    """The files of a part."""
     return [*(table_path(name, part.number) for name in SCHEMAS), *(_video(part, place) for place in part.places)]
 
 
@@ -108,7 +107,6 @@ def write_shard(folder: Path, part: Part) -> Iterator[Callable[[Place, Clip], No
 
 
 def shard_files(part: Part) -> list[str]:
-    """The files of a part."""
     return [_shard(part), *(table_path(name, part.number) for name in SMALL_TABLES)]
 
 
@@ -187,7 +185,6 @@ def write_h5(folder: Path, part: Part) -> Iterator[Callable[[Place, Clip], None]
 
 
 def h5_files(part: Part) -> list[str]:
-    """The files of a part."""
     return [_h5(part), *(table_path(name, part.number) for name in SMALL_TABLES)]
 
 
@@ -323,7 +320,6 @@ def write_lerobot(folder: Path, part: Part) -> Iterator[Callable[[Place, Clip], 
 
 
 def lerobot_files(part: Part) -> list[str]:
-    """The files of a part."""
     return [*lerobot_paths(part), *(table_path(name, part.number) for name in LEROBOT_TABLES)]
 
 

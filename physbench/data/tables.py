@@ -35,7 +35,6 @@ from physbench.world.styles.prompt import scene_prompt
 
 DATASET_VERSION = 2  # of the layout of all formats; rises with any change that a reader has to know
 CLIPS_PER_FILE = 50  # by default: 1.3 MB of video at 64 px, and work of under a minute that an interruption costs
-MOST_CLIPS_PER_FILE = 1_000_000
 DATASET_VIDEOS: dict[str, Codec] = {"lossless": H264_RGB, "h264": H264}
 # What each format needs beyond what physbench itself installs.
 DATASET_NEEDS: dict[str, tuple[str, ...]] = {
@@ -63,7 +62,6 @@ class DatasetSettings:
 
     @property
     def codec(self) -> Codec:
-        """Codec of the videos."""
         return DATASET_VIDEOS[self.video]
 
 
@@ -160,8 +158,9 @@ def plan_dataset(
     Clips are ordered by split and seed, so that every file has clips of all tasks. Raises like `check_dataset`.
     """
     video = check_dataset(format_name, video, spec, suite, held_out)
-    if not 1 <= clips_per_file <= MOST_CLIPS_PER_FILE:
-        raise UsageError(f"--clips-per-file: expected 1 to {MOST_CLIPS_PER_FILE:,}, got {clips_per_file}.")
+    most_clips_per_file = 1_000_000
+    if not 1 <= clips_per_file <= most_clips_per_file:
+        raise UsageError(f"--clips-per-file: expected 1 to {most_clips_per_file:,}, got {clips_per_file}.")
     rows = sorted(suite.rows, key=lambda row: (row.split, row.seed, row.task, row.change))
     places, prompts, bodies, first = [], dict[str, int](), 0, 0
     whole = hashlib.sha256()

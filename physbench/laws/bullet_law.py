@@ -471,7 +471,6 @@ class BulletTrajectory:
         return self._contacts
 
     def contacts_now(self) -> list[tuple[int, int, int]]:
-        """The contacts, by a simulation."""
         self._simulate(np.array([self.end], dtype=np.int64))
         return self._contacts or []
 
@@ -485,7 +484,6 @@ class BulletTrajectory:
         return states[..., :2] + ahead * states[..., 2:4], states[..., 2:4], states[..., 4:]
 
     def positions(self, steps: Array) -> Array:
-        """The positions alone."""
         return self.at(steps)[0]
 
     def _simulate(self, steps: Whole) -> None:

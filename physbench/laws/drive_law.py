@@ -12,7 +12,7 @@ from physbench.laws.drive_motion import COLUMNS, follow_driven
 from physbench.laws.planar_scene import box_axes, check_depths, is_obstacle
 from physbench.laws.scene_law import LawConstant, SceneLaw
 from physbench.laws.support_check import ALIGNMENT, Unsupported
-from physbench.support.arrays import Array, Mask, Whole
+from physbench.support.arrays import Array, Whole
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.scene import PHYSICS_HZ, Body, Drive, Thrust
 
@@ -117,10 +117,6 @@ class DriveLaw(SceneLaw):
     def cost(self) -> int:
         """As of any law; with it a search takes 2 s at one tolerance at most."""
         return 10  # of a body in a step, over that of motion in closed form
-
-    @cached_property
-    def linked(self) -> Mask:
-        return np.zeros((len(self.index),) * 2, dtype=bool)
 
     def acceleration(self, position: Array) -> Array:
         """0: that of a motor depends on the time and on the velocity, and is left to fits."""

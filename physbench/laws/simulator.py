@@ -50,9 +50,7 @@ class Trajectory(Protocol):
         NaN where a body is absent, or a candidate has been given up."""
         ...
 
-    def positions(self, steps: Array) -> Array:
-        """The positions alone."""
-        ...
+    def positions(self, steps: Array) -> Array: ...
 
 
 class Simulator(ABC):
@@ -70,7 +68,6 @@ class Simulator(ABC):
         """
 
     def positions(self, rows: Whole, value: Array, end: int, steps: Array, smooth: bool = False) -> Array:
-        """Positions (K, F, N, 2) m at steps (F,), ascending, of what `follow` simulates."""
         return self.follow(rows, value, end, smooth).positions(steps)
 
     def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> Trajectory:
@@ -121,7 +118,6 @@ class MadeTrajectory:
         return self.states(np.asarray(steps, dtype=np.float64))
 
     def positions(self, steps: Array) -> Array:
-        """The positions alone."""
         return self.at(steps)[0]
 
 
@@ -164,7 +160,6 @@ class PiecewiseTrajectory:
         return states[0], states[1], states[2]
 
     def positions(self, steps: Array) -> Array:
-        """The positions alone."""
         position = np.full(self._shape(steps), np.nan)
         for piece, part in self._parts(steps):
             position[:, part] = self.simulator.moved(piece, steps[part])[..., :2]

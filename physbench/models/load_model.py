@@ -221,24 +221,20 @@ def _describe_file(path: Path, start: bytes) -> str:
     ):
         return _describe_pickle(path, [path.read_bytes()])
     if b"\0" not in start:
-        return _describe_text(path, start)
+        head = start.lstrip().lower()
+        if head.startswith((b"<!doctype html", b"<html")):
+            return f"{path} is a web page, not a model: the download needs a login or another address."
+        if path.suffix == ".py" or head.startswith((b"import ", b"from ", b"#!/usr/bin/env python")):
+            return f"{path} is Python code: say which function makes the model, as in {path}:make."
+        try:
+            start.decode("utf-8")
+        except UnicodeDecodeError as error:
+            if error.start < len(start) - 4:  # else a character cut at the end of what was read
+                return f"{path} is of no kind that this version knows. {HINT_SAFE_FORMATS}"
+        return f"{path} is a text file, not a model. {HINT_SAFE_FORMATS}"
     if path.suffix == ".safetensors":
         return f"{path} is corrupt: it does not start like a .safetensors file. Download or copy it again."
     return f"{path} is of no kind that this version knows. {HINT_SAFE_FORMATS}"
-
-
-def _describe_text(path: Path, start: bytes) -> str:
-    head = start.lstrip().lower()
-    if head.startswith((b"<!doctype html", b"<html")):
-        return f"{path} is a web page, not a model: the download needs a login or another address."
-    if path.suffix == ".py" or head.startswith((b"import ", b"from ", b"#!/usr/bin/env python")):
-        return f"{path} is Python code: say which function makes the model, as in {path}:make."
-    try:
-        start.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if error.start < len(start) - 4:  # else a character cut at the end of what was read
-            return f"{path} is of no kind that this version knows. {HINT_SAFE_FORMATS}"
-    return f"{path} is a text file, not a model. {HINT_SAFE_FORMATS}"
 
 
 def _describe_zip(path: Path) -> str:

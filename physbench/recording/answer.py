@@ -18,7 +18,7 @@ from physbench.models.videos.resample import same_shape
 from physbench.recording.recorded import FOOTAGE, LEAST_FUTURE, Recorded, implied, open_video, track_in
 from physbench.shadowing.levels import strength
 from physbench.shadowing.search import SegmentSearch
-from physbench.support.arrays import Array, Image, Mask
+from physbench.support.arrays import Array, Image
 from physbench.support.errors import UsageError
 from physbench.track.finite_differences import runs
 from physbench.track.tracks import Tracks, Visibility
@@ -55,7 +55,6 @@ class AnswerReadings:
     restitution_recorded: float | None
 
     def document(self) -> dict[str, Any]:
-        """As JSON has it."""
         return asdict(self)
 
 
@@ -79,7 +78,10 @@ def read_answer(recorded: Recorded, path: Path, at: int | None = None) -> Answer
     # Mask (T, K) of predicted frames in which the recording shows a ball.
     expected = np.asarray(clip.visible_share()[recorded.context :] >= VISIBLE_SHARE)
     gone = expected & (tracks.state[recorded.context :] == Visibility.ABSENT)
-    lost_at = _lost_at(clip, recorded.context, gone)
+    # When (s) a ball is first gone for longer than `FOOTAGE.most_lost` s.
+    times = clip.times[recorded.context :]
+    long = [run[0] for column in gone.T for run in runs(column) if len(run) / clip.spec.fps > FOOTAGE.most_lost]
+    lost_at = float(times[min(long)]) if long else None
     lawful = broken if lost_at is None else min(broken, lost_at)
     off = strength(problem)
     gravity, restitution = _shown(recorded, clip, tracks)
@@ -158,13 +160,6 @@ def _shown(recorded: Recorded, clip: Clip, tracks: Tracks) -> tuple[float | None
     gravity, restitution = implied(clip, tracks)
     ratio = recorded.rate / recorded.stride / clip.spec.fps
     return None if gravity is None else gravity * ratio**2, restitution
-
-
-def _lost_at(clip: Clip, context: int, gone: Mask) -> float | None:
-    """When (s) a ball is first gone for longer than `FOOTAGE.most_lost` s."""
-    times = clip.times[context:]
-    long = [run[0] for column in gone.T for run in runs(column) if len(run) / clip.spec.fps > FOOTAGE.most_lost]
-    return float(times[min(long)]) if long else None
 
 
 def _errors(clip: Clip, recorded: Recorded, tracks: Tracks) -> tuple[ErrorAt, ...]:

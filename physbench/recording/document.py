@@ -14,7 +14,6 @@ from physbench.support.printable import printable
 
 FILE = "recording.toml"
 MOST_POINTS = 20
-LEAST_BOX = 6.0  # px, side of a box round a ball
 
 Place = tuple[FiniteFloat, FiniteFloat]
 Box = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]  # left, top, right, bottom
@@ -115,10 +114,11 @@ def _check(recording: Recording, path: Path) -> None:
         raise refuse("points", f"expected four or more, or none and the radius of a ball, got {len(recording.points)}.")
     if not recording.points and recording.balls[0].radius is None:
         raise refuse("balls", "without points the first needs its radius in m: it tells the scale.")
+    least_box = 6.0  # px, side of a box round a ball
     for ball in recording.balls:
         left, top, right, bottom = ball.box
-        if min(right - left, bottom - top) < LEAST_BOX:
-            raise refuse(f"balls: {printable(ball.name)}", f"its box is smaller than {LEAST_BOX:g} px: {ball.box}.")
+        if min(right - left, bottom - top) < least_box:
+            raise refuse(f"balls: {printable(ball.name)}", f"its box is smaller than {least_box:g} px: {ball.box}.")
     if len({ball.name for ball in recording.balls}) < len(recording.balls):
         raise refuse("balls", "two have one name.")
 

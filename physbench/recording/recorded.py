@@ -178,7 +178,6 @@ class Recorded:
 
 
 def law_of_scene(scene: Scene, spin: tuple[float, ...]) -> ThrownLaw:
-    """The law of a recorded scene."""
     index = tuple(i for i, body in enumerate(scene.bodies) if body.role == "moving")
     return ThrownLaw(scene, index, np.zeros(len(index)), (), -CONTEXT_TIME, spin=spin)
 

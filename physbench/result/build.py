@@ -1,21 +1,36 @@
-"""Builds result.json from the manifest, the scores and the references in a run folder."""
+"""Builds result.json from the manifest, the scores and the references in a run folder; samples as a distribution."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from physbench import __version__
 from physbench.clips.clip import Row
 from physbench.clips.suite import FRESH, OWN, SUITE_VERSION, chosen_suite, split_name
 from physbench.result import levels, readings
 from physbench.result.beyond_memory import beyond_memory
-from physbench.result.bootstrap import ANCHORS, MODELS, RESAMPLES, Fixed, estimate, pooled, rounded
+from physbench.result.bootstrap import (
+    ANCHORS,
+    FEWEST,
+    MODELS,
+    RESAMPLES,
+    TOO_FEW,
+    Fixed,
+    ends,
+    estimate,
+    pooled,
+    resample,
+    rounded,
+)
 from physbench.result.coverage import at_interim, axis_counts, partial_run, unasked_axes, unasked_reasons
-from physbench.result.distribution import distribution
 from physbench.result.document import (
     BestOf,
     Counts,
+    Distribution,
+    DistributionValue,
     Failure,
     ModelInfo,
     ResultDocument,
@@ -29,9 +44,13 @@ from physbench.result.implied_worlds import read_diagnosis, read_timing
 from physbench.result.manifest import Manifest, read_manifest, renew
 from physbench.result.parts import combination_gaps, skill_by_part
 from physbench.result.read import read_run
+from physbench.result.readings import over_families
 from physbench.result.sentences import note, sentences
-from physbench.result.skill import clip_qualities, event_results, kinds, skills, task_means
+from physbench.result.skill import Stratum, clip_qualities, event_results, kinds, skills, task_means
 from physbench.result.task_roles import fixed_kinds
+from physbench.score.protocol import ReadingRole
+from physbench.score.score_clip import reading_of
+from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError
 from physbench.support.run_folder import RunFolder
 
@@ -104,7 +123,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         schema_version=1,
         physbench_version=__version__,
         provisional=suite.version < FINAL_FROM or manifest.suite.in_development,
-        note=note(rows, manifest.spec, fixed is not None, _is_fresh(manifest), ended, _older(suite)),
+        note=note(rows, manifest.spec, fixed is not None, manifest.suite.is_fresh, ended, _older(suite)),
         partial=ended,
         model=model_info(manifest, int(manifest.speed.get("chained") or 1)),
         suite=suite,
@@ -188,9 +207,9 @@ def _suite(manifest: Manifest, rows: tuple[Row, ...], kinds: Literal["suite", "r
         hash=(manifest.stopped or suite).hash,
         local=suite.local,
         clips=len(rows),
-        of=None if whole is None or _is_fresh(manifest) else len(whole),
+        of=None if whole is None or manifest.suite.is_fresh else len(whole),
         tasks=sorted({row.task for row in rows}),
-        complete=whole is not None and set(rows) == set(whole) and not _is_fresh(manifest),
+        complete=whole is not None and set(rows) == set(whole) and not manifest.suite.is_fresh,
         kinds=kinds,
     )
 
@@ -198,11 +217,6 @@ def _suite(manifest: Manifest, rows: tuple[Row, ...], kinds: Literal["suite", "r
 def _older(suite: SuiteInfo) -> int | None:
     """The version of a suite whose readings are weighed by a newer one; None for what is as it was made."""
     return suite.version if FINAL_FROM <= suite.version < SUITE_VERSION else None
-
-
-def _is_fresh(manifest: Manifest) -> bool:
-    """True if the seeds of a run were drawn for it."""
-    return manifest.suite.name.startswith(FRESH)
 
 
 def _whole(manifest: Manifest) -> tuple[Row, ...] | None:
@@ -246,3 +260,98 @@ def _counts(table: pd.DataFrame, rows: tuple[Row, ...], failures: list[Failure],
 
 def _speed(manifest: Manifest) -> Speed:
     return Speed(**{name: manifest.speed.get(name) for name in Speed.model_fields})
+
+
+def distribution(tables: Mapping[str, pd.DataFrame], resamples: int) -> Distribution | None:
+    """The distribution of a model's samples; None for one sample a clip.
+
+    Each value is a mean over families of the mean over their clips, as that of lawful time is.
+    """
+    model = tables["model"]
+    samples = int(model["sample"].nunique())
+    if samples < 2:
+        return None
+    scores = _blocks(_by_clip(model, role) for role in ("samples-score", "open-score"))
+    spread = _by_clip(model, "samples-spread")
+    there = _by_clip(model, "samples-apart")  # also of samples that lose an object, or failed
+    no_spread = 1e-12  # diameters squared
+    equal = bool(len(spread)) and bool((spread**2 < no_spread).all()) and bool((there < no_spread).all())
+    squares = {} if equal else _blocks((spread**2, _by_clip(model, "samples-error") ** 2))
+    unspread = "all samples of a clip are equal" if equal else "no frame shows an object in two samples"
+    lawful = _blocks(_lawful(tables[name]) for name in ("model", "truth"))
+    chance = _blocks(_by_clip(model, role) for role in ("chance-distance", "open-chance"))
+    return Distribution(
+        samples=samples,
+        crps=_value(scores, lambda means: means[..., 0], resamples, "no clip has a CRPS"),
+        open=_point(scores, lambda means: means[..., 1]),
+        spread_over_error=_value(squares, _root_of_ratio, resamples, unspread),
+        lawful=_value(lawful, lambda means: means[..., 0], resamples, "no motion is compared with the laws", 1.0),
+        lawful_truth=_point(lawful, lambda means: means[..., 1]),
+        bins=_value(chance, lambda means: means[..., 0], resamples, "", 1.0) if chance else None,
+        open_bins=_point(chance, lambda means: means[..., 1]),
+        equal=equal,
+    )
+
+
+def _root_of_ratio(means: Array) -> Array:
+    """Mean squares (..., 2) of spread and error -> spread over error (...)."""
+    return np.sqrt(means[..., 0] / np.maximum(means[..., 1], 1e-9))  # diameters squared
+
+
+def _by_clip(table: pd.DataFrame, role: ReadingRole) -> pd.Series[float]:
+    """Value of each clip, by (task, split, clip)."""
+    rows = table[(table["reading"] == reading_of(role)) & table["value"].notna()]
+    return rows.groupby(["task", "split", "clip"])["value"].mean().astype(float)
+
+
+def _lawful(table: pd.DataFrame) -> pd.Series[float]:
+    """Share of the samples of each clip that laws explain throughout, at the smallest tolerance.
+
+    One that failed is not lawful, and neither is one that loses an object, which has no break.
+    """
+    read = table[(table["reading"] == reading_of("lawfulness")) & (table["status"] != "not applicable")]
+    # ground truth through a tracker loses less
+    whole = table[(table["reading"] == reading_of("strict-lawfulness")) & (table["value"] >= 1 - 0.005)]
+    explained = set(zip(whole["clip"], whole["sample"], strict=True))
+    held = [each in explained for each in zip(read["clip"], read["sample"], strict=True)]
+    return read.assign(held=held).groupby(["task", "split", "clip"])["held"].mean().astype(float)
+
+
+def _blocks(columns: Iterable[pd.Series[float]]) -> dict[Stratum, Array]:
+    """Values (V, n) of the clips that have all of V columns, by task and split."""
+    import pandas as pd
+
+    whole = pd.concat(list(columns), axis=1, join="inner").dropna()
+    return {
+        Stratum(str(task), str(split)): np.ascontiguousarray(group.to_numpy(dtype=np.float64).T)
+        for (task, split), group in whole.groupby(level=["task", "split"], sort=True)
+    }
+
+
+def _point(blocks: Mapping[Stratum, Array], statistic: Callable[[Array], Array]) -> float | None:
+    if not blocks:
+        return None
+    clips = {key: block.shape[1] for key, block in blocks.items()}
+    return rounded(statistic(over_families({key: block.mean(axis=1) for key, block in blocks.items()}, clips)))
+
+
+def _value(
+    blocks: Mapping[Stratum, Array],
+    statistic: Callable[[Array], Array],
+    resamples: int,
+    missing: str,
+    high: float = np.inf,
+) -> DistributionValue:
+    """A statistic of means over families (..., V) -> (...), with its interval. missing: reason for none at all."""
+    if not blocks:
+        return DistributionValue(value=None, interval=None, clips=0, reason=missing)
+    clips = {key: block.shape[1] for key, block in blocks.items()}
+    least = min(clips.values())
+    reason = "" if least >= FEWEST else f"{TOO_FEW}: {least} in a stratum, an interval needs {FEWEST}"
+    interval = None
+    if not reason:
+        drawn = resample(blocks, resamples=resamples)
+        interval = ends(drawn.interval(statistic(over_families(drawn.means, clips))), 0.0, high)
+    return DistributionValue(
+        value=_point(blocks, statistic), interval=interval, clips=sum(clips.values()), reason=reason
+    )

@@ -16,7 +16,7 @@ from pydantic import Field
 from scipy.special import bdtr
 
 from physbench.clips.clip import Row
-from physbench.clips.suite import FRESH, GOLDEN_SUITES, PROMPT_MOTION_OPTION, split_name, without_prompt_motion
+from physbench.clips.suite import GOLDEN_SUITES, PROMPT_MOTION_OPTION, split_name, without_prompt_motion
 from physbench.result.bootstrap import MISS, RESAMPLES, Estimate, ends, estimate, one_model, rounded
 from physbench.result.coverage import unasked_axes
 from physbench.result.document import Interval, Record
@@ -213,7 +213,7 @@ def require_alike(
     start = f"{first.path} and {second.path} cannot be compared clip by clip"
     if set(ours) != set(theirs) and not (shared and _share_states(a, b)):
         same = len(set(ours) & set(theirs))
-        drawn = next((run for run, manifest in ((first, a), (second, b)) if _is_drawn(manifest)), None)
+        drawn = next((run for run, manifest in ((first, a), (second, b)) if manifest.suite.is_fresh), None)
         if set(without_prompt_motion(ours)) == set(without_prompt_motion(theirs)):
             remedy = f"Only one was told in words how things move: run both with {PROMPT_MOTION_OPTION}, or none."
         elif drawn is None:
@@ -299,10 +299,6 @@ def require_physicist(run: RunFolder, physicist: RunFolder) -> None:
 def _shown(manifest: Manifest) -> str:
     context, samples = counted(manifest.scored_context, "context frame"), counted(manifest.options.samples, "sample")
     return f"{manifest.spec}, {context} and {samples} a clip"
-
-
-def _is_drawn(manifest: Manifest) -> bool:
-    return manifest.suite.name.startswith(FRESH)
 
 
 def _held(manifest: Manifest, rows: Sequence[Row]) -> str:

@@ -788,7 +788,6 @@ class ResultDocument(Record):
 
     @property
     def suite_label(self) -> str:
-        """The suite with its version."""
         return suite_label(self.suite.name, self.suite.version, self.provisional)
 
     @property
@@ -848,7 +847,6 @@ def write_document(path: Path, result: ResultDocument) -> None:
 
 
 def write_schema(path: Path = SCHEMA_FILE) -> None:
-    """Write the published schema."""
     path.write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")
 
 

@@ -82,7 +82,6 @@ def family_skill(e: Estimate, family: str) -> document.SkillValue:
 
 
 def axis_skill(e: Estimate, which: int, a: int) -> document.SkillValue:
-    """Skill of one axis."""
     return _axis(e, a, e.point[which].axis[a], e.draws[which].axis[:, a])
 
 

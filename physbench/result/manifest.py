@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from physbench.clips.clip import Row, Split
-from physbench.clips.suite import suite_label
+from physbench.clips.suite import FRESH, suite_label
 from physbench.models.protocol import ModelCard
 from physbench.result.document import Card
 from physbench.support.errors import UsageError
@@ -99,6 +99,11 @@ class ManifestSuite(_Part):
     def label(self) -> str:
         """The suite with its version."""
         return suite_label(self.name, self.version, self.in_development)
+
+    @property
+    def is_fresh(self) -> bool:
+        """True if the seeds of the run were drawn for it."""
+        return self.name.startswith(FRESH)
 
 
 class ManifestModel(_Part):

@@ -127,7 +127,6 @@ class Answers(ABC):
         return memory[offset : offset + self.bytes_of(clips, moments)].view(kind).reshape(clips, moments, *shape)
 
     def file(self, folder: RunFolder, clip_id: str, sample: int) -> Path:
-        """File of a rollout."""
         return folder.rollout(clip_id, sample)
 
     def _no_frames(self) -> Image:

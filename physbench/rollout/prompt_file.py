@@ -21,7 +21,6 @@ from physbench.support.files import file_sha256, user_text
 
 OPTION = "--prompts"
 MOST_BYTES = 1 << 26
-MOST_CHARACTERS = 10_000  # of a sentence
 COLUMNS = ("clip", "prompt")
 
 
@@ -39,13 +38,14 @@ def read_prompts(path: str) -> dict[str, str]:
     except ValueError:
         raise UsageError(f"{OPTION} {path}: expected text in UTF-8.") from None
     prompts: dict[str, str] = {}
+    most_characters = 10_000  # of a sentence
     for place, clip, prompt in _entries(text, path):
         if not isinstance(clip, str) or not isinstance(prompt, str) or not prompt.strip():
             raise UsageError(f"{OPTION} {path}, {place}: expected the id of a clip and a sentence of words.")
         if any("\ud800" <= each <= "\udfff" for each in prompt):
             raise UsageError(f"{OPTION} {path}, {place}: expected text, but got half of a surrogate pair.")
-        if len(prompt) > MOST_CHARACTERS:
-            raise UsageError(f"{OPTION} {path}, {place}: expected at most {MOST_CHARACTERS:,} characters.")
+        if len(prompt) > most_characters:
+            raise UsageError(f"{OPTION} {path}, {place}: expected at most {most_characters:,} characters.")
         if clip in prompts:
             raise UsageError(f"{OPTION} {path}, {place}: {clip} has a sentence already.")
         prompts[clip] = prompt.strip()

@@ -277,7 +277,6 @@ class Run:
         return self.scored(item) or self.rolled(item)
 
     def samples_of(self, row: Row) -> tuple[BatchItem, ...]:
-        """All samples of a clip."""
         return tuple(BatchItem(row, sample) for sample in range(self.options.samples))
 
     @property

@@ -95,7 +95,6 @@ def _first(kind: str) -> bool:
 
 @lru_cache(1)  # on a cluster each job has another folder
 def _clips(folder: Path) -> ClipSource:
-    """The clips of a run."""
     return clips_of_folder(RunFolder(folder))
 
 
@@ -237,7 +236,6 @@ class Setting:
 
 
 def own_setting() -> Setting:
-    """The setting of this process."""
     files, hashes = user_files.environment_for_workers()
     environment = tuple((name, os.environ.get(name)) for name in WORKER_ENVIRONMENT)
     return Setting(_own_versions(), files, tuple(hashes.items()), environment, Path.cwd())

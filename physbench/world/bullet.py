@@ -100,7 +100,6 @@ class Client:
         return int(number)
 
     def close(self) -> None:
-        """Empty it for the next one, or disconnect; a second call does nothing."""
         if self.id < 0:
             return
         if len(self._emptied) < 4:  # empty ones of a process
@@ -273,7 +272,6 @@ class World:
         self.close()
 
     def close(self) -> None:
-        """Close the client."""
         self._client.close()
 
     @property

@@ -19,13 +19,13 @@ from physbench.support.arrays import Array, Image
 from physbench.world.bodies import darkness_over
 from physbench.world.bullet import Client
 from physbench.world.camera import (
-    PLANE_AXES,
     depth_axis,
     eye,
     looking,
     normal,
     picture_width,
     pixels_per_metre,
+    plane_from_world,
     px_from_world,
     up,
 )
@@ -289,7 +289,9 @@ def _mesh_area(scene: Scene, body: Body, states: Array) -> Array:
     still = bool((states[:, :7] == states[:1, :7]).all())
     poses = states[:1] if still else states
     points = poses[:, None, :3] + rotate(poses[:, None, 3:7], mesh.vertices[None]) - eye(camera)  # (T, V, 3)
-    across = np.stack([points[..., 0], points @ up(camera)], axis=-1) if camera.tilt else _in_plane(points, camera)
+    across = (
+        np.stack([points[..., 0], points @ up(camera)], axis=-1) if camera.tilt else plane_from_world(camera, points)
+    )
     flat = across * (camera.distance / (points @ looking(camera)))[..., None]
     return np.broadcast_to(_projected(body, camera, poses, flat, mesh.triangles), len(states))
 
@@ -321,10 +323,6 @@ def _hole(body: Body, along: Array) -> Array:
     along: (...) cosine between its axis and the normal of the plane of motion.
     """
     return np.where(np.abs(along) > 0.999, body.bore**2, 0.0)  # its axis is the normal of the plane of motion
-
-
-def _in_plane(points: Array, camera: Camera) -> Array:
-    return points[..., list(PLANE_AXES[camera.view])]
 
 
 def boxes(scene: Scene, index: int, states: Array, spec: RenderSpec) -> NDArray[np.int64]:
@@ -477,7 +475,6 @@ class TinyRenderer:
         self.numbers = {i: [self._create(i) for _ in range(count)] for i, count in counts.items()}  # [body][copy]
 
     def close(self) -> None:
-        """Close the client."""
         self._client.close()
 
     def __enter__(self) -> TinyRenderer:
@@ -652,8 +649,8 @@ def darken(scene: Scene, states: Array, spec: RenderSpec, frames: Image, area: A
 
 def _pictures(scene: Scene, times: Array, states: Array, spec: RenderSpec) -> tuple[Image, Array]:
     """Frames (T, H, W, 3) and visible areas (T, N) px of a camera at rest."""
-    moving = [i for i, body in enumerate(scene.bodies) if body.drawn and not _is_static(body)]
-    behind = _static_picture(scene, [i for i, body in enumerate(scene.bodies) if body.drawn and _is_static(body)], spec)
+    moving = [i for i, body in enumerate(scene.bodies) if body.drawn and not body.stays]
+    behind = _static_picture(scene, [i for i, body in enumerate(scene.bodies) if body.drawn and body.stays], spec)
     return _compose_all(scene, times, states, spec, behind, moving)
 
 
@@ -668,14 +665,13 @@ class MomentRenderer:
         self._scene, self._spec = scene, spec
         if scene.camera.path or scene.links or scene.thrusts:
             return
-        still = [i for i, body in enumerate(scene.bodies) if body.drawn and _is_static(body)]
+        still = [i for i, body in enumerate(scene.bodies) if body.drawn and body.stays]
         self._behind = _static_picture(scene, still, spec)
         self._blank = downsample(self._behind.rgb)
-        drawn = {i: body for i, body in enumerate(scene.bodies) if body.drawn and not _is_static(body)}
+        drawn = {i: body for i, body in enumerate(scene.bodies) if body.drawn and not body.stays}
         self._renderer = TinyRenderer(drawn, scene.camera, spec)
 
     def close(self) -> None:
-        """Close the client."""
         if self._renderer is not None:
             self._renderer.close()
 
@@ -701,9 +697,7 @@ class MomentRenderer:
 def static_layer(scene: Scene, spec: RenderSpec, hueless: bool = True) -> Image:
     """The known background (H, W, 3): what never moves; bodies with a hue only if hueless=False."""
     keep = [
-        i
-        for i, body in enumerate(scene.bodies)
-        if _is_static(body) and body.drawn and not (hueless and body.hue is not None)
+        i for i, body in enumerate(scene.bodies) if body.stays and body.drawn and not (hueless and body.hue is not None)
     ]
     return downsample(_static_picture(scene, keep, spec).rgb)
 
@@ -747,10 +741,6 @@ def downsample(rgb: Image) -> Image:
     total += 2
     total >>= 2
     return total.astype(np.uint8)
-
-
-def _is_static(body: Body) -> bool:
-    return body.role == "fixed" and body.until is None
 
 
 def _compose_all(

@@ -122,6 +122,11 @@ class Body:
             object.__setattr__(self, "mass", mass_of_size(self) if moves else 1.0)
 
     @property
+    def stays(self) -> bool:
+        """True if it never moves nor vanishes."""
+        return self.role == "fixed" and self.until is None
+
+    @property
     def radius(self) -> float:
         """Radius in m of a sphere or a cylinder; of any shape as it appears: `drawing.apparent_radius`."""
         if self.shape not in ROUND:
@@ -294,7 +299,6 @@ class Spring(ForceField):
     length: float  # m, at rest
 
     def __post_init__(self) -> None:
-        """Raises ValueError where it is none."""
         if self.anchor == self.body or not (0 < self.stiffness < math.inf and 0 <= self.length < math.inf):
             raise ValueError(f"{self} is no spring: expected two bodies, a stiffness above 0 N/m and a length in m.")
 
@@ -338,7 +342,6 @@ class Rod(Joint):
     length: float  # m
 
     def __post_init__(self) -> None:
-        """Raises ValueError where it is none."""
         if self.anchor == self.body or not 0 < self.length < math.inf:
             raise ValueError(f"{self} is no rod: expected two bodies and a length above 0 m.")
 
@@ -358,7 +361,6 @@ class Hinge(Joint):
     point: Vector  # m
 
     def __post_init__(self) -> None:
-        """Raises ValueError where it is none."""
         if len(self.point) != 3 or not all(map(math.isfinite, self.point)):
             raise ValueError(f"{self} is no hinge: expected a point (x, y, z) in m.")
 
@@ -379,7 +381,6 @@ class Slider(Joint):
     end: Vector  # m
 
     def __post_init__(self) -> None:
-        """Raises ValueError where it is none."""
         ends = (self.begin, self.end)
         known = all(len(each) == 3 and all(map(math.isfinite, each)) for each in ends)
         if not known or math.dist(*ends) < 0.01:
@@ -447,7 +448,6 @@ class Drive(Actuator):
     commands: tuple[Command, ...]  # by time
 
     def __post_init__(self) -> None:
-        """Raises ValueError where it is none."""
         if not (0 < self.force < math.inf and self.orders_fit()):
             raise ValueError(
                 f"{self} is no drive: expected a force above 0 N and commands in the order of time, on the grid of "
@@ -493,7 +493,6 @@ class Thrust(Actuator):
     burns: tuple[Burn, ...]  # by time
 
     def __post_init__(self) -> None:
-        """Raises ValueError where it is none."""
         if not self.orders_fit():
             raise ValueError(
                 f"{self} is no thruster: expected burns in the order of time, on the grid of 1/{PHYSICS_HZ} s, and "
@@ -669,7 +668,6 @@ class Scene:
 
     @property
     def drives(self) -> tuple[Drive, ...]:
-        """Its motors."""
         return tuple(each for each in self.fields if isinstance(each, Drive))
 
     @property

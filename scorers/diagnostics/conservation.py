@@ -17,8 +17,6 @@ from physbench.world.camera import plane_from_world
 
 # Drift of energy and momentum. Hue, size and background have scorers of their own.
 
-MIN_PREDICTED_FRAMES = 8  # predicted frames
-
 
 def is_not_read(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | None:
     """Not applicable where something is pushed in the window, and in fields other than those of orbits."""
@@ -111,12 +109,13 @@ def _drift(tracks: Tracks, value: Array, signed: bool) -> dict[str, Reading]:
         known[:] = np.isfinite(value).all(axis=-1)
     before = np.flatnonzero(known[: tracks.context])
     frames = tracks.context + np.flatnonzero(known[tracks.context :])
-    if not len(before) or len(frames) < MIN_PREDICTED_FRAMES:
+    min_predicted_frames = 8  # predicted frames
+    if not len(before) or len(frames) < min_predicted_frames:
         return {
             "": Reading(
                 None,
                 "not applicable",
-                f"all moving bodies are seen in fewer than {MIN_PREDICTED_FRAMES} predicted frames",
+                f"all moving bodies are seen in fewer than {min_predicted_frames} predicted frames",
             )
         }
     change = value[frames] - value[before].mean(axis=0)

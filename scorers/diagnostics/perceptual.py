@@ -22,7 +22,6 @@ from physbench.support.files import add_file, atomic_path, cache_dir
 from physbench.support.progress import Progress
 from physbench.track.tracks import Tracks
 
-LEAST_SIDE = 64  # px that AlexNet needs
 TRUNK = "alexnet-owt-7be5be79.pth"  # of torchvision; the name holds the first digits of its sha256
 TRUNK_URL = f"https://download.pytorch.org/models/{TRUNK}"  # 244 MB
 FETCH = "physbench scorers fetch lpips"
@@ -48,8 +47,9 @@ def lpips(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
     missing = why_unavailable()
     if missing:
         return Reading(None, "unavailable", missing)
-    if min(clip.spec.height, clip.spec.width) < LEAST_SIDE:
-        return Reading(None, "unavailable", f"frames are smaller than {LEAST_SIDE} px")
+    least_side = 64  # px that AlexNet needs
+    if min(clip.spec.height, clip.spec.width) < least_side:
+        return Reading(None, "unavailable", f"frames are smaller than {least_side} px")
     truth = clip.future()[: len(rollout.frames)]
     if not len(truth):
         return Reading(None, "not applicable", "no frame was predicted")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from made_runs import built_once
 
-from physbench.result.distribution import distribution
+from physbench.result.build import distribution
 from physbench.result.report.summary import summary_view
 from physbench.score.protocol import ReadingRole
 from physbench.score.score_clip import reading_of

@@ -17,7 +17,6 @@ from physbench.models.protocol import ModelCard
 from physbench.models.safetensors_files import METADATA_KEY, read_card
 from physbench.support.errors import ModelError, nearest
 
-GRAPH_KINDS = ("frames", "surprise")  # of answers: no graph has states
 OPTIONAL_INPUTS = ("context_actions", "action", "noise")
 INIT_PREFIX, NEXT_PREFIX = "init_", "next_"  # before the name of a state: what `init` and `step` make of it
 
@@ -69,8 +68,9 @@ def read_graph_document(text: str | None, where: str, place: str) -> GraphDocume
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{where}: {place} cannot be read ({error}).") from None
     kind = document.get("kind", "frames")
-    if kind not in GRAPH_KINDS:
-        raise ModelError(f"{where}: there is no kind of graph {kind!r:.40}.{nearest(str(kind), GRAPH_KINDS)}")
+    graph_kinds = ("frames", "surprise")  # of answers: no graph has states
+    if kind not in graph_kinds:
+        raise ModelError(f"{where}: there is no kind of graph {kind!r:.40}.{nearest(str(kind), graph_kinds)}")
     card = read_card({**document["card"], "answers": kind}, where)
     if card.track == "privileged":
         raise ModelError(f"{where}: a graph is given no clips, so that its card cannot say track='privileged'.")

@@ -294,7 +294,6 @@ def _fill(source: BytesSource, view: memoryview) -> int:
 
 
 SEED_BOUND = 2**53  # every JSON library holds whole numbers below it exactly
-RIGHT_PORT = "Is this the right port, and is serve_model.py (or the protocol, docs/models/http.md) there?"
 
 
 class HttpModel:
@@ -304,10 +303,11 @@ class HttpModel:
         """Ask for the card; the model may take `seconds` to be loaded."""
         self._connection = connection
         url = connection.address.url
+        right_port = "Is this the right port, and is serve_model.py (or the protocol, docs/models/http.md) there?"
         try:
             response = connection.request("GET", CARD_PATH, seconds)
         except ServerRefusalError as error:
-            raise ModelError(f"{error}\n{RIGHT_PORT}") from None
+            raise ModelError(f"{error}\n{right_port}") from None
         try:
             text = read_whole(response, BOUNDS.head)
         except TimeoutError:
@@ -320,7 +320,7 @@ class HttpModel:
         try:
             served = parse_card(text, url)
         except NoJsonError as error:
-            raise ModelError(f"{error}\n{RIGHT_PORT}") from None
+            raise ModelError(f"{error}\n{right_port}") from None
         self.card: ModelCard = served.card
         self.reported_sha256 = served.sha256
         self.notes = connection.warnings()

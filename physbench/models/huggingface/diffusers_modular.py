@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import torch
 
 LOADED = "from_pretrained"  # of components that a folder holds
-LISTED = 3  # components that an error names
 
 
 def is_modular(kind: type) -> bool:
@@ -70,9 +69,10 @@ def check_components(kind: type, folder: PipelineFolder, unused: tuple[str, ...]
     expected = [spec.name for spec in specs if spec.default_creation_method == LOADED]
     missing = [name for name in expected if name not in folder.components and name not in (unused or ())]
     lacks = {name: folder.elsewhere[name] for name in missing if folder.elsewhere.get(name)}
+    listed = 3  # components that an error names
     if lacks:
-        shown = ", ".join(f"'{name}' from {place!a}" for name, place in list(lacks.items())[:LISTED])
-        more = f" and {len(lacks) - LISTED} more" if len(lacks) > LISTED else ""
+        shown = ", ".join(f"'{name}' from {place!a}" for name, place in list(lacks.items())[:listed])
+        more = f" and {len(lacks) - listed} more" if len(lacks) > listed else ""
         raise ModelError(
             f"{folder.path} would load {shown}{more}. Nothing is taken from the network: all has to be in the folder.\n"
             "Download it whole, or: pipe = ModularPipeline.from_pretrained(REPO); pipe.load_components(); "

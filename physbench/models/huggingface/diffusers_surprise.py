@@ -29,7 +29,6 @@ from physbench.support.errors import ModelError
 Objective = Literal["velocity", "noise", "v-prediction"]  # what a network is trained to predict
 
 NOISE_LEVELS = (0.25, 0.5, 0.75)  # of flows the share of noise; else the time of the schedule, its end is 1
-DENOISED = ("CogVideoXImageToVideoPipeline", "LTXImageToVideoPipeline", "WanImageToVideoPipeline")
 OBJECTIVES: Mapping[str, Objective] = {
     "flow_prediction": "velocity",
     "epsilon": "noise",
@@ -105,9 +104,10 @@ def denoising_plan(plan: PipelinePlan) -> DenoisingPlan:
             work.
     """
     name, folder = plan.kind.__name__, plan.folder
-    if name not in DENOISED:
+    denoised = ("CogVideoXImageToVideoPipeline", "LTXImageToVideoPipeline", "WanImageToVideoPipeline")
+    if name not in denoised:
         raise ModelError(
-            f"{folder.path}: the denoising loss of {name} is not read, only that of {' and '.join(DENOISED)}.\n"
+            f"{folder.path}: the denoising loss of {name} is not read, only that of {' and '.join(denoised)}.\n"
             "Without --model-arg surprise its rollouts are compared with the films."
         )
     if folder.config("transformer").get("patch_size_t", 1) not in (1, None):

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 # labels.
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-WINDOW_ARGUMENTS = ("fps", "window", "hidden")
 
 
 @dataclass(frozen=True)
@@ -72,9 +71,10 @@ def window_plan(path: Path, config: Mapping[str, Any], model_args: Mapping[str, 
 
     Raises ModelError: an argument, or a value of the config, cannot work.
     """
+    window_arguments = ("fps", "window", "hidden")
     for key in model_args:
-        if key not in WINDOW_ARGUMENTS:
-            raise ModelError(f"There is no --model-arg {key} for transformers:DIR.{nearest(key, WINDOW_ARGUMENTS)}")
+        if key not in window_arguments:
+            raise ModelError(f"There is no --model-arg {key} for transformers:DIR.{nearest(key, window_arguments)}")
     kind = str(config["model_type"])
     jepa = kind == "vjepa2"
     side = _whole(config, "crop_size" if jepa else "image_size", 256 if jepa else 224, path)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from physbench.models.videos.files import VideoListing, VideoSource
 
 ARGUMENTS = ("name", "fit", "includes_context", "fps", "track", "training_clips", "uses_actions")
-MAX_NAMES_SHOWN = 12  # in a line; `physbench models check` lists all
 
 
 def videos_path(target: str) -> Path:
@@ -145,10 +144,11 @@ def open_target(target: str, model_args: Mapping[str, str]) -> tuple[VideoSource
 
 def abbreviated_list(names: Sequence[str]) -> str:
     """The names, or the first ones and the number of the others."""
-    if len(names) <= MAX_NAMES_SHOWN:
+    max_names_shown = 12  # in a line; `physbench models check` lists all
+    if len(names) <= max_names_shown:
         return ", ".join(names)
-    shown = ", ".join(names[:MAX_NAMES_SHOWN])
-    return f"{shown} and {len(names) - MAX_NAMES_SHOWN} more (`physbench models check` lists all)"
+    shown = ", ".join(names[:max_names_shown])
+    return f"{shown} and {len(names) - max_names_shown} more (`physbench models check` lists all)"
 
 
 class VideosAdapter(Adapter):

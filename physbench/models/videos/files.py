@@ -220,7 +220,6 @@ class _Bounded:
 
 
 EXPORT_DOCUMENTS = (ANSWER, MANIFEST, "README.md")
-NUMBERING = "Name them so that one number counts up by 1, such as 0001.png, 0002.png ..."
 SampleKey = tuple[str, int]  # name of the clip's files, sample
 
 
@@ -310,15 +309,16 @@ def _image_sequence(name: str, inside: Sequence[SourceFile]) -> VideoEntry:
         what = f"holds {others[0].parts[-1]!r}" if others else "holds no .png"
         return VideoEntry(f"{name}/", (), True, f"Folder {name} {what}: expected numbered PNG files and nothing else.")
     numbers = [tuple(map(int, re.findall(r"\d+", file.parts[-1][: -len(IMAGE_SUFFIX)]))) for file in images]
+    numbering = "Name them so that one number counts up by 1, such as 0001.png, 0002.png ..."
     if not all(numbers):
         unnumbered = images[numbers.index(())]
-        return VideoEntry(f"{name}/", (), True, f"{unnumbered.name} has no number in its name: {NUMBERING}")
+        return VideoEntry(f"{name}/", (), True, f"{unnumbered.name} has no number in its name: {numbering}")
     orders = _orders(numbers)
     if len({tuple(order) for order in orders}) > 1:
-        problem = f"Folder {name}: two numbers of the names count, in different orders. {NUMBERING}"
+        problem = f"Folder {name}: two numbers of the names count, in different orders. {numbering}"
         return VideoEntry(f"{name}/", (), True, problem)
     if not orders:
-        return VideoEntry(f"{name}/", (), True, f"Folder {name}{_miscounted(numbers)}. {NUMBERING}")
+        return VideoEntry(f"{name}/", (), True, f"Folder {name}{_miscounted(numbers)}. {numbering}")
     return VideoEntry(f"{name}/", tuple(images[place] for place in orders[0]), True)
 
 

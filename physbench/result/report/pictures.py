@@ -292,7 +292,6 @@ class Strip:
 
 
 def moments(clip: Clip) -> NDArray[np.intp]:
-    """Indices after the hand-over (0: the first predicted frame) of the frames shown, evenly over the horizon."""
     last = clip.horizon - 1
     return np.unique(np.round(np.linspace(last / STRIP.moments, last, STRIP.moments)).astype(int))
 
@@ -423,7 +422,6 @@ class Player:
 
     @property
     def moments(self) -> int:
-        """Number of moments."""
         return len(self.times)
 
     @property

@@ -312,22 +312,22 @@ COMBINATIONS_LEGEND = (
     "The gap is what held-out templates cost; of a model that was trained on none it says nothing of combinations. "
     "Abnormal: share of clips that break at 0.46 diameters or lose an object for 0.2 s. References: trained/held out."
 )
-COMBINATION_BASES = {name: BASES[name] for name in ("truth", "constant-velocity")}
 
 
 def combinations(result: document.ResultDocument) -> Table | None:
     """Consistency, permanence and abnormal clips in trained and held-out templates; None on other suites."""
     rows: list[tuple[str, tuple[Cell, ...], str]] = []
+    combination_bases = {name: BASES[name] for name in ("truth", "constant-velocity")}
     for measure, own in result.combinations.items():
         values = (own.trained, own.held_out, own.gap)
-        bases = [own.references.get(name, {}) for name in COMBINATION_BASES]
+        bases = [own.references.get(name, {}) for name in combination_bases]
         cells = (
             *(Cell(fixed(value), title=own.reason) for value in values),
             Cell(bracket(own.interval)),
             *(Cell(f"{fixed(base.get('test'))}/{fixed(base.get('ood'))}") for base in bases),
         )
         rows.append((measure, cells, ""))
-    columns = ("measure", "trained", "held out", "gap", "95 % interval", *COMBINATION_BASES.values())
+    columns = ("measure", "trained", "held out", "gap", "95 % interval", *combination_bases.values())
     return Table("Combinations", columns, (once(rows),)) if rows else None
 
 

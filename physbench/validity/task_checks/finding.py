@@ -72,7 +72,6 @@ class Report:
         return all(finding.state != "failed" for finding in self.findings)
 
     def document(self) -> dict[str, Any]:
-        """For --json."""
         findings = [{k: v for k, v in vars(finding).items() if k not in ("shot", "size")} for finding in self.findings]
         return {
             "task": self.task,

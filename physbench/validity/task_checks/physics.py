@@ -25,8 +25,6 @@ from physbench.world.scene import PHYSICS_HZ, Body, Scene, Vector
 
 # Where the law of a scene leaves ground truth, and what happens there.
 
-LEAST_FIT = 0.95  # quality of exact states of ground truth, mean over clips
-LEAST_LAWFUL = 0.99  # of clips whose ground truth is lawful without a break, under a law of last resort
 AROUND = (0.2, 0.1)  # s before and after a break in which they do
 
 
@@ -63,12 +61,13 @@ def check_shadowing(clips: Sequence[Clip], context: int) -> Iterator[Finding]:
     if any(law.last_resort for law in laws.values()):
         yield _last_resort(misfits, names)
         return
-    if mean >= LEAST_FIT:
+    least_fit = 0.95  # quality of exact states of ground truth, mean over clips
+    if mean >= least_fit:
         yield fine("shadowing", f"valid: ground truth follows the law {names}, which moves this scene")
         return
     yield failed(
         "shadowing",
-        f"the law {names} follows {mean:.2f} of ground truth (at least {LEAST_FIT:g}) and {_leaves(worst)}",
+        f"the law {names} follows {mean:.2f} of ground truth (at least {least_fit:g}) and {_leaves(worst)}",
         "A body that turns about an edge has no closed form: let it meet faces alone, or fly over the edge without "
         "touching it. Or declare `outcomes`."
         if "edge" in worst.touched
@@ -84,12 +83,13 @@ def _last_resort(misfits: Sequence[Misfit], names: str) -> Finding:
     """The finding of a law that lets a task in only if its ground truth is lawful, clip by clip."""
     lawful = sum(each.lawful for each in misfits)
     summary = f"{lawful} of {len(misfits)} clips of ground truth are lawful under the law {names}"
-    if lawful >= LEAST_LAWFUL * len(misfits):
-        return fine("shadowing", f"valid: {summary}, which simulates it again (asked: {LEAST_LAWFUL:.0%})")
+    least_lawful = 0.99  # of clips whose ground truth is lawful without a break, under a law of last resort
+    if lawful >= least_lawful * len(misfits):
+        return fine("shadowing", f"valid: {summary}, which simulates it again (asked: {least_lawful:.0%})")
     worst = min((each for each in misfits if not each.lawful), key=lambda each: each.quality)
     return failed(
         "shadowing",
-        f"{summary} (asked: {LEAST_LAWFUL:.0%}), which simulates it again and {_leaves(worst)}",
+        f"{summary} (asked: {least_lawful:.0%}), which simulates it again and {_leaves(worst)}",
         "Its search does not find every lawful motion through many contacts or about edges: models would be blamed. "
         "Declare `outcomes`, as `stack` does, or bring a law.",
         worst.clip,

@@ -20,7 +20,6 @@ from physbench.validity.task_checks.clip_protocol import outside, visible_share
 from physbench.validity.task_checks.finding import AxisReading, Finding, Shot, failed, fine, remark
 
 CHECKED_SOURCES = ("truth", "freeze", "constant-velocity")
-LEAST_TRUTH_QUALITY = 0.95  # least mean quality of ground truth on an axis on which it is scored
 MEDIAN_TRACK_ERROR, MAX_TRACK_ERROR = 0.04, 0.1  # diameters: of a track of ground truth in one clip
 SLOW_CLIP, TOO_SLOW_CLIP = 2.5, 10.0  # s for a clip
 
@@ -131,17 +130,18 @@ def _quality(rows: Sequence[ScoreRow], axis: str) -> float | None:
 
 def check_axes(measured: Sequence[Measured], axes: dict[str, AxisReading]) -> Iterator[Finding]:
     """Ground truth scores well on every axis, and on some axis a frozen picture does not."""
+    least_truth_quality = 0.95  # least mean quality of ground truth on an axis on which it is scored
     for axis, reading in axes.items():
         if (
             reading.truth is not None
             and reading.kind in ("informative", "guard")
-            and reading.truth < LEAST_TRUTH_QUALITY
+            and reading.truth < least_truth_quality
         ):
             worst = min(measured, key=lambda one: _or_one(_quality(one.rows["truth"], axis)))
             why = sorted({row.reason for row in worst.rows["truth"] if row.axis == axis and row.reason})
             yield failed(
                 "truth",
-                f"{axis}: ground truth reads {reading.truth:.2f}, it must read {LEAST_TRUTH_QUALITY:g}"
+                f"{axis}: ground truth reads {reading.truth:.2f}, it must read {least_truth_quality:g}"
                 + (f" ({'; '.join(why)})" if why else ""),
                 "Look at the clip and remove what the scorer takes for wrong (unlit parts, contacts in the first "
                 "frames, motion without a closed form), or declare outcomes instead.",

@@ -80,7 +80,6 @@ from physbench.world.styles.natural.stage import (
     displayed,
     floor_out_of_sight,
     rgb_albedo,
-    stays,
 )
 from physbench.world.styles.natural.stage import is_holder as is_holder
 from physbench.world.styles.natural.stage import stage_of as stage_of
@@ -303,7 +302,7 @@ class PathTracer:
 
 
 def _is_still(body: Body, hueless: bool) -> bool:
-    return stays(body) and not (hueless and body.hue is not None)
+    return body.stays and not (hueless and body.hue is not None)
 
 
 def _pose(state: Real) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -402,7 +401,7 @@ def still_picture(scene: Scene, spec: RenderSpec, hueless: bool) -> Image:
         # As `frames.still_picture`, path-traced.
         return displayed(PathTracer(scene, spec).still_picture(hueless))
     backdrop = TurningView(scene, spec).backdrop(None) if scene.camera.path else backdrop_of(scene, spec)
-    keep = [i for i in drawable(scene) if stays(scene.bodies[i]) and not (hueless and scene.bodies[i].hue is not None)]
+    keep = [i for i in drawable(scene) if scene.bodies[i].stays and not (hueless and scene.bodies[i].hue is not None)]
     states = np.array([[*body.position, *body.orientation, *([0.0] * 6)] for body in scene.bodies])
     return displayed(compose(scene, backdrop, movers_at(scene, backdrop.stage, keep, 0.0, states), states, spec)[0])
 

@@ -43,7 +43,6 @@ from physbench.world.styles.natural.stage import PLACE, Stage, StageBox, Surface
 
 VARIANTS = ("llvm_ad_rgb", "scalar_rgb")  # the faster one first
 VARIANT_ENVIRONMENT = "PHYSBENCH_MITSUBA_VARIANT"
-PROBE_SECONDS = 120.0
 PROBE = """
 import sys
 import mitsuba
@@ -113,11 +112,12 @@ def working_variant() -> str:
 def probe(variant: str) -> str:
     """Fault of a variant here: "" for none."""
     command = [sys.executable, "-c", PROBE, variant]
+    probe_seconds = 120.0
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=probe_seconds, check=False)
     except subprocess.TimeoutExpired:  # says nothing of the variant: another one would draw other pictures
         raise UsageError(
-            f"Mitsuba did not render a test picture within {PROBE_SECONDS:g} s (variant {variant}): the machine is too "
+            f"Mitsuba did not render a test picture within {probe_seconds:g} s (variant {variant}): the machine is too "
             f"busy. Try again, or name a variant: {VARIANT_ENVIRONMENT}={variant}."
         ) from None
     if done.returncode == 0:

@@ -26,7 +26,6 @@ from physbench.world.styles.natural.stage import (
     holder_at,
     is_holder,
     rgb_albedo,
-    stays,
     withdraws,
 )
 
@@ -233,7 +232,7 @@ def drawable(scene: Scene) -> list[int]:
 
 def _moves_or_stands_alone(body: Body, in_sky: bool) -> bool:
     """True if a body is no part of a stage."""
-    return body.shape != "plane" and (in_sky or not stays(body) or body.shape != "box" or body.hue is not None)
+    return body.shape != "plane" and (in_sky or not body.stays or body.shape != "box" or body.hue is not None)
 
 
 def refused(scene: Scene) -> dict[int, str]:
@@ -244,7 +243,7 @@ def refused(scene: Scene) -> dict[int, str]:
 
 
 def _is_ground(body: Body) -> bool:
-    return body.shape == "plane" and body.drawn and stays(body) and body.hue is None and _is_level(body)
+    return body.shape == "plane" and body.drawn and body.stays and body.hue is None and _is_level(body)
 
 
 def _is_level(plane: Body) -> bool:
@@ -253,7 +252,7 @@ def _is_level(plane: Body) -> bool:
 
 
 def _why_not_ground(plane: Body) -> str:
-    if not stays(plane):
+    if not plane.stays:
         return "it is a plane that moves or vanishes. Make it a box"
     if not _is_level(plane):
         return "it is a plane that is not level. Make it a box"
@@ -294,7 +293,7 @@ def movers_at(
         else:
             length = min(body.size[1] / 2, DRAWN.flat_half_depth) if thin else body.size[1] / 2
             half = (body.size[0], body.size[0], length)
-        shines = stage.kind == "sky" and stays(body)
+        shines = stage.kind == "sky" and body.stays
         centre, turn = np.array(states[index, :3]), np.array(states[index, 3:7])
         deep = normal(scene.camera) * (_depth(body, scene.camera) / 2 - DRAWN.flat_half_depth if thin else 0.0)
         albedo = rgb_albedo(colours[index]) if index in colours else body_albedo(body)

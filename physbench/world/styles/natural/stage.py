@@ -242,14 +242,9 @@ def rgb_albedo(colour: Vector) -> Vector:
     return float(red), float(green), float(blue)
 
 
-def stays(body: Body) -> bool:
-    """True if a body never moves nor vanishes."""
-    return body.role == "fixed" and body.until is None
-
-
 def _stands(body: Body) -> bool:
     """True if a body is part of the stage: balls and cylinders are drawn with what moves, wherever they are."""
-    return stays(body) and body.drawn and body.shape == "box" and body.hue is None
+    return body.stays and body.drawn and body.shape == "box" and body.hue is None
 
 
 def bodies_of_parts(scene: Scene, stage: Stage) -> list[int]:
