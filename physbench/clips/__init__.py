@@ -1,6 +1,6 @@
 """From a task to clips: what is drawn, simulated and rendered, and kept on disk.
 
-- `task`: what a task is, its parameters, finding tasks by name, what many share. `template`: files to start one from.
+- `task`: what a task is, its parameters, finding tasks by name, what many share.
 - `generate`: from a `Row` (task, split, seed) to parameters, scene and `Clip`. `clip`: what a clip holds. `golden`:
   hashes of states that every machine must reproduce.
 - `suite`: which rows a suite holds. `scene_changes`: two clips from one context, with and without a change.
