@@ -323,19 +323,24 @@ def edge_noise(seen: BlobMeasurements, shown: TrueAreas, larger: Sequence[Array]
 def _shape(seen: BlobMeasurements, k: int, full: float, larger: Array, shown: TrueAreas, zoom: float) -> Array:
     """Distance (N,) of the shape of object k from its own, see patches.shape_change."""
     stats, ratio = seen.stats[:, k], seen.area[:, k] / (full * larger)
-    radius, count = float(np.sqrt(full / np.pi)), len(stats)
+    radius, count, orders = float(np.sqrt(full / np.pi)), len(stats), np.array([2, 2, 3, 4])
     alone = ~touched(stats) & (ratio > patches.SHAPE.whole_alone[0]) & (ratio < patches.SHAPE.whole_alone[1])
     beside = (stats[:, BORDER] == 0) & (ratio > patches.SHAPE.whole_beside[0]) & (ratio < patches.SHAPE.whole_beside[1])
     whole = (alone | beside) & (stats[:, MASS] > 0) & (seen.chroma[:, k] >= CHROMA.least)
     true = full * shown.whole(k)[:count]
     learnt = whole & (shown.visible[:count, k] / zoom**2 > AREA.whole * true) & (np.arange(count) < shown.context)
-    sd = patches.noise_sd(stats[:, NOISE], stats[:, MASS], stats[:, REGION], radius)
     sphere, window = shown.bodies[k].shape == "sphere", 2 * lasting_frames(shown.fps) - 1
-    scaled = stats[:, OUTLINE] / larger[:, None] ** (np.array([2, 2, 3, 4]) / 2)  # moments of that order of a length
+    scaled = stats[:, OUTLINE] / larger[:, None] ** (orders / 2)  # moments of that order of a length
     sight = shown.sights[k]
     if sphere and sight is not None:
         scaled[:, :2] -= sight.two_fold(stats[:, [X, Y]] * zoom)
-    return patches.shape_change(scaled, sd, stats[:, [X, Y]], whole, learnt, sphere, radius, window)
+    stretch = _stretch(
+        shown.bodies[k], shown.axes
+    )  # over the disc of its area a bar's moments are large, their noise too
+    sd = patches.noise_sd(stats[:, NOISE], stats[:, MASS], stats[:, REGION], radius * stretch)
+    return patches.shape_change(
+        scaled / stretch**orders, sd, stats[:, [X, Y]], whole, learnt, sphere, radius * stretch, window
+    )
 
 
 def _grown(seen: BlobMeasurements, k: int, full: float) -> Mask:
@@ -517,7 +522,7 @@ class _Target:
     full_area: Array  # (K,) px
     visible_area: Array  # (N, K) px, of the frames that there are
     bore: Array  # (K,) radius of the hole of a hollow cylinder over its own
-    reach: Array  # (K,) px from the middle of a long box to its corners; 0 of other bodies
+    stretch: Array  # (K,) see _stretch
 
     @property
     def outline_radius(self) -> Array:
@@ -576,13 +581,13 @@ def track(
     full = clip.full_area[window, :][:, keep].astype(np.float64)
     visible = clip.visible_area[window, :][:, keep].astype(np.float64)
     camera = clip.scene.camera
-    axes, scale = PLANE_AXES[camera.view], pixels_per_metre(camera, clip.spec) / zoom
+    axes = PLANE_AXES[camera.view]
     target = _Target(
         tuple(body.shape for body in clip.tracked_bodies),
         np.maximum(_typical(full), 1.0) / zoom**2,
         visible[: len(small)] / zoom**2,
         np.array([body.bore for body in clip.tracked_bodies]),
-        np.array([_corner(body, axes) if _is_long(body, axes) else 0.0 for body in clip.tracked_bodies]) * scale,
+        np.array([_stretch(body, axes) for body in clip.tracked_bodies]),
     )
     middle, fps = np.array([clip.spec.width, clip.spec.height]) / 2, clip.spec.fps
     shown = TrueAreas(
@@ -675,9 +680,12 @@ def _with_path(clip: Clip, tracks: Tracks, still: StillVideo) -> Tracks:
     )
 
 
-def _is_long(body: Body, axes: tuple[int, int]) -> bool:
-    sides = [body.size[axis] for axis in axes] if body.shape == "box" else [1.0]
-    return max(sides) >= LONG_BOX * min(sides)
+def _stretch(body: Body, axes: tuple[int, int]) -> float:
+    """Distance of the corners of a long box from its middle over the radius of the disc of its area; 1 of others."""
+    sides = sorted(body.size[axis] for axis in axes) if body.shape == "box" else [1.0, 1.0]
+    if sides[1] < LONG_BOX * sides[0]:
+        return 1.0
+    return _corner(body, axes) / float(np.sqrt(4 / np.pi * sides[0] * sides[1]))
 
 
 def _corner(body: Body, axes: tuple[int, int]) -> float:
@@ -871,7 +879,9 @@ def _see(
             continue
         radius = float(target.outline_radius[k])
         centre, competitor = choice.centre[here, k], choice.competitor[here, k]
-        measured = patches.measure(video, here, centre, competitor, k, radius, target.shapes[k], float(target.reach[k]))
+        measured = patches.measure(
+            video, here, centre, competitor, k, radius, target.shapes[k], radius * float(target.stretch[k])
+        )
         seen.stats[here, k] = measured.stats.cpu().numpy()
         full = target.full_area[k] * shown.whole(k)[:count]  # (N,) px
         seen.calibrate(k, context, target.visible_area[:, k], full, colours)

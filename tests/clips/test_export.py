@@ -83,13 +83,13 @@ def test_the_frames_are_the_last_of_the_history_and_none_behind(folder: Path) ->
 
 def test_only_the_history_is_simulated_and_drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Seen where it is decided: no time behind the hand-over reaches the simulation or the renderer."""
-    import physbench.world.bullet
+    import physbench.clips.export
     import physbench.world.drawing
 
     seen = []
-    simulate, render = physbench.world.bullet.simulate, physbench.world.drawing.render
+    simulate, render = physbench.clips.export.simulate, physbench.world.drawing.render
     monkeypatch.setattr(
-        physbench.world.bullet, "simulate", lambda s, t, **k: seen.append(max(t)) or simulate(s, t, **k)
+        physbench.clips.export, "simulate", lambda s, t, **k: seen.append(max(t)) or simulate(s, t, **k)
     )
     monkeypatch.setattr(physbench.world.drawing, "render", lambda s, t, *a: seen.append(max(t)) or render(s, t, *a))
     words = ("--suite", "smoke", "--limit", "1", "--size", "32", "--workers", "1", "--out", str(tmp_path / "c"))
