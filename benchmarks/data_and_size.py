@@ -101,14 +101,19 @@ def of_median_clips(errors: Errors) -> tuple[float, float, float]:
     return float(np.mean([np.median(values) for values in tasks])), float(low), float(high)
 
 
-def ratio_of(errors: Errors, base: Errors) -> tuple[float, float, float]:
-    """Ratio of two such means over the clips of which both have an error, which are drawn together: 95 % interval."""
+def ratio_columns(name: str, errors: Errors, base: Errors) -> dict[str, float]:
+    """Ratio of two such means over the clips of which both have an error, drawn together: with its 95 % interval.
+
+    None where there are no such clips.
+    """
     both = {task: sorted(clips.keys() & base.get(task, {}).keys()) for task, clips in errors.items()}
     pairs = [np.array([(errors[task][id], base[task][id]) for id in ids]) for task, ids in both.items() if ids]
+    if not pairs:
+        return {}
     mine, other = np.mean(drawn_medians(pairs), axis=0).T
     low, high = np.percentile(mine / other, [2.5, 97.5])
     mean, mean_of_base = np.mean([np.median(values, axis=0) for values in pairs], axis=0)
-    return float(mean / mean_of_base), float(low), float(high)
+    return spread(name, float(mean / mean_of_base), (float(low), float(high)))
 
 
 def drawn_medians(tasks: Iterable[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
@@ -174,7 +179,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kinds", nargs="+", default=["states-transformer", "objects"])
     parser.add_argument("--clips", type=int, nargs="+", default=[150, 1500, 15000])
-    parser.add_argument("--sizes", nargs="+", default=["S", "M"])
+    parser.add_argument("--sizes", nargs="+", default=["S", "M"], choices=["S", "M"])
     parser.add_argument("--steps", type=int, metavar="N", help="of the main stage; the architecture's")
     parser.add_argument("--suite", default="core", choices=("smoke", "lite", "core"))
     parser.add_argument("--limit", type=int, metavar="N", help="clips of the suite, spread over tasks and splits")
@@ -186,18 +191,19 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for kind in asked.kinds:
         errors: dict[tuple[str, int], Mapping[str, Errors]] = {}
-        for size in asked.sizes:
-            for clips in asked.clips:
+        for size in sorted(asked.sizes, reverse=True):  # S before M
+            for clips in sorted(asked.clips):
                 place = asked.folder / f"{kind}-{size}-{clips}"
                 checkpoint = trained(kind, size, clips, asked.steps, place / "training")
                 run = evaluated([str(checkpoint)], *given, place / asked.suite)
                 numbers = sum(math.prod(tensor.shape) for tensor in read_header(checkpoint).tensors.values())
                 row, errors[size, clips] = row_of(run, kind=kind, size=size, parameters=numbers, clips=clips)
-                for base, of in zip(BASES, ((size, asked.clips[0]), (asked.sizes[0], clips)), strict=True):
+                for base, of in zip(BASES, ((size, min(asked.clips)), (max(asked.sizes), clips)), strict=True):
                     if of != (size, clips):
                         for split in SPLITS:
-                            middle, low, high = ratio_of(errors[size, clips][split], errors[of][split])
-                            row |= spread(f"velocity_{split}_of_{base}", middle, (low, high))
+                            row |= ratio_columns(
+                                f"velocity_{split}_of_{base}", errors[size, clips][split], errors[of][split]
+                            )
                 rows.append(row)
                 write_table(asked.table, rows)
     for clips in asked.clips if asked.memory is None else asked.memory:

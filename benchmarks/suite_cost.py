@@ -40,7 +40,7 @@ def main() -> None:
                 moments.append(time.process_time())
             if number:
                 parts = zip(spent, moments, moments[1:], strict=False)
-                spent = [mean + (end - begin) / options.clips for mean, begin, end in parts]
+                spent = [mean + (end - begin) / min(options.clips, len(own) - 1) for mean, begin, end in parts]
         total[task in core] += sum(spent) * len(own)
         print(f"{task:28}{spent[0]:8.2f}" + "".join(f"{each:20.2f}" for each in spent[1:]), flush=True)
     if total[True]:

@@ -180,8 +180,7 @@ class Scatter(Task):
         radius = p["radius"]
         if p["hue_ball"] == p["hue_block"] or p["distance"] < radius + math.sqrt(2) * p["block"] + SURFACE_GAP:
             return False
-        # 0.5 s in full view after the smallest distance
-        # 1.3 s in full view after the hand-over
+        # In full view for 1.3 s after the hand-over, and for 0.5 s after the smallest distance
         room, needed = HALF_WINDOW - FREE_BORDER - radius, max(1.3, p["passage"] + 0.5)
         times = np.concatenate([np.arange(p["release"], needed, PATH_STEP), np.arange(needed, HORIZON, PATH_STEP)])
         over = np.abs(scatter_states(p, times)[0] + [p["block_x"], p["block_y"]]).max(axis=-1) > room

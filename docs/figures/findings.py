@@ -435,7 +435,7 @@ def read_curves(path: Path) -> tuple[Trained, ...]:
 
     def ratios(row: Mapping[str, str], base: str) -> dict[str, Value]:
         named = {part: f"velocity_{split}_of_{base}" for part, split in (("inside", "test"), ("outside", "ood"))}
-        return {part: value(row, name) for part, name in named.items() if row[name]}
+        return {part: value(row, name) for part, name in named.items() if row.get(name)}
 
     return tuple(
         Trained(

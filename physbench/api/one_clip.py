@@ -350,7 +350,6 @@ def _given(clip: Clip | Row | str, frames: Frames, fps: float | None) -> tuple[F
             raise UsageError("fps: the file does not say it. Give the rate of its frames.")
     elif fps is None:
         raise UsageError("fps: expected the rate of the frames, got None, which is for files alone.")
-    # A rate in frames/s. Raises UsageError for what is no number.
     if isinstance(fps, bool) or not isinstance(fps, int | float | np.integer | np.floating):
         raise UsageError(f"fps: expected a number of frames/s, got {fps!r:.80}.")
     fps = float(fps)

@@ -195,8 +195,8 @@ class BaselineAdapter(Adapter):
     def check_view(self, target: str, view: str) -> None:
         if view != FAR and self._name(target) in OF_PIXELS:
             raise ModelError(
-                f"--view {view}: {target} sees pixels and knows no camera but the task's own. Leave --view out, or "
-                f"evaluate baseline:freeze, baseline:physicist or baseline:oracle."
+                f"In the view '{view}', {target} cannot be evaluated: it sees pixels, and knows no camera but the "
+                f"task's own. Take clips without a view, or baseline:freeze, baseline:physicist or baseline:oracle."
             )
 
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:

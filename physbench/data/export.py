@@ -263,7 +263,7 @@ def _create(file: Any, settings: DatasetSettings, frames: int, clips: int) -> No
     }
     for name, (shape, dtype) in columns.items():
         row_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        # of frames before compression: what a reader of one frame has to unpack
+        # A reader of one frame unpacks at most 128 kB, before compression, and 64 rows
         rows = max(1, min((1 << 17) // row_bytes, 64, frames))
         file.create_dataset(
             name,

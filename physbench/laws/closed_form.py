@@ -201,13 +201,13 @@ def _rolls(body: Body, normal: Array) -> bool:
         return False  # it stands on an end
     velocity = np.asarray(body.velocity, dtype=np.float64)
     slip = velocity - np.cross(body.spin, body.size[0] * normal)
-    # 0.02 of the speed; a body that slips less at its release rolls
+    # A body rolls that slips by less than 0.02 of its speed at its release
     return float(np.linalg.norm(slip)) <= 0.02 * float(np.linalg.norm(velocity)) + 1e-6
 
 
 def _may_be_thrown_back(scene: Scene, index: int, support: int) -> bool:
     return any(
-        # 0.05 of a pair, the product of both; with less nothing rebounds
+        # Nothing rebounds where the restitution of a pair, the product of both, is below 0.05
         other.restitution * scene.bodies[index].restitution > 0.05 and other.collides
         for j, other in enumerate(scene.bodies)
         if j not in (index, support)
@@ -464,7 +464,7 @@ def _orbit(clip: Clip, index: int, gravity: Array) -> Orbit | None:
         first, second = (field.mu for field in scene.central)
         total = first + second
         centre, drift = ((first * a[part] + second * b[part]) / total for part in (np.s_[:3], np.s_[7:10]))
-        # 1e-6 of the relative speed of two bodies; their barycentre rests if it is slower
+        # Their barycentre rests if it is slower than 1e-6 of their relative speed
         if np.linalg.norm(drift) > 1e-6 * np.linalg.norm(a[7:10] - b[7:10]):
             return None  # the barycentre moves on
         mu = (second if index == sources[0] else first) ** 3 / total**2  # of the other one, as felt from there

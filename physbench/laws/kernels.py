@@ -1,4 +1,7 @@
-"""All functions that are compiled once a machine, so that this can be done ahead: `physbench doctor --warm`."""
+"""Functions of laws that are compiled once a machine, so that this can be done ahead: `physbench doctor --warm`.
+
+Those that only moving cameras and the natural look need are compiled when they are first called.
+"""
 
 from __future__ import annotations
 

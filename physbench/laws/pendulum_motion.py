@@ -143,7 +143,7 @@ def _advance(
     left = h
     while True:
         _swing(swing, moved, rod, now, left, world)
-        # 400 of a candidate; after that bodies pass through each other
+        # After 400 hits of a candidate its bodies pass through each other
         one, other = (-1, -1) if h < 0 or hits >= 400 else _first_hit(moved, rod, room[1])
         if one < 0:
             swing[:] = moved

@@ -68,6 +68,7 @@ class Simulator(ABC):
         """
 
     def positions(self, rows: Whole, value: Array, end: int, steps: Array, smooth: bool = False) -> Array:
+        """Positions (K, F, N, 2) m at steps (F,), ascending, of what `follow` simulates."""
         return self.follow(rows, value, end, smooth).positions(steps)
 
     def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> Trajectory:

@@ -111,7 +111,7 @@ def other_scenes(
     """
     scenes: list[Scene] = []
     for m in range(SEARCHED_DRAWS):
-        # first seed of the draws that show which velocities an image could have
+        # Seeds of no suite: draws that show which velocities an image could have
         scene = make_scene(Row(task, split, 1_000_000 + m))
         if bodies is None or body_signature(scene) == bodies:
             scenes.append(scene)

@@ -445,7 +445,7 @@ class ArcFit:
             off = np.linalg.norm((residual - slope @ step).reshape(-1, 2), axis=1)
             if off.max(initial=0.0) <= most:
                 return True
-            # 1e-6 limits; a lower bound counts if it is more than its rounding above
+            # A lower bound counts if it is above by more than its rounding, 1e-6 limits
             if share @ off**2 > (most + 1e-6) ** 2:
                 return False
             share = share * (off + 1e-9)

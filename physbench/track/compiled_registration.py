@@ -102,7 +102,7 @@ def register(
         border, clear: See `read_levels`.
 
     Returns:
-        The four values, and the share of `slope2` that agrees to a px; 0 where too few points are shown.
+        The four values, and the share of `slope2` that agrees to a px; -1 where too few points are shown.
     """
     count, focal, middle_x, middle_y = len(rest), lens[0, 0], lens[0, 2], lens[1, 2]
     values, contrast, brightness = start.copy(), 1.0, 0.0
@@ -135,7 +135,7 @@ def register(
                 away[shown, 0], away[shown, 1], point[shown] = x, y, p
                 shown += 1
         if shown < least:
-            return values, 0.0
+            return values, -1.0
         scale = max(least_scale, 1.5 * np.median(np.abs(off[:shown])))
         normal[:] = 0.0
         change[:] = 0.0

@@ -294,6 +294,6 @@ def _registered(
         values, agreed = register(
             level.values, rest, wanted, slope2, camera, guess, values, PRIOR, float(_factor(clip)), *fixed
         )
-        if not agreed:
-            break
+        if agreed < 0:
+            return values, 0.0
     return values, agreed

@@ -62,12 +62,18 @@ def test_alone_and_turning(shape: str, size: int) -> None:
 @pytest.mark.parametrize("size", [64, 128])
 @pytest.mark.parametrize("ratio", [3.5, 7.0])
 def test_a_long_bar_is_seen_to_its_ends(ratio: float, size: int) -> None:
-    """Cut off at both ends, a bar that stands nearly upright is read up to 1 px along itself from its middle."""
+    """Cut off at both ends, a bar that stands nearly upright is read up to 1 px along itself from its middle.
+
+    Nor is an edge's half pixel another shape, though the moments of a bar are large.
+    """
     rng = np.random.default_rng(0)
     angles = np.concatenate([rng.uniform(-0.1, 0.1, FRAMES // 2), rng.uniform(-3, 3, FRAMES // 2)])
     poses = np.concatenate([rng.uniform(-1.0, 1.0, (FRAMES, 2)), angles[:, None]], axis=-1)[:, None]
     bar = replace(block("bar", 2), size=(1.4 / ratio, 0.1, 1.4))
-    off = errors(clip_of([bar], poses, size))[:, 0]
+    clip = clip_of([bar], poses, size)
+    tracks = track(clip, CONTEXT, clip.frames)
+    assert tracks.shape is not None and np.nanmax(tracks.shape) < 0.5
+    off = (tracks.position - clip.px_positions())[:, 0]
     assert np.isfinite(off).all()
     print(f"\n{ratio}:1 {size} px: bias {off.mean(0)} sd {off.std(0)} worst {np.abs(off).max():.2f}")
     assert np.abs(off.mean(0)).max() < 0.05 and off.std(0).max() < 0.12

@@ -258,8 +258,8 @@ def frames_of(output: Any) -> Tensor:
 def refuse_repetition(frames: Tensor) -> None:
     """Refuse frames (T, 3, H, W) that are mostly copies of those before them. Raises ModelError."""
     same = (frames[1:] == frames[:-1]).flatten(1).all(1)
-    # 0.5 of the steps from frame to frame that change nothing: a video is played slower than asked for
-    if len(same) >= 3 and not same.all() and same.float().mean() >= 0.5:  # from frame to frame, for that to be judged
+    # Where half of three or more steps from frame to frame change nothing, a video is played slower than asked for
+    if len(same) >= 3 and not same.all() and same.float().mean() >= 0.5:
         different = int((~same).sum()) + 1
         raise ModelError(
             f"Only {different} of {len(frames)} frames that came back differ, the others repeat the one before: motion "

@@ -292,6 +292,7 @@ class Strip:
 
 
 def moments(clip: Clip) -> NDArray[np.intp]:
+    """Frames that are shown, evenly over the horizon; 0 is the first after the hand-over."""
     last = clip.horizon - 1
     return np.unique(np.round(np.linspace(last / STRIP.moments, last, STRIP.moments)).astype(int))
 

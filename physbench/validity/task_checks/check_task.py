@@ -31,7 +31,8 @@ from physbench.support.progress import Progress
 from physbench.validity.task_checks.finding import AxisReading, Finding, Report, Shot, failed, fine, remark, save
 from physbench.world.camera import normal
 from physbench.world.drawing import apparent_radius
-from physbench.world.links import depth_in, guides
+from physbench.world.joints import guides
+from physbench.world.links import depth_in
 from physbench.world.scene import (
     DENSITY,
     PALETTE,

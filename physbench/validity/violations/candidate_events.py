@@ -112,9 +112,11 @@ class CandidateEvents:
                 mask &= np.linalg.norm(self._flat[:, index] - self._flat[:, other], axis=1) > reach
         return mask
 
-    # 2.0 to 1: the widest pictures out of which a body that a camera turns away from is hidden
     def hidden(self, index: int, widest: float = 2.0) -> Mask:
-        """Mask (T,): a body lies wholly behind a screen, or out of a picture whose sides are up to `widest` to 1."""
+        """Mask (T,): a body lies wholly behind a screen, or out of a picture whose sides are up to `widest` to 1.
+
+        The widest pictures out of which a body is hidden, that a camera turns away from, are 2 to 1.
+        """
         mask = self._pictured(index, widest)[1]
         for other in self.screens(index):
             mask |= self.cover(index, other)[1]

@@ -50,8 +50,7 @@ def _grazes(candidates: CandidateEvents, contact: Contact) -> bool:
     line = before[b, :3] - before[a, :3]
     relative = before[a, 7:10] - before[b, 7:10]
     approach = float(relative @ line / np.linalg.norm(line))
-    # 0.2 m/s along the line of centres; less is a graze
-    # of the relative speed that lies along the line of centres; less is a graze too
+    # A graze: less than 0.2 m/s, or than a third of the relative speed, along the line of centres
     return approach < max(0.2, 1 / 3 * float(np.linalg.norm(relative)))
 
 

@@ -60,7 +60,7 @@ def check_camera(look: str, scene: Scene, name: str = "the scene") -> None:
     from physbench.world.camera_path import eye_moves, most_turned
 
     far = most_turned(scene.camera, scene.horizon)
-    # it would see what lies farther round too coarsely
+    # The one wide picture, out of which frames are cut, shows what lies farther round than 35 degrees too coarsely
     if eye_moves(scene.camera) or far > math.radians(35.0):
         how = "goes to other places" if eye_moves(scene.camera) else f"turns by {math.degrees(far):.0f} degrees"
         raise UsageError(

@@ -310,7 +310,7 @@ def _backing(front: Mover, camera: Camera) -> Mover:
     """
     depth, half = _depth(front.body, camera), list(front.half)
     half[axis_across(front.body, camera)] = depth / 2 - DRAWN.flat_half_depth
-    # 0.68 of a body of which the front alone has a hue
+    # Light grey, of a body of which the front alone has a hue
     body = front.body if front.body.hue is None else replace(front.body, hue=None, grey=0.68)
     x, y, z = half
     back = replace(front, body=body, centre=front.centre + normal(camera) * depth / 2, albedo=body_albedo(body))
