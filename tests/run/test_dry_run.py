@@ -57,7 +57,7 @@ def test_baselines_of_pixels_are_refused_where_they_know_no_camera(
     for name, view in (("memory", "near"), ("constant-velocity", "near"), ("constant-velocity", "moving")):
         assert run(["eval", f"baseline:{name}", *CLIPS, "--view", view, *more]) == 2
         said = capsys.readouterr().err
-        assert f"--view {view}: baseline:{name} sees pixels" in said and "baseline:freeze" in said
+        assert f"In the view '{view}', baseline:{name} cannot" in said and "baseline:freeze" in said
     assert list(tmp_path.iterdir()) == []
     check_target("baseline:memory", view="far")
     check_target("baseline:physicist", view="moving")

@@ -50,4 +50,4 @@ def test_a_turn_and_a_zoom_are_found() -> None:
     )
     assert found == pytest.approx(true, abs=3e-4) and agreed > 0.95
     few = register(level(), rest[:59], wanted[:59], np.ones(59), LENS, nothing, nothing, np.ones(4), 1.0, *limits)
-    assert few[1] == 0.0
+    assert few[1] < 0
