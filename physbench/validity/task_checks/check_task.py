@@ -499,9 +499,9 @@ def _stages(work: _Work, rows: Sequence[Row], progress: Progress) -> None:
     _run_group(work, "states", lambda: _check_states(work, clips, static))
     progress.advance(1, "readings")
     shown = [clip for clip in clips if clip.row.split != "train"]
-    # Readings of such motion take minutes and say nothing
     if any(each.state == "failed" and each.check in ("overlap", "explosion", "energy") for each in work.findings):
-        work.add([remark("readings", "not tracked and scored: no law moves bodies so", "Mend first what failed.")])
+        why = "not tracked and scored: of such motion that takes minutes and says nothing"
+        work.add([remark("readings", why, "Mend first what failed.")])
     else:
         _run_group(work, "readings", lambda: _check_readings(work, shown, progress))
     if work.look != PLAIN:

@@ -141,10 +141,10 @@ def check_axes(measured: Sequence[Measured], axes: dict[str, AxisReading]) -> It
             why = sorted({row.reason for row in worst.rows["truth"] if row.axis == axis and row.reason})
             yield failed(
                 "truth",
-                f"{axis}: ground truth reads {reading.truth:.2f}, it must read {least_truth_quality:g}"
+                f"{axis}: ground truth reads {reading.truth:.3f}, it must read {least_truth_quality:g}"
                 + (f" ({'; '.join(why)})" if why else ""),
-                "Look at the clip and remove what the scorer takes for wrong (unlit parts, contacts in the first "
-                "frames, motion without a closed form), or declare outcomes instead.",
+                "Look at the clip and remove what the scorer takes for wrong (bodies that leave the window, unlit "
+                "parts, contacts in the first frames, motion without a closed form), or declare outcomes instead.",
                 worst.clip,
                 _overview(worst.clip),
             )
