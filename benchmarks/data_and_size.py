@@ -104,7 +104,7 @@ def of_median_clips(errors: Errors) -> tuple[float, float, float]:
 def ratio_columns(name: str, errors: Errors, base: Errors) -> dict[str, float]:
     """Ratio of two such means over the clips of which both have an error, drawn together: with its 95 % interval.
 
-    None where there are no such clips.
+    Empty where there are no such clips.
     """
     both = {task: sorted(clips.keys() & base.get(task, {}).keys()) for task, clips in errors.items()}
     pairs = [np.array([(errors[task][id], base[task][id]) for id in ids]) for task, ids in both.items() if ids]

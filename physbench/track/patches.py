@@ -286,7 +286,9 @@ def measure(
     """
     device = video.frames.device
     # Of what is cut off at both ends the half-pixels of an edge move the centroid; without, they cancel.
-    limit = max(patch_radius(radius), reach + HALF_SIDE[1] if reach > patch_radius(radius) else 0.0)
+    limit = patch_radius(radius)
+    if reach > limit:
+        limit = reach + HALF_SIDE[1]
     step = len(index) if device.type != "cpu" else max(1, BATCH_PIXELS // (2 * math.ceil(limit) + 1) ** 2)
     middle = np.floor(centre).astype(np.int64)
     parts = []

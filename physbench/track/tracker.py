@@ -334,9 +334,8 @@ def _shape(seen: BlobMeasurements, k: int, full: float, larger: Array, shown: Tr
     sight = shown.sights[k]
     if sphere and sight is not None:
         scaled[:, :2] -= sight.two_fold(stats[:, [X, Y]] * zoom)
-    stretch = _stretch(
-        shown.bodies[k], shown.axes
-    )  # over the disc of its area a bar's moments are large, their noise too
+    # Over the disc of its area a bar's moments are large, and so is their noise
+    stretch = _stretch(shown.bodies[k], shown.axes)
     sd = patches.noise_sd(stats[:, NOISE], stats[:, MASS], stats[:, REGION], radius * stretch)
     return patches.shape_change(
         scaled / stretch**orders, sd, stats[:, [X, Y]], whole, learnt, sphere, radius * stretch, window
