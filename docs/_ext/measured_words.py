@@ -110,7 +110,11 @@ def summary(table: Published) -> str:
     barred = [row for row in records(table.table) if verdict(row)]
     verdicts = [verdict(row) for row in barred]
     met, few = verdicts.count("met"), verdicts.count("too few clips")
-    said = [f"Version {table.headers[0].suite} at {table.title}:", *_lawful(table.table), *_violations(barred)]
+    said = [
+        f"Version {table.headers[0].suite} at {table.title}:",
+        *_lawful(table.table),
+        *_violations(table.table, barred),
+    ]
     said += [*_gaming(table.table), f"Of {len(barred)} bars {met} are met, {len(barred) - met - few} are missed,"]
     lawful = sum(verdict(row) == "too few clips" and row["level"] == LEVEL for row in barred)
     said.append(f"{few} need more clips to tell{f' ({lawful} of them lawful ones)' if lawful else ''}.")
@@ -132,8 +136,8 @@ def _lawful(table: pd.DataFrame) -> list[str]:
     return said
 
 
-def _violations(barred: list[Row]) -> list[str]:
-    """The range of what violations with a bar reach, and which of them is seen least."""
+def _violations(table: pd.DataFrame, barred: list[Row]) -> list[str]:
+    """The range of what violations with a bar reach, and which of them is seen least, and what else sees that one."""
     apart = [row for row in barred if row["level"] == "family" and measure_of(row) == "auroc" and row["clips"]]
     located = [row for row in barred if measure_of(row) == "located" and pd.notna(row["located"])]
     said = []
@@ -141,9 +145,14 @@ def _violations(barred: list[Row]) -> list[str]:
         least, most = (choose(apart, key=lambda row: row["auroc"]) for choose in (min, max))
         clips = sorted(row["clips"] for row in apart)
         sure = sum(row["auroc"] >= SEEN for row in apart)
+        tasks = table[(table["level"] == "task") & (table["source"] == least["source"]) & table["auroc"].notna()]
+        tasks = tasks[tasks["family"] == least["family"]]
+        theirs = tasks.loc[tasks["reading"] == least["reading"], "task"]
+        others = tasks[tasks["task"].isin(theirs) & tasks["reading"].isin(HEADLINES)].groupby("reading")["auroc"].min()
+        other = f"; by `{others.idxmax()}` {others.max():.2f}" if others.max() > least["auroc"] else ""
         said.append(
             f"{len({row['source'] for row in apart})} violations are told from lawful clips with an AUROC of "
-            f"{least['auroc']:.2f} (`{least['source']}` in {least['family']}, by `{least['reading']}`) to "
+            f"{least['auroc']:.2f} (`{least['source']}` in {least['family']}, by `{least['reading']}`{other}) to "
             f"{most['auroc']:.2f}; in {sure} of {len(apart)} cases, a violation in a family, it is {SEEN:g} or more "
             f"({clips[0]:.0f} to {clips[-1]:.0f} clips each)."
         )

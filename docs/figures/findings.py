@@ -748,22 +748,52 @@ def errors_text(before: Trained, after: Trained, ratios: Mapping[str, Value]) ->
     return f"the error of velocity inside {parts['inside']}, outside it {parts['outside']}"
 
 
+def curve_cells(curves: Sequence[Trained]) -> list[list[str]]:
+    """The rows of the table of data and size: networks by the clips they learned from, baselines after them.
+
+    An error stands beside that of the same network on the fewest clips as a ratio; one that differs for sure is bold.
+    """
+    fewest = {(rows[0].kind, rows[0].size): rows[0] for rows in curves_by(curves, "data")}
+    made = []
+    for each in sorted(curves, key=lambda each: (not each.size, each.kind, each.parameters, each.clips or np.inf)):
+        cells = [
+            f"`{each.kind}` {each.size}".strip() if each.size else each.kind.replace("-", " "),
+            f"{each.parameters:,}" if each.parameters else "–",
+            f"{each.clips:,}" if each.clips else "–",
+            str(each.overall),
+        ]
+        first = fewest.get((each.kind, each.size), each)
+        for part in ("inside", "outside"):
+            error = getattr(each, part)
+            ratio = each.of_fewest.get(part, Value(error.value / getattr(first, part).value, None))
+            text = f"× {ratio}"
+            if change(first, each, part, each.of_fewest):
+                text = f"**{text}**"
+            cells += [str(error), "" if first is each else text]
+        made.append(cells)
+    return made
+
+
 def curves_text(curves: Sequence[Trained]) -> list[str]:
-    """Sentences on skill and errors against data and size, and on what PhyWorld says of them."""
+    """Sentences on errors with the last step of data and with size, and on what PhyWorld says of both."""
     made, verdicts = [], []
-    for by, noun in (("data", "clips"), ("size", "numbers")):
-        lines, falls = curves_by(curves, by), 0
-        for rows in lines:
-            first, before, last = rows[0], rows[-2], rows[-1]
-            old, mid, new = (f"{each.clips if by == 'data' else each.parameters:,}" for each in (first, before, last))
-            of = f"`{first.kind}`" + (f" {first.size}" if by == "data" else "")
-            ratios = last.of_fewest if by == "data" else last.of_smallest
-            text = f"{of}, {old} to {new} {noun}: skill {first.overall} to {last.overall}; "
-            text += f"{errors_text(first, last, ratios)}."
-            if before is not first:
-                text += f" From {mid} to {new} alone, {errors_text(before, last, {})}."
-            made.append(text)
-            falls += change(first, last, "outside", ratios) < 0
+    for by in ("data", "size"):
+        lines = curves_by(curves, by)
+        ends = [(rows[0], rows[-1], rows[-1].of_fewest if by == "data" else rows[-1].of_smallest) for rows in lines]
+        longer = [rows for rows in lines if len(rows) > 2] if by == "data" else []
+        if longer:
+            steps = {part: sum(change(*rows[-2:], part, {}) < 0 for rows in longer) for part in ("inside", "outside")}
+            made.append(
+                f"From {longer[0][-2].clips:,} to {longer[0][-1].clips:,} clips alone the error falls for sure inside "
+                f"in {counted(steps['inside'], len(longer))}, outside in {counted(steps['outside'], len(longer))}."
+            )
+        if by == "size":
+            made += [
+                f"`{small.kind}` on {small.clips:,} clips, {small.parameters:,} to {large.parameters:,} numbers: skill "
+                f"{small.overall} to {large.overall}; {errors_text(small, large, ratios)}."
+                for small, large, ratios in ends
+            ]
+        falls = sum(change(first, last, "outside", ratios) < 0 for first, last, ratios in ends)
         if lines:
             verdict = "refuted" if falls == len(lines) else "open"
             verdicts.append(f"**{verdict}** for {by} (they fall for sure in {counted(falls, len(lines))})")
@@ -904,6 +934,7 @@ def page(found: Findings) -> str:
         curves=found.curves,
         curves_part=found.curves[0].suite.partition(", ")[2] if found.curves else "",
         curves_clips=[f"{n:,}" for n in sorted({each.clips for each in found.curves if each.size})],
+        curves_cells=curve_cells(found.curves),
         curves_text=curves_text(found.curves),
         states=[] if found.states is None else state_cells(found.states),
         states_text=[] if found.states is None else [*comparisons(found.states), margins(found.states)],

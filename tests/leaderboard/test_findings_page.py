@@ -137,12 +137,24 @@ def test_the_words_on_data_and_size(findings: ModuleType, tmp_path: Path, outsid
     table.write_text(CURVES.format(outside=outside, ratios=RATIOS))
     curves = findings.read_curves(table)
     assert [each.clips for each in curves] == [150, 1500, 150, 1500, 150, 0] and curves[1].gap is None
-    small, large, size, last = findings.curves_text(curves)
-    assert small.startswith("`net` S, 150 to 1,500 clips: skill 0.10 [0.08, 0.12] to 0.30 [0.28, 0.32]")
-    assert "inside falls for sure (1.00 to 0.50 m/s)" in small and "outside it is not told apart (2.00 to 1.90" in large
-    assert size.startswith("`net`, 1,000 to 4,000 numbers: skill 0.30")
+    size, last = findings.curves_text(curves)
+    assert size.startswith("`net` on 1,500 clips, 1,000 to 4,000 numbers: skill 0.30 [0.28, 0.32] to 0.40")
     assert f"**open** for data (they fall for sure in {falls})" in last
     assert findings.read_curves(tmp_path / "none.csv") == () and findings.curves_text(()) == []
+
+
+def test_the_table_of_data_and_size(findings: ModuleType, tmp_path: Path) -> None:
+    """1.0 to 0.5 m/s in intervals of .1 falls for sure, 2.0 to 1.9 in intervals of .2 does not."""
+    table = tmp_path / "curves.csv"
+    table.write_text(CURVES.format(outside="1.0,0.9,1.1", ratios=RATIOS))
+    rows = findings.curve_cells(findings.read_curves(table))
+    assert [row[:3] for row in rows[1:4:2]] == [["`net` S", "1,000", "1,500"], ["`net` M", "4,000", "1,500"]]
+    assert [row[4:] for row in rows[:2]] == [
+        ["1.00 [0.90, 1.10]", "", "2.00 [1.80, 2.20]", ""],
+        ["0.50 [0.40, 0.60]", "**× 0.50**", "1.00 [0.90, 1.10]", "**× 0.50**"],
+    ]
+    assert rows[3][-1] == "× 0.95"
+    assert [row[:3] for row in rows[4:]] == [["constant velocity", "–", "–"], ["memory", "–", "150"]]
 
 
 def test_the_last_step_of_three_is_told(findings: ModuleType, tmp_path: Path) -> None:
@@ -150,9 +162,10 @@ def test_the_last_step_of_three_is_told(findings: ModuleType, tmp_path: Path) ->
     table = tmp_path / "curves.csv"
     row = "net,S,1000,15000,core 4,0.40,,,0.45,0.40,0.50,0.9,0.8,1.0,,,\n"
     table.write_text(CURVES.format(outside="1.0,0.9,1.1", ratios=RATIOS) + row)
-    first, *_, last = findings.curves_text(findings.read_curves(table))
-    assert "150 to 15,000 clips: skill 0.10 [0.08, 0.12] to 0.40;" in first and "outside it falls for sure" in first
-    assert "From 1,500 to 15,000 alone" in first and first.endswith("outside it is not told apart (1.00 to 0.90 m/s).")
+    curves = findings.read_curves(table)
+    step, *_, last = findings.curves_text(curves)
+    assert step.startswith("From 1,500 to 15,000 clips alone the error falls for sure inside in none of 1, outside in")
+    assert findings.curve_cells(curves)[2][-1] == "**× 0.45**", "beside 150 clips it falls"
     assert "1 of 2" in last
 
 
@@ -162,8 +175,9 @@ def test_a_ratio_on_the_same_clips_decides(findings: ModuleType, tmp_path: Path)
     text = CURVES.format(outside="1.0,0.9,1.1", ratios=RATIOS)
     paired = "1.9,1.7,2.1,,,,0.5,0.4,0.6,1.0,0.9,1.1,0.95,0.92,0.98,1.0,0.98,1.02\n"
     table.write_text(text.replace("1.9,1.7,2.1,,,\n", paired))
-    _, large, size, last = findings.curves_text(findings.read_curves(table))
-    assert "outside it falls for sure (2.00 to 1.90 m/s, times 0.95 [0.92, 0.98] on the same clips)" in large
+    curves = findings.read_curves(table)
+    size, last = findings.curves_text(curves)
+    assert findings.curve_cells(curves)[3][-1] == "**× 0.95 [0.92, 0.98]**"
     assert "outside it is not told apart (1.00 to 1.90" in size
     assert "they fall for sure in all 2" in last and "**refuted** for data" in last
 
