@@ -15,7 +15,7 @@ from urllib.parse import quote
 import numpy as np
 
 from physbench.leaderboard.check_tables import BADGES
-from physbench.leaderboard.eligibility import COMPARISON, UNTRAINED, VIDEOS, of_result
+from physbench.leaderboard.eligibility import COMPARISON, UNTRAINED, of_result
 from physbench.leaderboard.entries import Entry, check_entries, describe, entries, present, unpack, unpublished
 from physbench.leaderboard.ranking import (
     LookDifference,
@@ -35,6 +35,7 @@ from physbench.result.formats import csv_text
 from physbench.result.readings import AXIS, strength_text
 from physbench.result.report.page import page_environment
 from physbench.result.report.summary import family_factors
+from physbench.result.sentences import LEAST_VIDEO_SIDE, small_videos
 from physbench.result.skill import Kind
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
@@ -184,8 +185,6 @@ TRACK_TITLES = {
     "untrained": ("Untrained copies", "Networks with their weights drawn anew. They have no rank."),
     PREVIEW: ("Your run", "It is not on the board."),
 }
-LEAST_VIDEO_SIDE = 128  # px, from which videos are ranked (docs/design/tracking.md)
-
 
 PICTURES = (*LOOKS, *(view for view in VIEWS if view != FAR))  # `RenderSpec.picture`: what is ranked apart
 
@@ -231,9 +230,8 @@ class BoardRow:
         """Reason that it has no rank, where that does not show by itself."""
         if self.problem:
             return "not rankable"
-        if not small_videos(self.result):
-            return ""
-        return f"no rank: videos below {LEAST_VIDEO_SIDE} px, in which compression costs up to 0.30 of consistency"
+        small = too_small(self.result)
+        return f"no rank: {small}" if small else ""
 
     def axis(self, axis: str, family: str = "") -> SkillValue:
         """Skill on an axis, or in one family of it. A run that is not on the board may lack one."""
@@ -276,13 +274,12 @@ Tables = dict[RankedTable, list[BoardRow]]
 
 def compares(result: ResultDocument) -> bool:
     """True if an entry is there to compare with, and takes no rank."""
-    return result.model.target.startswith(COMPARISON) or result.model.track == "privileged" or small_videos(result)
+    return result.model.target.startswith(COMPARISON) or result.model.track == "privileged" or bool(too_small(result))
 
 
-def small_videos(result: ResultDocument) -> bool:
-    """True if an entry is of videos that are too small to be ranked: compression costs a part of their skill."""
-    side = min(result.model.card.image_size)
-    return result.model.target.startswith(VIDEOS) and side < LEAST_VIDEO_SIDE
+def too_small(result: ResultDocument) -> str:
+    """What limits an entry of videos that are too small to be ranked; "" of others."""
+    return small_videos(result.model.target, min(result.model.card.image_size))
 
 
 def report_in_board(entry: Entry) -> str:

@@ -14,7 +14,18 @@ import pandas as pd
 from published_tables import MAIN, Published, Row, place, published, verdict
 
 from physbench.validity.altered_pictures import FRAME_SHIFTS
-from physbench.validity.table import LEVEL, LOW, OVERALL, PORTFOLIO, SKILL, SOURCE, STRAIGHT, records
+from physbench.validity.table import (
+    GIVEN,
+    LEVEL,
+    LOW,
+    OVERALL,
+    PORTFOLIO,
+    SKILL,
+    SOURCE,
+    STRAIGHT,
+    UNAIDED,
+    records,
+)
 from physbench.validity.text import SEEN
 from physbench.validity.thresholds import is_strength, measure_of
 from physbench.validity.violations import REGISTRY
@@ -31,7 +42,6 @@ HEADLINES = (
 SEES, BLIND = 0.945, 0.6  # AUROC: at least, in every family; at most, in every one
 KINDS = ("violation", "timing", "picture", "stranger")
 FEW = 10  # clips in all: said beside the word
-SHOWN = "cheat-truth-"  # gaming baselines that are given a part of the future
 LABEL = re.compile(r"`([\w-]+)`(?: ([\d.]+)[^`]*)?")
 NAMING = re.compile(r"`([\w./-]+)` [\d.]+(?:–[\d.]+)?")
 
@@ -167,8 +177,8 @@ def _violations(table: pd.DataFrame, barred: list[Row]) -> list[str]:
 def _gaming(table: pd.DataFrame) -> list[str]:
     """The best gaming baseline overall, their portfolio, and constant velocity."""
     rows = table[(table["level"] == "skill") & (table["reading"] == f"{SKILL}{OVERALL}")].set_index("source")["value"]
-    cheats = rows[rows.index.str.startswith("cheat-") & ~rows.index.isin((PORTFOLIO, STRAIGHT))]
-    shown = cheats.index.str.startswith(SHOWN)
+    cheats = rows[rows.index.str.startswith("cheat-") & ~rows.index.isin((PORTFOLIO, UNAIDED, STRAIGHT))]
+    shown = cheats.index.str.startswith(GIVEN)
     blind = cheats[~shown]
     if blind.empty or STRAIGHT not in rows:
         return []
@@ -178,7 +188,8 @@ def _gaming(table: pd.DataFrame) -> list[str]:
     ]
     said += [f"`{name}`, which is given the future at first, has {value:.2f}." for name, value in cheats[shown].items()]
     if PORTFOLIO in rows:
-        said.append(f"The best choice among all of them by task has {rows[PORTFOLIO]:.2f}.")
+        unaided = f", among those that are given nothing {rows[UNAIDED]:.2f}" if UNAIDED in rows else ""
+        said.append(f"The best choice among all of them by task has {rows[PORTFOLIO]:.2f}{unaided}.")
     return said
 
 

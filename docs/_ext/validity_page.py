@@ -32,7 +32,7 @@ from physbench.score.protocol import AXES
 from physbench.score.score_clip import find_scorers
 from physbench.validity.gaming_baselines import GAMING_BASELINES
 from physbench.validity.sources import LOW_RATE, sets_in
-from physbench.validity.table import LEVEL, LOW, OVERALL, PORTFOLIO, SKILL, SOURCE, records, shown_readings
+from physbench.validity.table import LEVEL, LOW, OVERALL, PORTFOLIO, SKILL, SOURCE, UNAIDED, records, shown_readings
 from physbench.validity.text import MOST_SKILL, at_low_rate, figures, seen, where
 from physbench.validity.thresholds import LIMITS, last_part, measure_of
 
@@ -45,7 +45,10 @@ ABOUT = {  # what bars are about, by kind of source or by measure
     "cheat": "Gaming baselines have little more than constant velocity",
     LOW_RATE: "Lasting violations gain nothing at 4 frames/s",
 }
-PORTFOLIO_DOC = "in each task the best of the others, chosen on other clips"
+PORTFOLIOS = {
+    PORTFOLIO: "in each task the best of the others, chosen on other clips",
+    UNAIDED: "the same of those that are given no part of the future",
+}
 VERDICTS = ("met", "**not met**", "too few clips")
 SHADOWING, STRENGTH, INTACT = "consistency/shadowing", "consistency/strength", "permanence/intact"
 LOCATED, FREE = f"{SHADOWING}.first-break", f"{SHADOWING}.unseen-constants"
@@ -200,7 +203,7 @@ def gaming(table: Published) -> str:
     for source, group in sorted(rows.groupby("source", sort=False), key=lambda each: -each[1]["value"].max()):
         cells = {row["reading"]: _strong(skill(row, places=3), row) for row in records(group)}
         name = str(source).removeprefix("cheat-")
-        doc = GAMING_BASELINES[name].doc if name in GAMING_BASELINES else PORTFOLIO_DOC if source == PORTFOLIO else ""
+        doc = GAMING_BASELINES[name].doc if name in GAMING_BASELINES else PORTFOLIOS.get(str(source), "")
         line = (f"`{source}`", *(cells.get(reading, "") for reading in columns), doc)
         (weak if group["value"].max() > MOST_SKILL else held).append(line)
     head, last = ("", *columns.values()), len(columns) + 1

@@ -241,6 +241,11 @@ def require_alike(
             f"{start}: their clips were simulated to other states. Run both on one machine; "
             "`physbench data verify` says which one reproduces the suite."
         )
+    if a.suite.version != b.suite.version:
+        raise UsageError(
+            f"{start}: they were read as in versions {a.suite.version} and {b.suite.version} of the suite. Run the "
+            "older one again with --fresh."
+        )
     codes = [manifest.versions.get("code") for manifest in (a, b)]
     if codes[0] != codes[1]:
         raise UsageError(

@@ -21,7 +21,7 @@ from physbench.result.findings import SAID
 from physbench.result.formats import AXIS_NAMES, bracket, fixed, joined
 from physbench.score.protocol import ReadingRole
 from physbench.score.score_clip import reading_of, scorer_of
-from physbench.world.scene import FAR, PLAIN, RenderSpec
+from physbench.world.scene import FAR, PHYSICS_HZ, PLAIN, RenderSpec, wrong_rate
 
 if TYPE_CHECKING:
     from physbench.result.compare import Against, SkillDifference
@@ -171,8 +171,14 @@ def remedy_of(fault: TimingFault, fps: float) -> str:
             "after the hand-over (videos: --model-arg includes_context=false)."
         )
     if fault.kind == "rate":
-        native = f"{fps / fault.value:.3g}"
-        return f"If the model draws {native} frames/s, say so: `fps` of its card (videos: --model-arg fps={native})."
+        native, steps = fps / fault.value, max(1, round(PHYSICS_HZ * fault.value / fps))
+        if wrong_rate(PHYSICS_HZ / steps) is not None:
+            return f"If the model draws {native:.3g} frames/s, no card can say so: resample its answer to {fps:g}."
+        rate = f"{PHYSICS_HZ // steps}" if PHYSICS_HZ % steps == 0 else f"{PHYSICS_HZ} / {steps}"
+        return (
+            f"If the model draws {native:.3g} frames/s, say so: fps={rate} of its card (videos: --model-arg "
+            f"fps={native:.3g})."
+        )
     if fault.frame is not None:
         return "If chunks of frames are joined there, each must begin with the frame behind the last one."
     if fault.kind == "repeats":
@@ -191,9 +197,11 @@ def note(
     fresh: bool = False,
     ended: PartialRun | None = None,
     older: int | None = None,
+    target: str = "",
 ) -> str:
     """Limits of the figures: an older suite, a part of it, one this small, fresh seeds, another look, words for
-    motion; "" where nothing limits them. fixed: whether it is fixed which tasks count."""
+    motion, small videos; "" where nothing limits them. fixed: whether it is fixed which tasks count. target: of the
+    model."""
     parts = (
         "" if older is None else f"read as in suite version {older}, weighed as in a newer one: beside no other run",
         "" if ended is None else partial_words(ended),
@@ -203,8 +211,19 @@ def note(
         if any(row.change == PROMPT_MOTION for row in rows)
         else "",
         "" if spec.picture == PLAIN else _picture_limits(spec, fixed),
+        f"{small}: on a board without a rank" if (small := small_videos(target, min(spec.height, spec.width))) else "",
     )
     return "; ".join(each for each in parts if each)
+
+
+LEAST_VIDEO_SIDE = 128  # px, from which videos are ranked (docs/design/tracking.md)
+
+
+def small_videos(target: str, side: int) -> str:
+    """What limits videos of `side` px that are too small to be ranked; "" of larger ones and of other models."""
+    if not target.startswith("videos:") or side >= LEAST_VIDEO_SIDE:
+        return ""
+    return f"videos below {LEAST_VIDEO_SIDE} px, in which compression costs up to 0.30 of consistency"
 
 
 def _picture_limits(spec: RenderSpec, fixed: bool) -> str:

@@ -293,14 +293,16 @@ def _row(reading: object, source: str, wrong: pd.Series[bool]) -> dict[str, Any]
 
 # Skill of every source, overall and on every axis, computed as that of a model in a report.
 #
-# The last of the gaming baselines is their *portfolio*: in each task the one that does best there. It is chosen on one
-# half of the clips and read on the other, both ways, as by somebody who has a copy of the benchmark but not its clips.
+# The last of the gaming baselines are their *portfolios*: in each task the one that does best there, of all of them and
+# of those that are given no part of the future. It is chosen on one half of the clips and read on the other, both ways,
+# as by somebody who has a copy of the benchmark but not its clips.
 
 Fixed = Mapping[str, Mapping[str, Kind]]
 
 SKILL = "skill/"  # before the name of an axis, or "overall": a row of the skill that a source has there
 OVERALL = "overall"
-PORTFOLIO, STRAIGHT = "cheat-portfolio", "cheat-straight"
+PORTFOLIO, UNAIDED, STRAIGHT = "cheat-portfolio", "cheat-portfolio-unaided", "cheat-straight"
+GIVEN = "cheat-truth-"  # gaming baselines that are given a part of the future
 
 
 def headline_rows(readings: pd.DataFrame) -> pd.DataFrame:
@@ -326,7 +328,8 @@ def skill_rows(table: pd.DataFrame, fixed: Fixed | None) -> list[dict[str, objec
             continue
         every = kinds(clip_qualities({"model": truth}, truth, freeze, events=False), fixed)
         mine = table[table["source"].str.endswith(LOW_RATE) == bool(low_rate)]
-        mine = pd.concat([mine, portfolio(mine, truth, freeze, every)])
+        chosen = [portfolio(mine, name, truth, freeze, every) for name in (PORTFOLIO, UNAIDED)]
+        mine = pd.concat([mine, *chosen])
         for name, own in mine.groupby("source", sort=False):
             source = str(name)
             if source.removesuffix(LOW_RATE) in (*REFERENCES, *NEAR_ALTERNATIVES, WAIVED):
@@ -353,15 +356,23 @@ def skill_rows(table: pd.DataFrame, fixed: Fixed | None) -> list[dict[str, objec
 
 
 def portfolio(
-    table: pd.DataFrame, truth: pd.DataFrame, freeze: pd.DataFrame, every: Mapping[str, tuple[Kind, ...]]
+    table: pd.DataFrame,
+    name: str,
+    truth: pd.DataFrame,
+    freeze: pd.DataFrame,
+    every: Mapping[str, tuple[Kind, ...]],
 ) -> pd.DataFrame:
-    """Rows of the portfolio of the gaming baselines that are shown on all clips; none for fewer than two of them.
+    """Rows of a portfolio, PORTFOLIO or UNAIDED, of the gaming baselines that are shown on all clips.
 
-    The best in a task is the one with the largest sum over axes of skill times the weight in overall, guards included.
+    None for fewer than two of them, and none of UNAIDED where it would be PORTFOLIO. The best in a task is the one with
+    the largest sum over axes of skill times the weight in overall, guards included.
     """
     cheats = table[(table["kind"] == "cheat") & table["outcome"].isin(("shown", "failed"))]
     clips = cheats.drop_duplicates("clip").sort_values(["task", "seed"])
-    whole = [str(name) for name, own in cheats.groupby("source") if own["clip"].nunique() == len(clips)]
+    whole = [str(source) for source, own in cheats.groupby("source") if own["clip"].nunique() == len(clips)]
+    if name == UNAIDED:
+        blind = [source for source in whole if not source.startswith(GIVEN)]
+        whole = [] if len(blind) == len(whole) else blind
     if len(whole) < 2:
         return table.iloc[:0]
     half = dict(zip(clips["clip"], clips.groupby("task").cumcount() % 2, strict=True))
@@ -383,7 +394,7 @@ def portfolio(
                 best[task] = max(best.get(task, (-np.inf, "")), (value, source))
         others = cheats[cheats["clip"].map(half) != chosen_on]
         taken = others["source"] == others["task"].map({task: source for task, (_, source) in best.items()})
-        rows.append(others[taken].assign(source=PORTFOLIO))
+        rows.append(others[taken].assign(source=name))
     return pd.concat(rows)
 
 

@@ -571,6 +571,9 @@ class RenderSpec:
     look: str = PLAIN  # one of `catalogue.LOOKS`
     view: str = FAR  # one of VIEWS
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fps", float(self.fps))  # 15 and 15.0 are one rate: names of stored clips tell them
+
     @property
     def steps(self) -> int:
         """Physics steps per frame."""

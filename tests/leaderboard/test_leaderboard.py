@@ -33,6 +33,7 @@ from physbench.leaderboard.site import (
 )
 from physbench.leaderboard.submission import Submission, short_count
 from physbench.result.bootstrap import resample
+from physbench.result.build import build_result
 from physbench.result.skill import Stratum
 from physbench.score.protocol import AXES
 from physbench.support.errors import UsageError
@@ -711,7 +712,7 @@ def test_a_page_that_a_run_brings_never_comes_onto_the_board(make_run: MakeRun, 
 
 @pytest.mark.parametrize(("side", "ranked"), [(127, False), pytest.param(128, True, marks=pytest.mark.slow)])
 def test_small_videos_take_no_rank(make_run: MakeRun, tmp_path: Path, side: int, ranked: bool) -> None:
-    """Compression costs too much of a skill below 128 px; the page says why."""
+    """Compression costs too much of a skill below 128 px; the page says why, and so does the run by itself."""
     board = tmp_path / "board"
     run = make_run("film", 0.6, image_size=[side, 160])
     manifest = json.loads(run.manifest.read_text())
@@ -720,6 +721,7 @@ def test_small_videos_take_no_rank(make_run: MakeRun, tmp_path: Path, side: int,
     add(run, board, resamples=FEW)
     assert [table.track for table in ranked_entries(entries(board), FEW)] == ["zero-shot" if ranked else "comparison"]
     assert ("no rank: videos below 128 px" in build(board, resamples=FEW).read_text()) is not ranked
+    assert ("videos below 128 px" in build_result(run, resamples=FEW).note) is not ranked
 
 
 def test_an_entry_that_was_interrupted_does_not_stand_in_the_way(make_run: MakeRun, tmp_path: Path) -> None:

@@ -93,7 +93,9 @@ def test_timing_that_explains_most_takes_the_place_of_a_law(make_run) -> None:
         ({"kind": "repeats", "value": 0.5, "period": 2}, "every second frame repeats the one before; with these taken"),
         ({"kind": "repeats", "value": 0.12}, "12 % of the frames repeat the one before"),
         ({"kind": "rate", "value": 0.8, "interval": (0.79, 0.81)}, "at 0.8 x real time [0.790, 0.810]"),
-        ({"kind": "rate", "value": 0.8}, "If the model draws 18.8 frames/s"),
+        ({"kind": "rate", "value": 0.8}, "If the model draws 18.8 frames/s, say so: fps=1200 / 64 of its card"),
+        ({"kind": "rate", "value": 0.75}, "If the model draws 20 frames/s, say so: fps=20 of its card"),
+        ({"kind": "rate", "value": 0.1}, "resample its answer to 15."),
     ],
 )
 def test_timing_in_words(fault: dict[str, object], words: str) -> None:

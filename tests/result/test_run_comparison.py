@@ -134,11 +134,13 @@ def test_runs_that_cannot_be_compared_are_refused_with_the_remedy(make_run) -> N
     ):
         other = make_run(4, 0, name="b")
         compare(first, rename(other, "b", suite={**read_manifest(other).document()["suite"], "name": "own-core"}))
-    suite = {**read_manifest(first).document()["suite"], "hash": "other"}
+    suite = read_manifest(first).document()["suite"]
     with pytest.raises(UsageError, match="simulated to other states"):
-        compare(first, rename(make_run(name="c"), "c", suite=suite))
+        compare(first, rename(make_run(name="c"), "c", suite={**suite, "hash": "other"}))
     with pytest.raises(UsageError, match=r"scored by other code.*--fresh"):
         compare(first, rename(make_run(name="d"), "d", versions={"code": "f00"}))
+    with pytest.raises(UsageError, match=r"as in versions 0 and 1 of the suite.*--fresh"):
+        compare(first, rename(make_run(name="e"), "e", suite={**suite, "version": 1}))
     with pytest.raises(UsageError, match="at least two"):
         compare(first)
 

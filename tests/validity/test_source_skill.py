@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from physbench.score.protocol import AXES
-from physbench.validity.table import PORTFOLIO, STRAIGHT, skill_rows
+from physbench.validity.table import PORTFOLIO, STRAIGHT, UNAIDED, skill_rows
 
 CLIPS = 10
 
@@ -41,6 +41,16 @@ def test_a_portfolio_takes_the_best_of_each_task() -> None:
     assert straight["value"] == pytest.approx(0.1) and straight["met"]
     assert both["value"] == pytest.approx((0.2 + 0.3) / 2)
     assert both["bar"] == pytest.approx(0.1 + 0.1) and not both["met"]
+
+
+def test_a_portfolio_apart_leaves_out_what_is_given_the_future() -> None:
+    cheats = {name: {"f/a": [a] * CLIPS, "g/b": [b] * CLIPS}
+              for name, a, b in (("straight", 0.2, 0.0), ("turn", 0.0, 0.3), ("truth-straight", 0.6, 0.1))}  # fmt: skip
+    rows = skill_rows(table(**cheats), None)
+    assert overall(rows, PORTFOLIO)["value"] == pytest.approx((0.6 + 0.3) / 2)
+    assert overall(rows, UNAIDED)["value"] == pytest.approx((0.2 + 0.3) / 2)
+    cheats.pop("truth-straight")
+    assert UNAIDED not in {row["source"] for row in skill_rows(table(**cheats), None)}, "it would be the other one"
 
 
 def test_it_is_read_on_other_clips_than_it_is_chosen_on() -> None:

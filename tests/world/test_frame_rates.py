@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from physbench.world.scene import PHYSICS_HZ, whole_rates, wrong_rate
+from physbench.world.scene import PHYSICS_HZ, RenderSpec, whole_rates, wrong_rate
 
 
 def test_rates_that_divide_are_taken_and_all_whole_ones_are_named() -> None:
@@ -20,3 +20,7 @@ def test_rates_that_divide_are_taken_and_all_whole_ones_are_named() -> None:
 @pytest.mark.parametrize("fps", [3, 61, 0, -15, float("nan"), float("inf")])
 def test_rates_out_of_range_are_refused(fps: float) -> None:
     assert "4 to 60" in str(wrong_rate(fps))
+
+
+def test_a_whole_rate_names_the_same_stored_clips() -> None:
+    assert repr(RenderSpec(64, 64, 15)) == repr(RenderSpec(64, 64, 15.0))
