@@ -41,7 +41,7 @@ from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.support.files import write_json, write_text
 from physbench.support.run_folder import RunFolder
-from physbench.world.scene import FAR, PLAIN, VIEWS
+from physbench.world.scene import PLAIN, VIEWS, RenderSpec
 from physbench.world.styles.catalogue import LOOKS
 
 # Entries of a board for a list of references: BibTeX, one item an entry.
@@ -186,20 +186,21 @@ TRACK_TITLES = {
     PREVIEW: ("Your run", "It is not on the board."),
 }
 
-PICTURES = (*LOOKS, *(view for view in VIEWS if view != FAR))  # `RenderSpec.picture`: what is ranked apart
+PICTURES = tuple(RenderSpec(1, 1, 1, look, view).picture for look in LOOKS for view in VIEWS)  # what is ranked apart
 
 
 class RankedTable(NamedTuple):
     """Table of entries that are ranked with each other."""
 
-    look: str  # or view: one of PICTURES
+    look: str  # and view: one of PICTURES
     track: str
     image: bool = False  # whether one image is all that was shown: other futures are lawful then
 
     @property
     def title(self) -> str:
         name = TRACK_TITLES[self.track][0] + (", from one image" if self.image else "")
-        return name if self.look == PLAIN else f"{name}, {'look' if self.look in LOOKS else 'view'} {self.look}"
+        words = () if self.look == PLAIN else self.look.split("-")
+        return ", ".join([name, *(f"{'look' if word in LOOKS else 'view'} {word}" for word in words)])
 
     @property
     def meaning(self) -> str:

@@ -32,10 +32,32 @@ PUBLISHED, OTHER = "a" * 64, "b" * 64  # hashes of archives
 FEW = 300  # resamples
 
 
-@pytest.mark.parametrize("view", ["near", "moving"])
-def test_a_view_has_a_table_of_its_own(view: str) -> None:
-    assert RenderSpec(64, 64, 15.0, view=view).picture in PICTURES
-    assert RankedTable(view, "trained").title == RankedTable(PLAIN, "trained").title + f", view {view}"
+@pytest.mark.parametrize(
+    ("look", "view", "words"),
+    [
+        ("plain", "far", ""),
+        ("plain", "near", ", view near"),
+        ("plain", "moving", ", view moving"),
+        ("natural", "far", ", look natural"),
+        ("natural", "near", ", look natural, view near"),
+        ("natural", "moving", ", look natural, view moving"),
+    ],
+)
+def test_a_look_from_a_view_has_a_table_of_its_own(look: str, view: str, words: str) -> None:
+    """All of them are ranked: an entry that stands in no table would vanish from the board."""
+    picture = RenderSpec(64, 64, 15.0, look, view).picture
+    assert PICTURES.count(picture) == 1
+    assert RankedTable(picture, "trained").title == RankedTable(PLAIN, "trained").title + words
+
+
+def test_every_look_and_view_is_ranked(make_run: MakeRun, tmp_path: Path) -> None:
+    """As many tables as looks from views, each with its entry."""
+    views = ("far", "near", "moving")
+    for number, (look, view) in enumerate((look, view) for look in ("plain", "natural") for view in views):
+        run = make_run("toy", 0.5, seed=number, folder=f"toy-{number}", **NATURAL | {"look": look, "view": view})
+        add(run if look == "plain" else on_archive(run, PUBLISHED), tmp_path / "board", resamples=FEW)
+    found = entries(tmp_path / "board")
+    assert [table.look for table in ranked_entries(found, FEW)] == list(PICTURES) and len(found) == len(PICTURES)
 
 
 def on_archive(run: RunFolder, sha256: str) -> RunFolder:
