@@ -54,3 +54,28 @@ def test_no_module_ends_the_process_or_compiles_when_it_is_imported(tmp_path: Pa
     assert "every module" in output_of(EVERY_MODULE, tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".nbi", ".nbc")]
     assert {path.name for path in tmp_path.iterdir()} <= {"numba"}
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("eval baseline:freez --suite smoke", "Did you mean freeze"),
+        ("eval baseline:freeze --suite smok", "Did you mean smoke"),
+        ("eval baseline:freeze --clips 4", "A number of clips is --limit 4"),
+        ("rollout baseline:freez --suite smoke", "Did you mean freeze"),
+        ("compare none other", "there is no such folder"),
+        ("diagnose none", "there is no such folder"),
+        ("report none", "there is no such folder"),
+        ("status none", "there is no such folder"),
+    ],
+)
+def test_a_mistyped_word_is_refused_before_seconds_of_imports(tmp_path: Path, words: str, reason: str) -> None:
+    program = (
+        "import sys; from physbench.cli.main import main\n"
+        f"sys.argv = ['physbench', *{words.split()!r}]\n"
+        "try: main()\n"
+        "except SystemExit as end: print(end.code)\n"
+        "print({'numba', 'scipy.optimize', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert reason in done.stderr and done.stdout == "2\nset()\n"

@@ -82,6 +82,16 @@ def complain(message: str) -> None:
     typer.echo(typer.style("Error: ", fg="red", bold=True) + printable(message, keep="\n\t"), err=True)
 
 
+def refuse_missing(*runs: str) -> None:
+    """Raise UsageError for folders that hold no run, before anything heavy is imported. URLs are not asked."""
+    from physbench.support.remote import is_url
+    from physbench.support.run_folder import RunFolder
+
+    for run in runs:
+        if not is_url(run):
+            RunFolder(Path(run)).require()
+
+
 def refuse_unwritable(folder: Path) -> None:
     """Raise UsageError where `folder` cannot be written into; it is created if it does not exist."""
     import tempfile

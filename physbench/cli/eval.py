@@ -24,6 +24,7 @@ from physbench.run.options import OPTIONS, WHAT, WHERE, Options
 from physbench.support.errors import UsageError
 from physbench.support.processes import start_fork_server
 from physbench.support.progress import duration
+from physbench.support.remote import is_url
 from physbench.support.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -50,6 +51,21 @@ def _end_at_once(number: int, frame: FrameType | None) -> None:
     complain("Interrupted.")
     atexit._run_exitfuncs()
     os._exit(130)
+
+
+def refuse_early(options: Options) -> None:
+    """Raise what `evaluate` would of settings, suite, archive and model that cannot be, before imports of seconds."""
+    from physbench.clips.suite import EXPECTATION_SUITE, find_suite
+    from physbench.models.load_model import check_target
+
+    options.check()
+    if options.suite != EXPECTATION_SUITE:
+        find_suite(options.suite)
+    if options.clips is not None and not is_url(options.clips):
+        from physbench.clips.packed import opened_archive
+
+        opened_archive(options.clips)
+    check_target(options.model, trust_code=options.trust_code)
 
 
 def begin_workers() -> None:
@@ -220,6 +236,7 @@ def command(
     if options.clips is not None and (films or dry_run):
         raise UsageError("--clips: films and --dry-run make clips of their own. Leave it out.")
 
+    refuse_early(options)
     if dry_run:
         announced_settings(context)
         (_say_films_plan if films else _say_plan)(options, out, as_json)

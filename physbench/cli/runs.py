@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from physbench.cli import completion
-from physbench.cli.console import note, stdout_console
+from physbench.cli.console import note, refuse_missing, stdout_console
 from physbench.result.formats import ascii_minus, counted
 from physbench.support.errors import UsageError, nearest
 from physbench.support.files import write_text
@@ -181,6 +181,7 @@ def compare(
     resolved = [run.rstrip("/") if is_url(run) else str(Path(run).resolve()) for run in runs]
     if twice := [path for path, place in zip(runs, resolved, strict=True) if resolved.count(place) > 1]:
         raise UsageError(f"Expected different runs but got {twice[0]} more than once.")
+    refuse_missing(*runs)
     from physbench.result.compare import compare as compare_runs
     from physbench.result.report.terminal import print_comparison
     from physbench.run.remote_run import run_at
@@ -225,6 +226,7 @@ def diagnose(
 
     Example: physbench diagnose runs/objects-smoke-1
     """
+    refuse_missing(run)
     from physbench.result.build import write_result
     from physbench.result.diagnosis.diagnose_run import diagnose_run
     from physbench.result.implied_worlds import implied_sentence
@@ -289,6 +291,7 @@ def report(
 
     Example: physbench report runs/objects-smoke-1 --format md
     """
+    refuse_missing(run)
     from physbench.result.report.markdown import FORMATS
 
     if as_json and form not in (None, "json"):

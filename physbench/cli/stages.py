@@ -12,7 +12,7 @@ import typer
 
 from physbench.cli import completion
 from physbench.cli import eval as o
-from physbench.cli.console import debugging, note, stdout_console
+from physbench.cli.console import debugging, note, refuse_missing, stdout_console
 from physbench.run.options import Options
 from physbench.support.errors import UsageError
 
@@ -43,6 +43,7 @@ def rollout(
     if options.suite == "expectation":
         raise UsageError("The suite expectation shows films: run `physbench eval MODEL --suite expectation`.")
 
+    o.refuse_early(options)
     from physbench.run.evaluate import evaluate
 
     with o.requested_run(context, options, evaluate, stages=("rollout",)) as place:
@@ -63,6 +64,7 @@ def score(
 
     Example: physbench score runs/a
     """
+    refuse_missing(run)
     if executor == "local" and workers != 0:
         o.begin_workers()
     from physbench.result.manifest import read_manifest
@@ -92,6 +94,7 @@ def finish(run: Run, clips: ArchiveNow = None, workers: o.Workers = None, as_jso
 
     Example: physbench finish runs/a
     """
+    refuse_missing(run)
     from physbench.run.remote_run import run_at
     from physbench.run.stages import finish_run
     from physbench.run.state import say_on_stderr
@@ -116,6 +119,7 @@ def merge(
 
     Example: physbench merge runs/shard-1 runs/shard-2 --out runs/whole
     """
+    refuse_missing(*shards)
     from physbench.run.remote_run import run_at, use_of_out
     from physbench.run.shards import merge_runs
     from physbench.run.state import say_on_stderr
@@ -133,6 +137,7 @@ def status(run: Run, as_json: o.Json = False) -> None:
 
     Example: physbench status runs/objects-core-1
     """
+    refuse_missing(run)
     from physbench.result.report.terminal import print_summary
     from physbench.run.finalize import run_so_far
     from physbench.run.remote_run import run_at

@@ -195,7 +195,8 @@ class PackedClips:
             self.pybullet = str(index["pybullet"])
             self._clips = {name: PackedClip(**entry) for name, entry in dict(index["clips"]).items()}
         except FileNotFoundError as error:
-            raise UsageError(f"--clips: there is no file '{named}'. `physbench data pack` makes one.") from error
+            count = f" A number of clips is --limit {self.path.name}." if self.path.name.isdecimal() else ""
+            raise UsageError(f"--clips: there is no file '{named}'. `physbench data pack` makes one.{count}") from error
         except NOT_ARRAYS as error:
             raise UsageError(
                 f"--clips: {named} is no whole archive of clips ({error}). Copy it again, or make it with "

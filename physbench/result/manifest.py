@@ -268,13 +268,7 @@ class Manifest(_Part):
 
 def read_manifest(folder: RunFolder) -> Manifest:
     """The manifest of a run. Raises UsageError where the folder is none, or a newer physbench wrote it."""
-    if not folder.path.is_dir():
-        what = "it is a file" if folder.path.exists() else "there is no such folder"
-        raise UsageError(f"{folder.path}: {what}. Expected the folder of a run (--out of eval).")
-    if not folder.manifest.is_file():
-        raise UsageError(
-            f"{folder.path}: is not a run: it holds no manifest.json. Expected the --out folder of eval or rollout."
-        )
+    folder.require()
     try:
         document = read_sealed_json(folder.manifest, required=False)
         version = int(document["schema_version"])

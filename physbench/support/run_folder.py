@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from physbench.support.errors import UsageError
 from physbench.support.files import file_sha256
 
 
@@ -15,6 +16,16 @@ class RunFolder:
     """One evaluation on disk."""
 
     path: Path
+
+    def require(self) -> None:
+        """Raise UsageError where this is no folder of a run, which holds a manifest."""
+        if not self.path.is_dir():
+            what = "it is a file" if self.path.exists() else "there is no such folder"
+            raise UsageError(f"{self.path}: {what}. Expected the folder of a run (--out of eval).")
+        if not self.manifest.is_file():
+            raise UsageError(
+                f"{self.path}: is not a run: it holds no manifest.json. Expected the --out folder of eval or rollout."
+            )
 
     @property
     def manifest(self) -> Path:

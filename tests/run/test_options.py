@@ -54,6 +54,7 @@ def test_the_resume_command_asks_for_the_same_run(monkeypatch: pytest.MonkeyPatc
         raise UsageError("enough")
 
     monkeypatch.setattr(evaluate, "evaluate", evaluate_instead)
+    monkeypatch.setattr("physbench.cli.eval.refuse_early", lambda options: None)  # there is no such model
     assert words[0] == "physbench"
     assert main.run(words[1:]) == 2
     assert asked == [
