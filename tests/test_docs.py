@@ -104,6 +104,14 @@ def test_the_first_page_says_how_large_the_models_of_the_board_are() -> None:
     assert words in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
 
 
+def test_links_to_boards_are_of_those_that_the_site_holds() -> None:
+    """They are no pages of the docs, so that no build of these checks them."""
+    pages = [path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")]
+    linked = {name for text in pages for name in re.findall(r'href="([\w-]+)/index.html"', text)}
+    (held,) = re.findall(r"^for board in (.*); do$", (ROOT / ".ci" / "site").read_text(encoding="utf-8"), re.MULTILINE)
+    assert linked == set(held.split())
+
+
 def test_the_page_about_scorers_lists_every_need() -> None:
     page = (ROOT / "docs" / "your-scorer.md").read_text(encoding="utf-8")
     (table,) = re.findall(r"^\| need \| .*\n\| --- .*\n((?:\|.*\n)+)", page, re.MULTILINE)

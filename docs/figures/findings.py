@@ -514,7 +514,23 @@ def comparisons(board: Board) -> list[str]:
             f"Ahead of its own untrained copy for sure: {counted(len(better), len(pairs), better)} that have one here"
         )
         made.append(text + (f"; not {listed(worse)}." if 0 < len(worse) < len(pairs) else "."))
+    unlearned = [text for model in pairs if (text := losses_text(model, board.untrained[model.result.model.name]))]
+    if unlearned:
+        made.append(f"Behind its own untrained copy for sure in a family: {listed(unlearned)}.")
     return made
+
+
+def losses_text(model: Model, untrained: Model) -> str:
+    """ "`a` in falling (0.79 to 0.34)": families in which an untrained copy is better for sure; "" where none is."""
+    worse = []
+    for family, skill in model.result.by_family.items():
+        before = untrained.result.by_family[family]
+        if None in (before.skill, skill.skill, before.interval, skill.interval):
+            continue
+        old, new = Value(before.skill, before.interval), Value(skill.skill, skill.interval)
+        if apart(old, new):
+            worse.append(f"{family} ({old.value:.2f} to {new.value:.2f})")
+    return f"{model.name} in {listed(worse)}" if worse else ""
 
 
 def margins(board: Board) -> str:
@@ -811,10 +827,12 @@ def state_cells(board: Board) -> list[list[str]]:
     for model in board.shown:
         result, numbers = model.result, None if model in board.beside else parameters(model)
         lawful = None if result.lawful is None else result.lawful.seconds
+        untrained = board.untrained.get(result.model.name)
         made.append(
             [
                 model.name,
                 "–" if numbers is None else f"{numbers:,}",
+                "–" if untrained is None else skill_text(untrained.result.overall),
                 *(skill_text(each) for each in (result.overall, result.axes["consistency"], result.axes["drift"])),
                 "–" if lawful is None else f"{lawful:.1f} s",
                 *(laws_cell(model, family) for family in result.by_family),

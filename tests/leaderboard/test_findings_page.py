@@ -6,7 +6,7 @@ import json
 import re
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -182,6 +182,20 @@ def test_a_ratio_on_the_same_clips_decides(findings: ModuleType, tmp_path: Path)
     assert "they fall for sure in all 2" in last and "**refuted** for data" in last
 
 
+def test_families_that_training_made_worse(findings: ModuleType) -> None:
+    def model(**skills: tuple[float, float]) -> object:
+        by_family = {
+            family: SimpleNamespace(skill=(low + high) / 2, interval=(low, high))
+            for family, (low, high) in skills.items()
+        }
+        return SimpleNamespace(name="`net`", result=SimpleNamespace(by_family=by_family))
+
+    untrained = model(falling=(0.7, 0.8), orbits=(0.1, 0.2), collisions=(0.5, 0.6))
+    trained = model(falling=(0.3, 0.4), orbits=(0.8, 0.9), collisions=(0.45, 0.55))
+    assert findings.losses_text(trained, untrained) == "`net` in falling (0.75 to 0.35)"
+    assert findings.losses_text(untrained, untrained) == ""
+
+
 def test_counts_in_words(findings: ModuleType) -> None:
     assert findings.counted(0, 9) == "none of 9"
     assert findings.counted(9, 9) == "all 9"
@@ -196,7 +210,6 @@ def test_times_behind_screens_are_those_of_the_clips(findings: ModuleType) -> No
     assert findings.kept_values()["hidden"] == pytest.approx(kept, abs=1e-6)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not (BOARD / "entries").is_dir(), reason="this checkout has no board")
 def test_the_page_is_that_of_the_board(findings: ModuleType) -> None:
     """`python docs/figures/findings.py` writes it again."""
