@@ -37,7 +37,12 @@ from physbench.clips.generate import render_spec
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.models.safetensors_files import read_header
+from physbench.result.bootstrap import estimate, pooled
+from physbench.result.coverage import unasked_axes
 from physbench.result.document import ResultDocument, read_result
+from physbench.result.levels import overall
+from physbench.result.read import read_run
+from physbench.result.task_roles import fixed_kinds
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import Tracks, load_tracks
 from physbench.world.camera import pixels_per_metre, px_from_world
@@ -135,7 +140,11 @@ def row_of(run: Path, **names: Any) -> tuple[dict[str, Any], Mapping[str, Errors
             errors[row.split][row.task][row.id] = error
     part = f", {result.suite.clips} clips" if result.suite.clips < len(find_suite(result.suite.name).rows) else ""
     made = {**names, "suite": f"{result.suite.name} {result.suite.version}{part}"}
-    made |= spread("overall", result.overall.skill, result.overall.interval) | qualities(result)
+    # A part of a suite has too few clips of each split for an interval of its skill, but enough of both together.
+    manifest, tables = read_run(folder)
+    both = estimate(pooled(tables), fixed=fixed_kinds(manifest), unasked=unasked_axes(manifest.card))
+    skill = overall(both, 0, "")
+    made |= spread("overall", skill.skill, skill.interval) | qualities(result)
     for split in SPLITS:
         if errors[split]:
             middle, low, high = of_median_clips(errors[split])
