@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import ClassVar
 
-from physbench.clips.task import HALF_WINDOW, Parameter, Params, Task, declare, event_in, hues
+from physbench.clips.task import HALF_WINDOW, Level, Parameter, Params, Task, declare, event_in, hues
 from physbench.world.bodies import ball, floor, shelf, wall
 from physbench.world.scene import Body, Camera, Scene, hue_name
 
@@ -45,6 +47,10 @@ class Galton(Task):
     core = False
 
     id = "chance/galton-v1"
+    levels: ClassVar[Mapping[str, Level]] = {
+        "difficulty": lambda p: -abs(p["offset"]),
+        "event": lambda p: pin_contact(p),
+    }
     parameters = declare(
         gravity=Parameter.fixed(3.71, "m/s2", "downwards, as on Mars"),
         restitution=Parameter.fixed(0.7, "", "of the ball with pins, walls and floor"),
@@ -61,7 +67,7 @@ class Galton(Task):
     def accepts(self, p: Params) -> bool:
         """Seen in flight before the hand-over; the first hit in time."""
         seen = p["gravity"] * p["release"] ** 2 / 2
-        return seen >= 0.26 and event_in(p["release"] + math.sqrt(2 * p["height"] / p["gravity"]), self.horizon)
+        return seen >= 0.26 and event_in(pin_contact(p), self.horizon)
 
     def scene(self, p: Params) -> Scene:
         x = p["middle"] + p["offset"]
@@ -94,3 +100,8 @@ class Galton(Task):
             prompt=f"On Mars, a {hue_name(p['hue'])} ball falls onto a board of pins, bounces from pin to pin and ends "
             "in one of four bins between dark walls. Static camera, seen from the side.",
         )
+
+
+def pin_contact(p: Params) -> float:
+    """Time s at which the ball meets the first pin."""
+    return p["release"] + math.sqrt(2 * p["height"] / p["gravity"])

@@ -320,7 +320,7 @@ class BallRow(Task):
     core = False
 
     id = "collisions/row-v1"
-    levels: ClassVar[Mapping[str, Level]] = {"event": "meeting"}
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "row", "event": "meeting"}
     parameters = declare(
         restitution=Parameter.fixed(0.9, "", "of two balls"),
         friction=Parameter.fixed(0.0, "", "of two balls"),

@@ -623,6 +623,7 @@ class Overhang(Task):
     core = False
 
     id = "falling/overhang-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": lambda p: -abs(overhang_margin(p))}
     static_history = True
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
@@ -863,6 +864,10 @@ class Container(Task):
     core = False
 
     id = "falling/container-v1"
+    levels: ClassVar[Mapping[str, Level]] = {
+        "difficulty": lambda p: -abs(abs(p["aside"]) - p["half_width"]),
+        "event": lambda p: thrown_legs(p, HORIZON)[1][0],
+    }
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         restitution=Parameter.fixed(0.6, "", "of the ball with floor and walls"),

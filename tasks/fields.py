@@ -79,6 +79,7 @@ class Harmonic(Task):
     core = False
 
     id = "orbits/harmonic-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": lambda p: -p["ratio"], "event": lambda p: harmonic_turn(p)}
     parameters = declare(
         rate=Parameter.fixed(2.6, "rad/s", "w, the root of force over mass and distance"),
         block=Parameter.fixed(0.18, "m", "half the side of the block"),
@@ -124,6 +125,12 @@ class Harmonic(Task):
         )
 
 
+def harmonic_turn(p: Params) -> float:
+    """Time s of the first end of an axis of the ellipse after the hand-over."""
+    quarter = math.pi / 2
+    return ((math.floor(p["phase"] / quarter) + 1) * quarter - p["phase"]) / p["rate"]
+
+
 def harmonic_state(p: Params, time: float) -> tuple[Flat, Flat]:
     """Position m from the block and velocity m/s of the ball at `time`."""
     a, b, w = p["semi_axis"], p["sense"] * p["semi_axis"] * p["ratio"], p["rate"]
@@ -159,7 +166,7 @@ class Scatter(Task):
     core = False
 
     id = "orbits/scatter-v1"
-    levels: ClassVar[Mapping[str, Level]] = {"event": "passage"}
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": lambda p: -p["eccentricity"], "event": "passage"}
     parameters = declare(
         push=Parameter.fixed(1.6, "m3/s2", "k of the block"),
         block=Parameter.fixed(0.18, "m", "half the side of the block"),
@@ -257,6 +264,7 @@ class Decay(Task):
     core = False
 
     id = "orbits/decay-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "drag"}
     parameters = declare(
         mu=Parameter.fixed(34.0, "m3/s2", "gravitational constant x mass of the star"),
         star_radius=Parameter.fixed(0.2, "m", "of the star"),
@@ -334,6 +342,9 @@ class ThreeBody(Task):
     core = False
 
     id = "orbits/three-body-v1"
+    levels: ClassVar[Mapping[str, Level]] = {
+        "difficulty": lambda p: sum(abs(p[f"turn_{k}"]) + abs(p[f"out_{k}"]) for k in (1, 2, 3))
+    }
     parameters = declare(
         pull=Parameter.fixed(80.0, "s-2", "mu of a ball over its radius^3"),
         size=Parameter("m", "visible", (1.2, 1.7), "of the triangle, from middle to corner"),

@@ -747,6 +747,7 @@ class Dark(Task):
     core = False
 
     id = "occlusion/dark-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "dark_for", "event": "dark_at"}
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         restitution=Parameter.fixed(0.8, "", "of ball and floor"),

@@ -60,6 +60,10 @@ class SlideStop(Task):
     core = False
 
     id = "falling/slide-stop-v1"
+    levels: ClassVar[Mapping[str, Level]] = {
+        "difficulty": lambda p: abs(p["velocity"]),
+        "event": lambda p: slide_end(p)[0],
+    }
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         restitution=Parameter.fixed(0.0, "", "of box and floor"),
@@ -156,7 +160,7 @@ class RollOff(Task):
     core = False
 
     id = "falling/roll-off-v1"
-    levels: ClassVar[Mapping[str, Level]] = {"event": "leaving"}
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "height", "event": "leaving"}
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         restitution=Parameter.fixed(0.7, "", "of ball and floor"),
@@ -257,6 +261,7 @@ class RampUp(Task):
     core = False
 
     id = "falling/ramp-up-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "angle", "event": "meeting"}
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         restitution=Parameter.fixed(0.0, "", "of the ball with floor and ramp"),
@@ -527,6 +532,7 @@ class Conveyor(Task):
     core = False
 
     id = "falling/conveyor-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": lambda p: abs(p["belt"]), "event": lambda p: belt_event(p)}
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         restitution=Parameter.fixed(0.6, "", "of a ball and the belt; 0 of a box"),
@@ -546,18 +552,17 @@ class Conveyor(Task):
 
     def accepts(self, p: Params) -> bool:
         """Seen in motion before the hand-over, decided in time, in view."""
-        end = p["start"] + carried(p, HORIZON)
+        end, decided = p["start"] + carried(p, HORIZON), belt_event(p)
         if p["shape"] == 1:
-            impact = math.sqrt(2 * p["gravity"] * p["drop"])
-            grip = p["belt_friction"] * (1 + p["restitution"]) * impact
-            lands = p["release"] + impact / p["gravity"]
+            grip = p["belt_friction"] * (1 + p["restitution"]) * math.sqrt(2 * p["gravity"] * p["drop"])
             # least ratio of the friction's impulse at the first bounce to that after which a ball rolls
-            return event_in(lands) and grip >= 1.1 * 2 / 7 * abs(belt_speed(p)) and inside((p["start"], end), p["size"])
-        turn = p["release"] + p["velocity"] / (p["belt_friction"] * p["gravity"])
+            return (
+                event_in(decided) and grip >= 1.1 * 2 / 7 * abs(belt_speed(p)) and inside((p["start"], end), p["size"])
+            )
         return (
-            event_in(turn)
+            event_in(decided)
             and -carried(p, 0.0) >= BOX.least_path
-            and inside((p["start"], p["start"] + carried(p, turn), end), p["size"])
+            and inside((p["start"], p["start"] + carried(p, decided), end), p["size"])
         )
 
     def scene(self, p: Params) -> Scene:
@@ -603,6 +608,13 @@ def belt_speed(p: Params) -> float:
     """Of the belt's surface, m/s to the right."""
     # twice as fast is the belt under a ball, which takes 2/7 of its speed
     return p["belt"] * (2.0 if p["shape"] == 1 else 1.0)
+
+
+def belt_event(p: Params) -> float:
+    """Time s at which a box turns, or a ball lands."""
+    if p["shape"] == 1:
+        return p["release"] + math.sqrt(2 * p["drop"] / p["gravity"])
+    return p["release"] + p["velocity"] / (p["belt_friction"] * p["gravity"])
 
 
 def carried(p: Params, time: float) -> float:

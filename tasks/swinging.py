@@ -56,6 +56,10 @@ class Pendulum(Task):
     core = False
 
     id = "falling/pendulum-v1"
+    levels: ClassVar[Mapping[str, Level]] = {
+        "difficulty": lambda p: abs(p["angle"]),
+        "event": lambda p: pendulum_turn(p),
+    }
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         knob=Parameter.fixed(0.2, "m", "radius of the knob on which the rod hangs"),
@@ -109,6 +113,17 @@ class Pendulum(Task):
         )
 
 
+def pendulum_turn(p: Params) -> float:
+    """Time s of the first turning point after the release, half a period later.
+
+    The period is 2 pi sqrt(l / g) over the arithmetic-geometric mean of 1 and cos(angle / 2) (Gauss 1799).
+    """
+    mean, other = 1.0, math.cos(p["angle"] / 2)
+    while mean - other > 1e-12:
+        mean, other = (mean + other) / 2, math.sqrt(mean * other)
+    return p["release"] + math.pi * math.sqrt(p["length"] / p["gravity"]) / mean
+
+
 class HangingSpring(Task):
     """A ball bobs up and down on a spring; the larger, the lower and the slower.
 
@@ -134,6 +149,7 @@ class HangingSpring(Task):
     core = False
 
     id = "falling/spring-v1"
+    levels: ClassVar[Mapping[str, Level]] = {"difficulty": "drop", "event": lambda p: spring_turn(p)}
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         knob=Parameter.fixed(0.2, "m", "radius of the knob on which the spring hangs"),
@@ -187,6 +203,12 @@ def hanging(p: Params) -> tuple[float, float]:
     """Distance in m from knob to ball at which the spring carries it, and rate in rad/s of the oscillation."""
     mass = sphere_mass(p["radius"])
     return p["length"] + mass * p["gravity"] / p["stiffness"], math.sqrt(p["stiffness"] / mass)
+
+
+def spring_turn(p: Params) -> float:
+    """Time s of the first turning point after the hand-over: one follows each half of a period after the release."""
+    half = math.pi / hanging(p)[1]
+    return p["release"] + half * (math.floor(-p["release"] / half) + 1)
 
 
 # A row of balls on rods that is hit from one side.

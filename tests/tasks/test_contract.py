@@ -16,7 +16,8 @@ from slow_cases import others_slow
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, past_states, render_spec
 from physbench.clips.suite import find_suite
-from physbench.clips.task import SPLITS, Params, Task, find_task, parameter_table, short_names, task_ids
+from physbench.clips.task import HORIZON, SPLITS, Params, Task, find_task, parameter_table, short_names, task_ids
+from physbench.result.parts import level_of
 from physbench.world.bullet import simulate_ensemble
 from physbench.world.camera import plane_from_world
 from physbench.world.drawing import apparent_radius
@@ -53,6 +54,22 @@ def shares(clip: Clip, index: int) -> np.ndarray:
 def is_static(clip: Clip) -> bool:
     """Whether the task is at rest by nature up to the hand-over."""
     return bool(getattr(find_task(clip.row.task), "static_history", False))
+
+
+# What decides them begins at the hand-over, or goes on throughout.
+UNDATED = ("collisions/domino-v1", "falling/overhang-v1", "falling/seesaw-v1", "falling/stack-v1", "orbits/decay-v1",
+           "orbits/three-body-v1")  # fmt: skip
+
+
+@pytest.mark.parametrize("task", sorted({row.task for row in find_suite("full").rows}))
+def test_reports_can_part_a_task_by_difficulty_and_by_its_deciding_event(task: str) -> None:
+    """Each level tells clips apart, and the event lies between the hand-over and the end."""
+    kinds = ("difficulty",) if task in UNDATED else ("difficulty", "event")
+    params = [make_params(Row(task, "test", seed)) for seed in range(12)]
+    levels = {kind: [level_of(find_task(task), kind, each) for each in params] for kind in kinds}
+    assert set(kinds) == set(find_task(task).levels) and all(len(set(each)) > 1 for each in levels.values())
+    end = getattr(find_task(task), "horizon", HORIZON)
+    assert all(0 <= time < end for time in levels.get("event", ()))
 
 
 def spin_energy(body: Body, states: np.ndarray) -> np.ndarray:

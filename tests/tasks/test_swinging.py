@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy.special import ellipj, ellipk
@@ -19,6 +21,8 @@ from physbench.tasks.swinging import (
     Tumble,
     cradle_hit,
     hanging,
+    pendulum_turn,
+    spring_turn,
     tumble_reach,
     tumble_shares,
 )
@@ -51,6 +55,21 @@ def test_a_spring_is_harmonic_about_its_height_of_rest() -> None:
     assert np.abs(HEIGHT + HANGS_AT - far + p["drop"] * np.cos(rate * since) - place[:, 2]).max() < 5e-5
     assert np.ptp(place[:, 0]) < 1e-9
     assert place[:, 2].min() - p["radius"] > HEIGHT - WINDOW / 2
+
+
+@pytest.mark.parametrize(("task", "turn", "axis"), [(Pendulum, pendulum_turn, 0), (HangingSpring, spring_turn, 2)])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_deciding_event_is_the_next_turning_point(
+    task: type[Task], turn: Callable[[Params], float], axis: int, seed: int
+) -> None:
+    """The simulated ball is slower there than 5 ms earlier and later, and it has not turned since the hand-over."""
+    row = Row(task.id, "test", seed)
+    time = turn(make_params(row))
+    steps = np.round(np.array([time - 0.005, time, time + 0.005]) * PHYSICS_HZ) / PHYSICS_HZ
+    before = np.arange(0, steps[0], 6 / PHYSICS_HZ)
+    speed = simulate(make_scene(row), np.concatenate([before, steps])).states[:, 0, 7 + axis]
+    assert time > 0 and abs(speed[-2]) < min(abs(speed[-3]), abs(speed[-1]))
+    assert len(set(np.sign(speed[: len(before)]))) == 1
 
 
 @pytest.mark.parametrize("seed", [0, 1])
