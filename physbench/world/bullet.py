@@ -585,7 +585,8 @@ class World:
             return
         numbers = [ids[index] for ids in self._ids if ids[index] >= 0]
         if len(numbers) == len(self._ids) and self._link(index) == 0:
-            self._states[:, index] = [self._guided_state(number, index) for number in numbers]
+            moved = [api.getJointState(number, 0, physicsClientId=client)[:2] for number in numbers]
+            self._states[:, index] = self._guides[index].states(*np.array(moved).T)
         elif len(numbers) == len(self._ids):  # it is in all copies or in none
             pose, motion = api.getBasePositionAndOrientation, api.getBaseVelocity
             poses = [pose(number, physicsClientId=client) for number in numbers]

@@ -26,10 +26,16 @@ def unrotate(quaternion: ArrayLike, vectors: ArrayLike) -> Array:
     return rotate(q * np.array([-1.0, -1.0, -1.0, 1.0]), vectors)
 
 
+def cross(a: Array, b: Array) -> Array:
+    """Vector product (..., 3), the same bits as `np.cross`, which takes twice as long for a few vectors."""
+    (x, y, z), (u, v, w) = ((each[..., 0], each[..., 1], each[..., 2]) for each in (a, b))
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=-1)
+
+
 def product(a: Array, b: Array) -> Array:
     """Product of quaternions x, y, z, w (..., 4)."""
     u, s, v, t = a[..., :3], a[..., 3:], b[..., :3], b[..., 3:]
-    return np.concatenate([s * v + t * u + np.cross(u, v), s * t - (u * v).sum(axis=-1, keepdims=True)], axis=-1)
+    return np.concatenate([s * v + t * u + cross(u, v), s * t - (u * v).sum(axis=-1, keepdims=True)], axis=-1)
 
 
 def gap(a: Body, pa: ArrayLike, b: Body, pb: ArrayLike) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 
 from physbench.support.arrays import Array
 from physbench.world.camera import normal
-from physbench.world.geometry import product, rotate, unrotate
+from physbench.world.geometry import cross, product, rotate, unrotate
 from physbench.world.scene import Body, Hinge, Scene, Slider
 
 ARM = 0.05  # m from the axis to the middle of a body, from which on its place says how it has turned
@@ -62,7 +62,7 @@ class Guide:
         arm = rotate(turn, self.arm)
         states[..., :3], states[..., 10:] = self.point + arm, speed[..., None] * self.axis
         states[..., 3:7] = product(turn, np.asarray(self.body.orientation))
-        states[..., 7:10] = np.cross(states[..., 10:], arm)
+        states[..., 7:10] = cross(states[..., 10:], arm)
         return states
 
     def effect(self, coordinate: float) -> Array:
