@@ -152,6 +152,18 @@ def test_a_body_that_its_joint_does_not_hold_is_refused() -> None:
     assert "the slider of plank leads out of the plane of motion" in [each.text for each in check_scene(outwards)]
 
 
+def test_a_body_that_turns_in_place_is_said_to_be_read_by_no_scorer() -> None:
+    def said(scene: Scene) -> list[str]:
+        return [each.text for each in check_scene(scene) if "turns in place" in each.text]
+
+    wheel = replace(plank(0.0), position=AXIS, hue=1)
+    assert not said(replace(hanging(0.0), bodies=(replace(plank(0.0), hue=1),)))
+    assert said(replace(hanging(0.0), bodies=(wheel,))) == [
+        "plank turns in place: no reading sees how far, only what it hits is judged"
+    ]
+    assert not said(replace(hanging(0.0), bodies=(replace(wheel, hue=None),))), "what no tracker follows anyway"
+
+
 def test_the_depth_at_which_a_hinge_is_named_changes_nothing() -> None:
     scenes = [replace(hanging(1.0), fields=(Hinge("plank", (AXIS[0], y, AXIS[2])),)) for y in (0.0, 0.3)]
     (near,), (far,) = (guides(scene).values() for scene in scenes)

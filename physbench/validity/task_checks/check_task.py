@@ -31,7 +31,7 @@ from physbench.support.progress import Progress
 from physbench.validity.task_checks.finding import AxisReading, Finding, Report, Shot, failed, fine, remark, save
 from physbench.world.camera import normal
 from physbench.world.drawing import apparent_radius
-from physbench.world.joints import guides
+from physbench.world.joints import ARM, guides
 from physbench.world.links import depth_in
 from physbench.world.scene import (
     DENSITY,
@@ -243,7 +243,14 @@ def _guided(joint: Hinge | Slider, scene: Scene) -> Iterator[Finding]:
             yield failed(
                 "scene",
                 f"the hinge of {body.name} is {where}",
-                "Place its point in the outline of the body: no picture shows what would hold it otherwise.",
+                "Place its point, in the scene's coordinates as positions are, in the outline of the body: no picture "
+                "shows what would hold it otherwise.",
+            )
+        elif body.hue is not None and float(np.linalg.norm(guide.arm)) < ARM:
+            yield remark(
+                "scene",
+                f"{body.name} turns in place: no reading sees how far, only what it hits is judged",
+                "A hinge beside its middle makes its turning count: its place is tracked, its angle is not.",
             )
     else:
         if abs(guide.axis @ normal(scene.camera)) > 1e-6:
