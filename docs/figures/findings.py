@@ -5,11 +5,12 @@ python docs/figures/findings.py [BOARD] --pixels RUN [RUN ...]  first read what 
 python docs/figures/findings.py [BOARD] --rollouts RUN [RUN ...] first read errors of pixels of runs with kept rollouts
 python docs/figures/findings.py [BOARD] --samples RUN [RUN ...] first read runs with several samples a clip
 python docs/figures/findings.py [BOARD] --surprise RUN [RUN ...] first read runs of the suite `expectation`
+python docs/figures/findings.py [BOARD] --transfer RUN [RUN ...] first read runs on the tasks that `full` adds
 
 All figures of the page are those of the entries, and its words follow from them. An entry keeps what follows from
-tracks of one sample; three readings of pixels of the same rollouts, errors of pixels, what several samples cover and
-which impossible films surprise lie in findings.json beside this file, skill against data and size in data_and_size.csv
-(benchmarks/data_and_size.py).
+tracks of one sample. In findings.json beside this file lie three readings of pixels of the same rollouts, errors of
+pixels, what several samples cover, which impossible films surprise, and skill in tasks that `core` does not have; in
+data_and_size.csv skill against data and size (benchmarks/data_and_size.py).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from scipy.stats import rankdata
 
 from physbench.clips.clip import Row
 from physbench.clips.store import clip_store
+from physbench.clips.suite import find_suite
 from physbench.leaderboard.entries import Entry, present
 from physbench.leaderboard.ranking import ResampledSkill, entry_skill
 from physbench.result.document import ReadingValue, ResultDocument, SkillValue, read_result
@@ -326,6 +328,56 @@ def read_rollouts(runs: Sequence[Path], board: Board) -> dict[str, dict]:
             "readings": {name: round(each, 4) for name, each in pixel_errors(run).items()},
         }
     return made
+
+
+TRANSFER = ("consistency", "drift")  # axes; permanence can be lost alone in most of these tasks
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A model on tasks that it was not trained on: those of `full` that `core` does not have."""
+
+    model: str
+    suite: str
+    clips: int
+    lawful: float  # s to the first break
+    skills: Mapping[str, Mapping[str, float]]  # by axis and task, where these are informative
+
+
+def task_skills(result: ResultDocument) -> dict[str, dict[str, float]]:
+    """Skill by axis and task, where a task is informative."""
+    return {
+        axis: {
+            task: axes[axis].skill
+            for task, axes in result.tasks.items()
+            if axis in axes and axes[axis].kind == "informative" and axes[axis].skill is not None
+        }
+        for axis in TRANSFER
+    }
+
+
+def read_transfer(runs: Sequence[Path]) -> dict[str, dict]:
+    """What runs on the tasks that `full` adds say, by label. Raises ValueError where a run has tasks of core."""
+    core, made = {row.task for row in find_suite("core").rows}, {}
+    for run in runs:
+        result = read_result(run / "result.json")
+        if core & set(result.tasks) or result.lawful is None:
+            raise ValueError(f"{run}: expected a run on tasks that core does not have")
+        made[label_of(result)] = {
+            "suite": f"{result.suite.name} {result.suite.version}",
+            "clips": result.suite.clips,
+            "lawful": result.lawful.seconds,
+            "skills": task_skills(result),
+        }
+    return made
+
+
+def over_tasks(skills: Mapping[str, float]) -> Value:
+    """Mean over tasks, with the interval of a bootstrap over tasks: what other tasks of this kind would say."""
+    values = np.array([skills[task] for task in sorted(skills)])
+    draws = values[np.random.default_rng(0).integers(len(values), size=(4000, len(values)))].mean(axis=1)
+    low, high = np.percentile(draws, [2.5, 97.5]).tolist()
+    return Value(float(values.mean()), (low, high))
 
 
 @dataclass(frozen=True)
@@ -729,6 +781,40 @@ def apart(higher: Value, lower: Value) -> bool:
     return higher.interval is not None and lower.interval is not None and higher.interval[0] > lower.interval[1]
 
 
+def transfer_cells(board: Board, found: Sequence[Transfer]) -> list[list[str]]:
+    """The rows of the table of tasks that none was trained on, best in `core` first."""
+    made = []
+    for model in board.shown:
+        there = next((each for each in found if each.model == model.label), None)
+        if there is None or model.result.lawful is None:
+            continue
+        known = task_skills(model.result)
+        cells = [model.name]
+        for skills, seconds in ((known, model.result.lawful.seconds), (there.skills, there.lawful)):
+            cells += [*(str(over_tasks(skills[axis])) for axis in TRANSFER), f"{seconds:.1f} s"]
+        made.append(cells)
+    return made
+
+
+def transfer_text(board: Board, found: Sequence[Transfer]) -> list[str]:
+    """Sentences on tasks that none was trained on."""
+    shown = {each.model: each for each in found}
+    models = [model for model in board.models if model.label in shown]
+    if not models:
+        return []
+    above = [m for m in models if sign(over_tasks(shown[m.label].skills["consistency"])) > 0]
+    best = max(models, key=lambda m: over_tasks(shown[m.label].skills["consistency"]).value)
+    there = shown[best.label].skills["consistency"]
+    most = sorted(there, key=lambda task: -there[task])[:2]
+    named = [f"`{task.partition('/')[2].rpartition('-v')[0]}` ({there[task]:.2f})" for task in most]
+    before = over_tasks(task_skills(best.result)["consistency"])
+    return [
+        f"Of physical consistency the best there, {best.name}, has {over_tasks(there)} instead of {before}; most in "
+        f"{listed(named)}.",
+        f"Above a frozen frame for sure: {counted(len(above), len(models), above)}.",
+    ]
+
+
 def surprise_text(found: Sequence[Surprise], skill: Mapping[str, float]) -> list[str]:
     """Sentences on surprise beside skill; `skill` is overall by model."""
     if not found:
@@ -863,6 +949,7 @@ class Findings:
     pixels: Mapping[Model, dict[str, Value]]
     samples: tuple[Samples, ...]  # best first
     surprise: tuple[Surprise, ...]  # most pairs first
+    transfer: tuple[Transfer, ...]
     curves: tuple[Trained, ...]  # against data and size
     states: Board | None  # of the models that are given exact states
 
@@ -904,6 +991,7 @@ def find(folder: Path, states: Path | None = None) -> Findings:
         {m: pixels(m, [kept.get(part, {}) for part in ("pixels", "rollouts")]) for m in board.shown},
         tuple(sorted(samples, key=lambda each: -each.overall)),
         tuple(sorted(surprise, key=lambda each: -each.all.value)),
+        tuple(Transfer(model=name, **values) for name, values in kept.get("transfer", {}).items()),
         read_curves(CURVES),
         None if states is None or not present(states) else read_board(states),
     )
@@ -946,6 +1034,9 @@ def page(found: Findings) -> str:
         stochastic=[m for m in board.models if m.result.model.card.stochastic],
         samples=found.samples,
         samples_text=samples_text(found.samples, velocity.overall if (velocity := board.baseline(VELOCITY)) else 0.0),
+        transfer=found.transfer,
+        transfer_cells=transfer_cells(board, found.transfer),
+        transfer_text=transfer_text(board, found.transfer),
         surprise=found.surprise,
         skill={model.label: model.overall for model in board.models},
         surprise_text=surprise_text(found.surprise, {model.label: model.overall for model in board.models}),
@@ -969,6 +1060,7 @@ def main() -> None:
     parser.add_argument("--rollouts", type=Path, nargs="+", default=[])
     parser.add_argument("--samples", type=Path, nargs="+", default=[])
     parser.add_argument("--surprise", type=Path, nargs="+", default=[])
+    parser.add_argument("--transfer", type=Path, nargs="+", default=[])
     options = parser.parse_args()
     board = read_board(options.board)
     readers = {
@@ -976,6 +1068,7 @@ def main() -> None:
         "rollouts": partial(read_rollouts, board=board),
         "samples": read_samples,
         "surprise": read_surprise,
+        "transfer": read_transfer,
     }
     for name, read in readers.items():
         if runs := getattr(options, name):

@@ -196,6 +196,26 @@ def test_families_that_training_made_worse(findings: ModuleType) -> None:
     assert findings.losses_text(untrained, untrained) == ""
 
 
+def test_the_table_of_tasks_that_none_was_trained_on(findings: ModuleType) -> None:
+    """Means over tasks, resampled over tasks: two of .2 and .4 lie between these; a single one has no spread."""
+
+    def axes(skill: float, kind: str = "informative") -> dict[str, object]:
+        return {axis: SimpleNamespace(kind=kind, skill=skill) for axis in findings.TRANSFER}
+
+    tasks = {"falling/a-v1": axes(0.2), "orbits/b-v1": axes(0.4), "orbits/c-v1": axes(0.9, "guard")}
+    result = SimpleNamespace(tasks=tasks, lawful=SimpleNamespace(seconds=2.0))
+    model = SimpleNamespace(name="`net`", label="net", result=result)
+    board = SimpleNamespace(shown=[model, SimpleNamespace(label="other")], models=[model])
+    there = {axis: {"falling/spring-v1": -0.1, "falling/row-v1": -0.1} for axis in findings.TRANSFER}
+    found = [findings.Transfer("net", "full 4", 100, 0.5, there)]
+    inside, outside = "0.30 [0.20, 0.40]", "-0.10 [-0.10, -0.10]"
+    assert findings.transfer_cells(board, found) == [["`net`", inside, inside, "2.0 s", outside, outside, "0.5 s"]]
+    best, above = findings.transfer_text(board, found)
+    assert best.startswith(f"Of physical consistency the best there, `net`, has {outside} instead of {inside}")
+    assert above == "Above a frozen frame for sure: none of 1."
+    assert findings.transfer_text(board, []) == []
+
+
 def test_counts_in_words(findings: ModuleType) -> None:
     assert findings.counted(0, 9) == "none of 9"
     assert findings.counted(9, 9) == "all 9"
