@@ -1,11 +1,11 @@
 """Runs a submitted model again: on clips drawn in secret, stored and fresh, and compares its skill.
 
 Fresh seeds, and which stored clips are asked for, are drawn here and now, and told to nobody before the end
-(`secret_draw`). Fresh clips are made in this process and given to the model one context at a time. None of them is
+(`SecretDraw`). Fresh clips are made in this process and given to the model one context at a time. None of them is
 written anywhere before the model's process has ended, so that a model that opens files of this machine, or remembers
 published clips, finds nothing.
 
-How much better a model is on clips that it may know is read by `skill_gaps`.
+`paired_gap` (the same clips) and `unpaired_gap` (others) read how much better a model is on clips that it may know.
 """
 
 from __future__ import annotations

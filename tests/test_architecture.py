@@ -90,6 +90,23 @@ def imports(path: Path, *, at_top: bool = False) -> set[str]:
     return found
 
 
+def test_docstrings_and_comments_name_what_there_is() -> None:
+    """Files (`NAME.py`), and names with an underscore in backticks, which stand somewhere in code as well."""
+    sources = {path: path.read_text(encoding="utf-8") for _, path in modules()}
+    stems = {path.stem for top in ("benchmarks", "docs", "examples", "tests") for path in (ROOT / top).rglob("*.py")}
+    stems |= {part for path in sources for part in (path.stem, path.parent.name)} | {"file", "mine", "test_NAME"}
+    words = stems | {"boundary_ratio"}  # a value in an index of diffusers
+    for text in (*sources.values(), (ROOT / "pyproject.toml").read_text(encoding="utf-8")):
+        words.update(re.findall(r"\w+", re.sub(r"`[^`\n]*`", "", text)))
+    gone = []
+    for path, text in sources.items():
+        gone += [(path.name, f"{stem}.py") for stem in re.findall(r"\b([a-z]\w*)\.py\b", text) if stem not in stems]
+        for name in re.findall(r"`([a-zA-Z_][\w.]*)`", text):
+            parts = name.removesuffix(".py").split(".")
+            gone += [(path.name, name) for part in parts if "_" in part and part not in words]
+    assert not gone, "named, and not in the code"
+
+
 def packages_of(names: set[str]) -> set[str]:
     """Packages of physbench among imported names."""
     return {name.split(".")[1] for name in names if name.startswith("physbench.") and name.split(".")[1] in ORDER}

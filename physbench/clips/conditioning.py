@@ -174,7 +174,7 @@ class ClipFiles(_Strict):
 class ClipAsked(_Strict):
     """One clip of the export, and what is wanted for it.
 
-    What makes the clip is in the key of the export, see `export_key`. Documents of version 1 hold it themselves.
+    What makes the clip is in the key of the export, see `ExportKey`. Documents of version 1 hold it themselves.
     """
 
     id: str = Field(description="Name of the clip's files, and of the video wanted, without its suffix.")

@@ -162,7 +162,7 @@ def export(
     `tasks` and `limit` are those that the suite was chosen with, for the instructions how to evaluate. `actions` is a
     file of `--actions`, which puts the actions of each clip, also of one without, into a model's own.
     The manifest comes last, so that an export that was interrupted has none, and is made again by the same command.
-    Names and order say nothing of tasks and seeds: the key, beside the folder, does (see `export_key`). What is
+    Names and order say nothing of tasks and seeds: the key, beside the folder, does (see `ExportKey`). What is
     returned holds both.
     """
     names = None if actions is None else read_action_map(actions).space.names

@@ -217,7 +217,7 @@ def _may_be_thrown_back(scene: Scene, index: int, support: int) -> bool:
 # Motion of a body on a ramp from its release to rest, in phases of constant acceleration, in closed form.
 #
 # The solver makes scenes of tasks and their golden states: its values must stay equal to the last bit. The law of
-# motion on a ramp, which tracks are compared with, is in `rolling_sliding`.
+# motion on a ramp, which tracks are compared with, is in `planar_motion.py`.
 
 
 @dataclass(frozen=True)

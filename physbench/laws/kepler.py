@@ -1,6 +1,6 @@
 """Kepler motion about a fixed centre in closed form, from a state or from orbital elements.
 
-`kepler_jit` computes the same compiled, for the candidates of a fit; `kepler_elements` starts from orbital elements.
+`kepler_jit` computes the same compiled, for the candidates of a fit; `elliptic_state` starts from orbital elements.
 
 After Bate, Mueller and White, Fundamentals of Astrodynamics (1971), chapter 4; Kepler's equation by Laguerre's method
 as in Conway, doi 10.1007/BF01230852, which converges from any start; derivatives after Battin, An Introduction to the

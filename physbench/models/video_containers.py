@@ -19,7 +19,7 @@ DEMUXERS = {
     ".avi": "avi",
 }
 FIXED_CLOCKS = ("gif", "matroska")  # demuxers whose unit of time does not depend on the rate of the video
-IMAGE_SUFFIX = ".png"  # of the frames in a folder, which `videos_decode` opens with the demuxer png_pipe
+IMAGE_SUFFIX = ".png"  # of the frames in a folder, which `videos/decode.py` opens with the demuxer png_pipe
 ACCEPTED = f"{', '.join(DEMUXERS)} or a folder of PNG"  # for messages
 
 

@@ -2,7 +2,7 @@
 
 An encoder makes a grid of latents of each frame, a recurrent predictor expects those of later frames from frames up to
 now, and says how far off it usually is. After V-JEPA (arXiv 2404.08471): the targets are latents without gradient, here
-of the same encoder. `jepa_training` has the losses.
+of the same encoder. `JepaLosses` has the losses.
 """
 
 from __future__ import annotations

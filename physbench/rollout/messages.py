@@ -1,7 +1,7 @@
 """The messages between the parent and the model's process. Imports no torch.
 
-What comes from the model's process is checked against the types and bounds below before the parent uses it, see
-`message_codec`.
+What comes from the model's process is checked against the types and bounds below before the parent uses it
+(`decode`).
 """
 
 from __future__ import annotations

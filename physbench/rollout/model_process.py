@@ -1,6 +1,6 @@
 """Starts the process that holds the model, exchanges messages with it, and ends it. Does not import torch.
 
-Where it dies or hangs, `engine` starts another one and asks again, for half as many clips where memory was full.
+Where it dies or hangs, `engine.py` starts another one and asks again, for half as many clips where memory was full.
 """
 
 from __future__ import annotations
@@ -178,8 +178,8 @@ class ModelOutput:
 class ModelProcess:
     """A new interpreter in a process group of its own, so that Ctrl-C reaches the parent only.
 
-    The process trusts its parent, whose jobs are pickled. The parent does not trust the process, and takes the messages
-    of `message_codec` alone.
+    The process trusts its parent, whose jobs are pickled. The parent does not trust the process, and takes only what
+    `messages.decode` accepts.
     """
 
     def __init__(

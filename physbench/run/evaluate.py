@@ -1,6 +1,6 @@
 """One evaluation: clips, rollouts, scores, references, result, report, resumable; or what it would take.
 
-The stages of a run that was begun, alone and on another machine, are in `stored_stages`.
+The stages of a run that was begun, alone and on another machine, are in `stages.py`.
 """
 
 from __future__ import annotations

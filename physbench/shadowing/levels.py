@@ -1,6 +1,6 @@
 """Readings of lawful segments at all tolerance levels: explained share, breaks, violation size, weights of time.
 
-Shares are of counted object-time; in qualities it has weights (`decided_time`). A segment has the weight 2^-(breaks of
+Shares are of counted object-time; in qualities it has weights (`importance`). A segment has the weight 2^-(breaks of
 its body before it), where a gross break counts as GROSS_BREAKS. A segment that is too short is undetermined, which is
 unexplained. Where the unbroken arc of a body that is not seen is hidden or outside the image, the body is excused: that
 time is not counted.
@@ -143,7 +143,7 @@ def _meets(seen: PlacedBodies, segments: LawfulSegments, tolerance: float) -> bo
 
 
 def quality(levels: tuple[ToleranceLevel, ...]) -> float:
-    """Mean of E and S, of time and tolerances as they weigh (`decided_time`)."""
+    """Mean of E and S, of time and tolerances as they weigh (`importance`, `share_of_level`)."""
     lost = [1 - level.quality for level in levels]
     return 1 - float(np.average(lost, weights=[level.share for level in levels]))
 

@@ -1,7 +1,7 @@
 """Search for lawful segments of a track at one tolerance, with the breaks between them.
 
 Each body follows an arc, which is fitted and extended as long as it stays within the tolerance. Where no arc of the
-scene can go on, there is a break: an event with a body and a time, which `change_point` dates. `segment_init` then
+scene can go on, there is a break: an event with a body and a time, which `change_point` dates. `SegmentStarts` then
 looks for the next arc. Bodies are simulated together, so that they meet; only bodies that have met are fitted together.
 """
 

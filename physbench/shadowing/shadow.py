@@ -103,7 +103,7 @@ class Shadowing:
 
     @property
     def quality(self) -> float:
-        """Mean of E and S, of time and tolerances as they weigh (`decided_time`)."""
+        """Mean of E and S, of time and tolerances as they weigh (`levels.quality`)."""
         return levels.quality(self.levels)
 
     @property

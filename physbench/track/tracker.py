@@ -1,11 +1,11 @@
 """From frames to tracks. Ground truth, baselines and models go through the same steps, with the same numbers.
 
-1. Small maps: frames are pooled to about 64 px and labelled by hue against the background's own colour (label_maps.py).
+1. Small maps: frames are pooled to about 64 px and labelled by hue against the background's own colour (colour.py).
 2. Blobs: components of the labels are followed from frame to frame; duplicates, unknown hues (blobs.py, on the host).
-   What the context shows at rest and nobody tracks is left out (background.py).
-3. Patches: mass, centre, hue and shape of each blob at full resolution (patches.py, outline.py).
+   What the context shows at rest and nobody tracks is left out (intruders.py).
+3. Patches: mass, centre, hue and shape of each blob at full resolution (patches.py).
 4. Calibration: the chroma of a pixel of each object, from the context frames of the same sequence.
-5. Disc fits where something touches or hides a ball (disc_fit.py), states, uncertainty (track_states.py, on the host).
+5. Disc fits where something touches or hides a ball (disc_fit.py), states, uncertainty (here, on the host).
 6. Scenery: where fixed bodies are, and what they show of the camera is taken off (scenery.py, on the host).
 7. What neither bodies nor scenery explain, in small maps as a camera shows them that stands still (intruders.py, host).
 

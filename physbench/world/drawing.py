@@ -1,6 +1,6 @@
 """The plain look: meshes, outlines, PyBullet's TinyRenderer, and pictures of a scene with 2x supersampling.
 
-What never moves is drawn once per clip. What moves is drawn several frames at a time (see `render_batching`), and the
+What never moves is drawn once per clip. What moves is drawn several frames at a time (see `batch`), and the
 nearer of the two is taken pixel by pixel. The pixels are those of a picture of everything; visible areas cost nothing
 more.
 """

@@ -509,7 +509,7 @@ def _decode_video(source: VideoSource, entry: VideoEntry, info: VideoInfo) -> It
 
 
 def _open_container(stream: IO[bytes], name: str) -> Any:
-    """Open with the demuxer of the file's name alone: see `videos_containers`."""
+    """Open with the demuxer of the file's name alone: see `video_containers.py`."""
     import av
 
     # FFmpeg would read the shortest delays of GIF as a tenth of a second.

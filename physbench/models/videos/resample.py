@@ -186,7 +186,7 @@ def frames_at_times(
 def begins_with_context(first: Image, context: NDArray[np.uint8], spare: float, lead: float) -> bool:
     """True if a video begins with several conditioning frames: by its first frame, or by its length if nothing moves.
 
-    Behind a single image all videos are compared together: see `videos_start`.
+    Behind a single image all videos are compared together: see `start.decide_start`.
 
     Args:
         first: First frame (H, W, 3).

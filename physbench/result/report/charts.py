@@ -257,7 +257,7 @@ class CurvePool:
     hidden: list[Array] = field(default_factory=list)  # (G_i,) of each clip
 
     def add(self, times: Array, errors: Mapping[str, Array], predictability: float | None) -> None:
-        """Add one clip: times (G,) s, and by source errors (G, K) in diameters (`position_error.error_curve`)."""
+        """Add one clip: times (G,) s, and by source errors (G, K) in diameters (`motion.error_curve`)."""
         if len(times) > len(self.times):
             self.times = times
         seen = errors.get("truth", next(iter(errors.values()), None))
