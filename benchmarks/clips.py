@@ -23,7 +23,8 @@ from physbench.clips.generate import frame_times, make_clip, make_scene, render_
 from physbench.clips.store import ClipStore
 from physbench.clips.task import task_ids
 from physbench.world.bullet import World
-from physbench.world.drawing import TinyRenderer, downsample, paint_background, shown
+from physbench.world.drawing import shown
+from physbench.world.renderer import TinyRenderer, downsample, paint_background
 from physbench.world.scene import RenderSpec
 
 MOST_OFF = 1e-6  # share of values that may differ by one level

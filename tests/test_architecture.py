@@ -70,8 +70,8 @@ def parsed(path: Path) -> ast.Module:
 
 
 @cache
-def imports(path: Path, *, at_top: bool = False) -> set[str]:
-    """Full names of what a module imports; `at_top`: only what importing the module itself imports."""
+def imports(path: Path) -> set[str]:
+    """Full names of what a module imports, when it is imported or later."""
     found: set[str] = set()
 
     def visit(statements: Iterable[ast.AST]) -> None:
@@ -82,7 +82,7 @@ def imports(path: Path, *, at_top: bool = False) -> set[str]:
                 found.update(f"{node.module}.{alias.name}" for alias in node.names)
             elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
                 continue
-            elif not (at_top and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)):
+            else:
                 for inner in ("body", "orelse", "finalbody", "handlers", "cases"):  # imports are statements
                     visit(getattr(node, inner, ()))
 
@@ -129,11 +129,11 @@ def module_name(path: Path) -> str:
 
 
 def test_no_modules_import_each_other() -> None:
-    """Neither directly nor in a circle, as far as importing them goes."""
+    """Neither directly nor in a circle, lazily or not."""
     names = {module_name(path) for _, path in modules()}
     graph = {}
     for _, path in modules():
-        found = {name if name in names else name.rpartition(".")[0] for name in imports(path, at_top=True)}
+        found = {name if name in names else name.rpartition(".")[0] for name in imports(path)}
         graph[module_name(path)] = (found & names) - {module_name(path)}
     TopologicalSorter(graph).prepare()  # raises CycleError
 

@@ -22,8 +22,8 @@ from physbench.leaderboard.entries import Entry
 from physbench.models.graphs.graph_card import read_graph_document
 from physbench.models.http.model import parse_card
 from physbench.models.huggingface.diffusers_folder import read_json
-from physbench.models.load_model import model_type
 from physbench.models.safetensors_files import read_header
+from physbench.models.unrecognised import model_type
 from physbench.result.document import read_result
 from physbench.result.implied_worlds import is_diagnosed
 from physbench.result.manifest import read_manifest
@@ -33,7 +33,7 @@ from physbench.run.parts import read_part
 from physbench.support.errors import PhysbenchError
 from physbench.support.files import EMPTY_SEAL, NOT_ARRAYS, write_sealed
 from physbench.support.run_folder import RunFolder
-from physbench.surprise.run import read_part as read_films
+from physbench.surprise.ask import read_part as read_films
 from physbench.track.tracks import load_tracks
 from physbench.world.scene import RenderSpec
 

@@ -12,7 +12,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from physbench.models.adapter import Adapter
-from physbench.models.protocol import PLACE, SPEED, STATE_COLUMNS, Model, ModelCard, StateCard, Track, check_card
+from physbench.models.protocol import (
+    PLACE,
+    SPEED,
+    STATE_COLUMNS,
+    Model,
+    ModelCard,
+    StateCard,
+    Track,
+    answer_parts,
+    check_card,
+)
 from physbench.models.python_code import convert_argument
 from physbench.support import plugins
 from physbench.support.errors import ModelError, nearest
@@ -26,15 +36,6 @@ if TYPE_CHECKING:
 
 
 DEFAULT_ARGUMENTS = {"size": "64", "fps": "15", "context": "8"}
-ANSWER_BYTES = 1 << 24  # of the same, of all clips as float32: many clips of 256 px come in parts of fewer frames
-
-
-def answer_parts(card: ModelCard, clips: int, horizon: int) -> Iterator[slice]:
-    """Slices of the predicted frames, from the first to the last."""
-    height, width = card.image_size
-    # At most 16 frames of an answer in a part, in every baseline
-    length = min(16, max(1, ANSWER_BYTES // (clips * height * width * 3 * 4)))
-    return (slice(start, min(start + length, horizon)) for start in range(0, horizon, length))
 
 
 class Freeze:

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.baselines.baseline_adapter import answer_parts
-from physbench.models.protocol import ModelCard
+from physbench.models.protocol import ModelCard, answer_parts
 from physbench.support.arrays import Mask
 
 if TYPE_CHECKING:

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.baselines.baseline_adapter import answer_parts
 from physbench.clips.clip import Clip
 from physbench.laws.closed_form import face
 from physbench.laws.scene_law import FREE, scene_law_or_none
-from physbench.models.protocol import ModelCard
+from physbench.models.protocol import ModelCard, answer_parts
 from physbench.shadowing.context import body_signature, middle_scene, open_velocities, other_states
 from physbench.shadowing.fit import Arc, ArcFit, Hypothesis, initial_guesses
 from physbench.shadowing.observed_motion import POSITION, PlacedBodies

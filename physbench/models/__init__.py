@@ -3,7 +3,7 @@
 In the order of use:
 
 - `protocol`: the kinds of answer (frames, states, surprise) and the cards by which the harness knows models.
-- `load_model`: finds the adapter of a target and loads the model, or describes a target that has none.
+- `load_model`: finds the adapter of a target and loads the model. `unrecognised`: describes a target that has none.
 - `contract`: checks that what was loaded keeps the protocol. `networks`: its networks, and its untrained copy.
 
 One module or folder for each kind of model:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from physbench.support.errors import nearest
+
 if TYPE_CHECKING:
     import torch
 
@@ -53,6 +55,21 @@ def without_scheme(target: str, scheme: str) -> str:
     """The path in a target "SCHEME:PATH" or "PATH"; a file may have the name "SCHEME:PATH"."""
     first, _, rest = target.partition(":")
     return rest if first == scheme and not Path(target).exists() else target
+
+
+def describe_missing_path(path: Path) -> str:
+    """The message for a path that does not exist, with the nearest name in its folder."""
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if folder != path.parent:
+        return f"{path} does not exist: there is no folder {path.parent}. The last one that exists is {folder}."
+    try:
+        names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except OSError:
+        names = []
+    close = nearest(path.name, names)
+    return f"{path} does not exist.{close if 'Did you mean' in close else ''}"
 
 
 @runtime_checkable

@@ -616,3 +616,13 @@ def draw_noise(generators: Sequence[torch.Generator], count: int, like: Tensor) 
 
     rows = [torch.randn(count, generator=generator, device=generator.device) for generator in generators]
     return torch.stack(rows).to(like)
+
+
+ANSWER_BYTES = 1 << 24  # of a part of an answer, all clips as float32: many of 256 px come in parts of fewer frames
+
+
+def answer_parts(card: ModelCard, clips: int, horizon: int) -> Iterator[slice]:
+    """Slices of predicted frames, from the first to the last, of at most 16 frames: the chunks to yield."""
+    height, width = card.image_size
+    length = min(16, max(1, ANSWER_BYTES // (clips * height * width * 3 * 4)))
+    return (slice(start, min(start + length, horizon)) for start in range(0, horizon, length))

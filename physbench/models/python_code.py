@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from physbench.models.adapter import Adapter
+from physbench.models.adapter import Adapter, describe_missing_path
 from physbench.models.protocol import Model
 from physbench.models.safetensors_files import state_dict_words
 from physbench.support.errors import ModelError, PhysbenchError, nearest
@@ -187,8 +187,6 @@ class FileAdapter(Adapter):
     def check(self, target: str) -> None:
         path, name = self._parse(target)
         if not path.is_file():
-            from physbench.models.load_model import describe_missing_path
-
             raise ModelError(describe_missing_path(path) if not path.exists() else f"{path} is not a file.")
         try:
             tree = ast.parse(path.read_bytes(), str(path))

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physbench.models.adapter import Adapter, without_scheme
+from physbench.models.adapter import Adapter, describe_missing_path, without_scheme
 from physbench.models.contract import check_card_types
 from physbench.models.protocol import CARDS, Model, ModelCard, card_fields
 from physbench.support import plugins
@@ -98,6 +98,19 @@ def find_index(path: Path) -> Path | None:
         return path
     indices = sorted(path.glob(f"*{INDEX_END}")) if path.is_dir() else []
     return indices[0] if len(indices) == 1 else None
+
+
+def describe_checkpoints(path: Path, names: Sequence[str]) -> str:
+    """The message for a folder in which checkpoints are among the `names`, but no index; "": there is none."""
+    checkpoints = [name for name in names if looks_like_safetensors(path / name)]
+    shards = [name for name in checkpoints if re.search(r"-\d+-of-\d+\.safetensors$", name)]
+    if shards and find_index(path) is None:
+        return (
+            f"{path} holds {len(shards)} files of a checkpoint in shards ({shards[0]}) without their index, "
+            f"model{INDEX_END}. Copy it there, too."
+        )
+    checkpoints = [str(path / name) for name in checkpoints if name not in shards]
+    return f"{path} is a folder. Did you mean {' or '.join(checkpoints[:3])}?" if checkpoints else ""
 
 
 def index_of_shard(path: Path) -> Path | None:
@@ -488,10 +501,11 @@ class SafetensorsAdapter(_CheckpointAdapter):
             return index
         if index := index_of_shard(path):
             raise ModelError(f"{path} is one of several files of one checkpoint. Give their index: {index}")
+        if path.is_dir():
+            names = sorted(entry.name for entry in path.iterdir())
+            raise ModelError(describe_checkpoints(path, names) or f"{path} holds no .safetensors file.")
         if not path.is_file():
-            from physbench.models.load_model import describe_unrecognised
-
-            raise ModelError(describe_unrecognised(str(path)))
+            raise ModelError(describe_missing_path(path))
         return path
 
 

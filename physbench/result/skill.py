@@ -23,13 +23,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.suite import PUBLISHED_VERSION
 from physbench.result.document import EventFrequencyResult
 from physbench.score.protocol import AXES, EVENT_KINDS
 from physbench.score.score_clip import reading_name, reading_of, scorer_of
 from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError
-from physbench.world.scene import RenderSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +37,6 @@ if TYPE_CHECKING:
 # An informative task moves its axis by its weight between a frozen frame and ground truth. A guard moves it by its
 # weight where it loses all that ground truth keeps. A guard weighs at most as much as the lightest informative task, so
 # that none moves anything further than an informative task does.
-#
-# python -m physbench.result.skill     the tables of docs/design/skill.md, for the published version
 
 COUNTED = ("informative", "guard")  # kinds that enter an axis
 
@@ -100,39 +96,6 @@ def _shares(tasks: list[str]) -> dict[str, float]:
     families = [task.split("/")[0] for task in tasks]
     total = len(set(families))
     return {task: 1 / (total * families.count(family)) for task, family in zip(tasks, families, strict=True)}
-
-
-def weight_table(
-    kinds: Mapping[str, tuple[str, ...]], weights: Mapping[str, Array], axes: tuple[str, ...]
-) -> list[str]:
-    """Lines of a Markdown table: weights by task and axis; those of guards are negative, as they can only cost.
-
-    Tasks of a family that have the same weights share a line.
-    """
-    rows: dict[tuple[str, ...], list[str]] = {}
-    for task, row in kinds.items():
-        cells = [
-            f"−{weight:.3f}" if kind == "guard" else f"{weight:.3f}" if kind == "informative" else ""
-            for weight, kind in zip(weights[task], row, strict=True)
-        ]
-        rows.setdefault((task.partition("/")[0], *cells), []).append(task)
-    lines = [f"| task | {' | '.join(axes)} |", f"| --- |{' --- |' * len(axes)}"]
-    return lines + [f"| {', '.join(tasks)} | {' | '.join(cells)} |" for (_, *cells), tasks in rows.items()]
-
-
-def main() -> None:
-    from physbench.result.task_roles import CLASSES, kinds_of
-
-    tables: dict[str, list[str]] = {}  # sizes with the same table
-    for size in CLASSES:
-        kinds = kinds_of(PUBLISHED_VERSION, RenderSpec(size, size, 15.0), 8)
-        if kinds is not None:
-            rows = {task: tuple(row[axis] for axis in AXES) for task, row in kinds.items()}
-            both = (task_weights(rows), "its axis"), (overall_weights(rows), "overall")
-            text = "\n\n".join(f"{what}:\n\n" + "\n".join(weight_table(rows, kinds, AXES)) for kinds, what in both)
-            tables.setdefault(text, []).append(f"{size}")
-    for table, sizes in tables.items():
-        print(f"Suite version {PUBLISHED_VERSION}, {' and '.join(sizes)} px:\n\n{table}\n")
 
 
 # How often deciding events happen behind one image, beside how often they lawfully do: what dodging them costs.
@@ -609,7 +572,3 @@ def _mean_of(arrays: list[Array]) -> Array:
     count = sum(good.astype(np.float64) for good in known)
     total = sum(np.where(good, array, 0.0) for good, array in zip(known, arrays, strict=True))
     return np.asarray(np.where(count > 0, total / np.maximum(count, 1.0), np.nan), dtype=np.float64)
-
-
-if __name__ == "__main__":
-    main()

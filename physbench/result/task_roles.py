@@ -1,7 +1,8 @@
 """Informative tasks and guards, fixed for a suite's version and a render class.
 
 This is decided once, from the references on all clips of `core`, so that it does not depend on the few clips of a run.
-`python -m physbench.result.task_roles RUN` writes what a whole run of core found into the golden file of this package.
+`python -m physbench.result.task_roles RUN` writes what a whole run of core found into the golden file of this package;
+without a run it prints how far each task can move an axis, and overall.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from typing import Any
 from physbench.clips.suite import FRESH, GOLDEN_SUITES, PUBLISHED_VERSION, find_suite
 from physbench.result.manifest import Manifest
 from physbench.result.read import read_run
-from physbench.result.skill import Kind, clip_qualities, kinds
+from physbench.result.skill import Kind, clip_qualities, kinds, overall_weights, task_weights
 from physbench.score.protocol import AXES
+from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.support.run_folder import RunFolder
 from physbench.world.scene import PLAIN, RenderSpec
@@ -95,7 +97,43 @@ def write_kinds(runs: list[RunFolder], path: Path) -> None:
     path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def weight_table(
+    kinds: Mapping[str, tuple[str, ...]], weights: Mapping[str, Array], axes: tuple[str, ...]
+) -> list[str]:
+    """Lines of a Markdown table: weights by task and axis; those of guards are negative, as they can only cost.
+
+    Tasks of a family that have the same weights share a line.
+    """
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for task, row in kinds.items():
+        cells = [
+            f"−{weight:.3f}" if kind == "guard" else f"{weight:.3f}" if kind == "informative" else ""
+            for weight, kind in zip(weights[task], row, strict=True)
+        ]
+        rows.setdefault((task.partition("/")[0], *cells), []).append(task)
+    lines = [f"| task | {' | '.join(axes)} |", f"| --- |{' --- |' * len(axes)}"]
+    return lines + [f"| {', '.join(tasks)} | {' | '.join(cells)} |" for (_, *cells), tasks in rows.items()]
+
+
+def print_weights() -> None:
+    """Print the tables of docs/design/skill.md, for the published version."""
+    tables: dict[str, list[str]] = {}  # sizes with the same table
+    for size in CLASSES:
+        kinds = kinds_of(PUBLISHED_VERSION, RenderSpec(size, size, 15.0), 8)
+        if kinds is not None:
+            rows = {task: tuple(row[axis] for axis in AXES) for task, row in kinds.items()}
+            both = (task_weights(rows), "its axis"), (overall_weights(rows), "overall")
+            text = "\n\n".join(f"{what}:\n\n" + "\n".join(weight_table(rows, kinds, AXES)) for kinds, what in both)
+            tables.setdefault(text, []).append(f"{size}")
+    for table, sizes in tables.items():
+        print(f"Suite version {PUBLISHED_VERSION}, {' and '.join(sizes)} px:\n\n{table}\n")
+
+
 if __name__ == "__main__":
-    write_kinds(
-        [RunFolder(Path(name)) for name in sys.argv[1:]], Path(__file__).parents[1] / "clips" / "golden" / KINDS_FILE
-    )
+    if not sys.argv[1:]:
+        print_weights()
+    else:
+        write_kinds(
+            [RunFolder(Path(name)) for name in sys.argv[1:]],
+            Path(__file__).parents[1] / "clips" / "golden" / KINDS_FILE,
+        )

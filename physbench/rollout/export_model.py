@@ -19,7 +19,7 @@ from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.models.graphs.exported_program import DOCUMENT_FILE, PROGRAM_SUFFIX
 from physbench.models.graphs.graph_card import graph_document, output_names
-from physbench.models.graphs.onnx_model import OnnxClip, OnnxSteps
+from physbench.models.graphs.onnx_file import OnnxClip, OnnxSteps
 from physbench.models.graphs.program_model import ProgramClip, ProgramSteps
 from physbench.models.load_model import load_model
 from physbench.models.networks import find_networks

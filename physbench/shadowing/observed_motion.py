@@ -40,8 +40,9 @@ from physbench.world.camera import (
     px_from_plane,
 )
 from physbench.world.camera_path import in_picture
-from physbench.world.drawing import SUPERSAMPLING, apparent_radius
+from physbench.world.drawing import apparent_radius
 from physbench.world.geometry import rotate
+from physbench.world.renderer import SUPERSAMPLING
 from physbench.world.scene import PHYSICS_HZ, Body, Camera, RenderSpec, Rod
 
 if TYPE_CHECKING:

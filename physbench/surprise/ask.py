@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,10 +17,27 @@ from physbench.rollout.engine import RolloutEngine
 from physbench.rollout.store import Rollout
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
+from physbench.support.files import read_sealed_json
 from physbench.surprise.clip_films import STATE_BASELINES, ClipFilms, clip_films, state_error, state_films
 from physbench.surprise.films import WINDOW, WindowGrid, squared_error, targets, window_clip
 from physbench.surprise.pairs import FilmPair, shown_in_states
 from physbench.surprise.pixel_baselines import PIXEL_BASELINES, place_error
+
+# The stored answers to the films of a clip.
+
+UNTRAINED = "untrained"  # of a part: what the untrained copy makes of the films
+IN_TRACKS = "tracks"  # of a part: what the model makes of them in tracks
+
+
+def read_part(path: Path) -> dict[str, Any] | None:
+    """Surprise of a model and the pixel baselines at the films of a clip; None where that is missing or damaged."""
+    try:
+        document = read_sealed_json(path)
+        document["times"], document["films"], document["baselines"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return document if isinstance(document, dict) else None
+
 
 # From surprise over time to one number for a film, and from two films to one choice.
 

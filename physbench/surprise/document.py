@@ -32,12 +32,11 @@ from physbench.result.manifest import Manifest, read_manifest
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.support.run_folder import RunFolder
-from physbench.surprise.ask import FrameObserver, PairReading, observer_of, read_pair
+from physbench.surprise.ask import IN_TRACKS, UNTRAINED, FrameObserver, PairReading, observer_of, read_pair, read_part
 from physbench.surprise.pairs import IMPOSSIBLE_KINDS, FilmPair, find_pairs, pairs_hash
 from physbench.surprise.physicist import NOT_PUBLISHED, PHYSICIST_NAME, published_readings
 from physbench.surprise.readings import expectation_result, fixed_solved
 from physbench.surprise.report import ThresholdColumn, expectation_sentences, shows_films, threshold_table
-from physbench.surprise.run import IN_TRACKS, UNTRAINED, read_part
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -30,13 +30,13 @@ from physbench.run.options import LIVE_NOT_RESUMED, Options, live_again
 from physbench.run.state import claimed_folder, default_folder, opened
 from physbench.run.versions import versions
 from physbench.support.errors import ModelError, UsageError
-from physbench.support.files import read_sealed_json, write_sealed_json
+from physbench.support.files import write_sealed_json
 from physbench.support.fingerprint import fingerprint
 from physbench.support.processes import worker_count
 from physbench.support.progress import duration
 from physbench.support.run_folder import RunFolder
 from physbench.support.schedule import scheduled
-from physbench.surprise.ask import ClipSurprise, FrameObserver, observer_of
+from physbench.surprise.ask import IN_TRACKS, UNTRAINED, ClipSurprise, FrameObserver, observer_of, read_part
 from physbench.surprise.clip_films import FILM_PRELOAD, ClipFilms
 from physbench.surprise.films import POSSIBLE
 from physbench.surprise.pairs import FilmPair, find_pairs, pairs_hash
@@ -129,8 +129,6 @@ def _try_films(run: ExpectationRun, engine: RolloutEngine, row: Row) -> Tried:
     )
 
 
-UNTRAINED = "untrained"  # of a part: what the untrained copy makes of the films
-IN_TRACKS = "tracks"  # of a part: what the model makes of them in tracks
 Say = Callable[[str], None]
 
 
@@ -180,16 +178,6 @@ class ExpectationRun:
     def kept(self) -> str:
         done = len(self.rows) - len(self.missing())
         return f"{done} of {counted(len(self.rows), 'clip')} are done and kept in {self.folder.path}"
-
-
-def read_part(path: Path) -> dict[str, Any] | None:
-    """Surprise of a model and the pixel baselines at the films of a clip; None where that is missing or damaged."""
-    try:
-        document = read_sealed_json(path)
-        document["times"], document["films"], document["baselines"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return document if isinstance(document, dict) else None
 
 
 def _unanswered(part: Mapping[str, Any]) -> bool:
@@ -287,7 +275,7 @@ def _refuse_options(options: Options, live: bool) -> None:
 
 
 def _work(run: ExpectationRun) -> None:
-    from physbench.surprise.document import write_expectation
+    from physbench.surprise.document import write_expectation  # with charts, which workers do not need
 
     wanted = run.pairs
     if card := run.manifest.model.card:  # of a run that goes on

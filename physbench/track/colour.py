@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.support.arrays import Mask
-from physbench.world.drawing import AMBIENT, DIFFUSE
+from physbench.world.renderer import AMBIENT, DIFFUSE
 from physbench.world.scene import PALETTE
 
 if TYPE_CHECKING:

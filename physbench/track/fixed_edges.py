@@ -21,8 +21,8 @@ from physbench.support.arrays import Array, Whole
 from physbench.track.colour import HUED, mean_planes
 from physbench.track.moving_camera import still_frames
 from physbench.world.camera import px_from_world
-from physbench.world.drawing import body_mesh
 from physbench.world.geometry import rotate
+from physbench.world.renderer import body_mesh
 from physbench.world.scene import PLAIN, Body
 from physbench.world.styles.catalogue import wall_behind
 

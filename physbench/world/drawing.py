@@ -1,214 +1,44 @@
-"""The plain look: meshes, outlines, PyBullet's TinyRenderer, and pictures of a scene with 2x supersampling.
+"""The plain look: outlines, and pictures of a scene with 2x supersampling, by a camera at rest or moving.
 
-What never moves is drawn once per clip. What moves is drawn several frames at a time (see `batch`), and the
-nearer of the two is taken pixel by pixel. The pixels are those of a picture of everything; visible areas cost nothing
-more.
+What never moves is drawn once per clip. What moves is drawn several frames at a time (see `batch`), and the nearer
+of the two is taken pixel by pixel. The pixels are those of a picture of everything; visible areas cost nothing more.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from physbench.support.arrays import Array, Image
 from physbench.world.bodies import darkness_over
-from physbench.world.bullet import Client
 from physbench.world.camera import (
     depth_axis,
     eye,
     looking,
     normal,
-    picture_width,
     pixels_per_metre,
     plane_from_world,
+    px_from_plane,
     px_from_world,
     up,
+    world_from_plane,
 )
-from physbench.world.camera_path import CameraPose, eye_moves, pictured, poses_at
+from physbench.world.camera_path import (
+    area_weights,
+    eye_moves,
+    homographies,
+    in_picture,
+    pictured,
+    poses_at,
+)
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.links import with_links
-from physbench.world.scene import BACKGROUND_GREY, PALETTE, Body, Camera, RenderSpec, Scene
-
-# Triangle meshes that the renderer draws. PyBullet's own sphere is so coarse that its outline has 0.93 of the area.
-
-
-@dataclass(frozen=True, eq=False)
-class Mesh:
-    """Vertices (V, 3) m with outward normals (V, 3) and triangles (F, 3) counter-clockwise from outside."""
-
-    vertices: Array
-    normals: Array
-    triangles: NDArray[np.int64]
-
-
-@cache
-def unit_sphere(axis: int = 1, visible: float = math.pi, around: int = 64, down: int = 32) -> Mesh:
-    """A sphere of radius 1 m of `around` meridians and `down` rings with smooth normals.
-
-    axis: 1 has the first pole on -y (towards a camera in front), 2 on +z (towards one above), so that the outline is
-    a ring of all meridians. visible: rad from that pole; rings wholly behind it are left out.
-    """
-    polar, azimuth = np.meshgrid(np.linspace(0, np.pi, down + 1), np.linspace(0, 2 * np.pi, around + 1), indexing="ij")
-    x, y, z = np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)
-    points = np.stack([x, y, z] if axis == 2 else [x, -z, y], axis=-1)
-    triangles = []
-    for i in range(down):
-        if np.pi * i / down > visible:
-            break
-        for j in range(around):
-            a = i * (around + 1) + j
-            c = a + around + 1
-            if i > 0:
-                triangles.append((a, c, a + 1))
-            if i < down - 1:
-                triangles.append((a + 1, c, c + 1))
-    used = np.array(triangles)
-    flat = points.reshape(-1, 3)[: used.max() + 1]
-    return Mesh(flat, flat.copy(), used)
-
-
-@cache
-def unit_cylinder(around: int = 64) -> Mesh:
-    """A cylinder of radius 1 m and length 1 m along z with smooth sides and flat ends."""
-    azimuth = np.linspace(0, 2 * np.pi, around + 1)
-    ring = np.stack([np.cos(azimuth), np.sin(azimuth), np.zeros_like(azimuth)], axis=-1)
-    up = np.array([0.0, 0.0, 0.5])
-    j = np.arange(around)
-    n = around + 1
-    vertices = [ring - up, ring + up, ring - up, ring + up, -up[None], up[None]]
-    normals = [ring, ring, np.tile(-2 * up, (n, 1)), np.tile(2 * up, (n, 1)), -2 * up[None], 2 * up[None]]
-    triangles = [
-        np.stack([j, j + 1, n + j], axis=-1),
-        np.stack([j + 1, n + j + 1, n + j], axis=-1),
-        np.stack([2 * n + j + 1, 2 * n + j, np.full(around, 4 * n)], axis=-1),
-        np.stack([3 * n + j, 3 * n + j + 1, np.full(around, 4 * n + 1)], axis=-1),
-    ]
-    return Mesh(np.concatenate(vertices), np.concatenate(normals), np.concatenate(triangles))
-
-
-@cache
-def unit_tube(bore: float, around: int = 64) -> Mesh:
-    """A hollow cylinder of radius 1 m and length 1 m along z. bore: inner radius, m."""
-    azimuth = np.linspace(0, 2 * np.pi, around + 1)
-    ring = np.stack([np.cos(azimuth), np.sin(azimuth), np.zeros_like(azimuth)], axis=-1)
-    up, end = np.array([0.0, 0.0, 0.5]), np.tile([0.0, 0.0, 1.0], (around + 1, 1))
-    walls = ((ring - up, ring + up, ring), (bore * ring + up, bore * ring - up, -ring))
-    ends = ((ring + up, bore * ring + up, end), (bore * ring - up, ring - up, -end))
-    vertices, normals, triangles = [], [], []
-    j = np.arange(around)
-    for k, (first, second, facing) in enumerate(walls + ends):
-        a = 2 * k * (around + 1) + j
-        b = a + around + 1
-        vertices += [first, second]
-        normals += [facing, facing]
-        triangles += [np.stack([a, a + 1, b], axis=-1), np.stack([a + 1, b + 1, b], axis=-1)]
-    return Mesh(np.concatenate(vertices), np.concatenate(normals), np.concatenate(triangles))
-
-
-@cache
-def unit_box() -> Mesh:
-    """A box of half extents 1 m."""
-    vertices: list[Array] = []
-    normals: list[Array] = []
-    triangles: list[tuple[int, int, int]] = []
-    for axis in range(3):
-        for sign in (-1.0, 1.0):
-            normal = np.zeros(3)
-            normal[axis] = sign
-            u, v = np.roll(np.eye(3), axis, axis=1)[1:] if sign > 0 else np.roll(np.eye(3), axis, axis=1)[:0:-1]
-            base = len(vertices)
-            corners = [normal - u - v, normal + u - v, normal + u + v, normal - u + v]
-            vertices += corners
-            normals += [normal] * 4
-            triangles += [(base, base + 1, base + 2), (base, base + 2, base + 3)]
-    return Mesh(np.array(vertices), np.array(normals), np.array(triangles))
-
-
-@dataclass(frozen=True)
-class DrawnDepths:
-    """Depths at which things are drawn."""
-
-    near_plane: float = 0.5  # of the distance to the target; nothing is drawn before it
-    far_plane: float = 40.0  # m from the camera
-    slab_begins: float = 1.1  # times the near plane, where the floor of a tilted front view begins
-    slab_depth: float = 4.0  # m behind the plane of motion, where it ends: its edge is seen
-    plate_half_depth: float = 0.010  # m, half the depth of what is drawn of a fixed body in the plane of motion
-    flat_half_depth: float = 0.012  # m, of a flat one
-    endless: float = 400.0  # m, half the extent of a plane as it is drawn
-
-
-DRAWN = DrawnDepths()
-
-
-def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mesh:
-    """Mesh drawn for a body, in its own axes.
-
-    spec: given, only what a camera can see of a ball in pictures of this size; the picture is the same.
-    In a front view planes, and fixed boxes in the plane of motion, are drawn as thin plates in that plane: the front
-    of a deep one would be nearer to the camera, appear larger, and hide the feet of what stands on it. So are `flat`
-    bodies in any view, a little thicker, so that they are drawn before what they touch. A tilted view shows the
-    upper sides of planes and the sides of grey boxes; boxes that are tracked are plates in it.
-    """
-    if body.shape == "sphere":
-        visible = math.pi if spec is None else math.pi / 2 + _widest_angle(body, camera, spec)
-        return _scaled(unit_sphere(depth_axis(camera), visible), (body.size[0],) * 3)
-    across = axis_across(body, camera) if is_plate(body, camera) else None
-    if body.shape == "cylinder":
-        length = body.size[1] if across is None else min(body.size[1], 2 * DRAWN.flat_half_depth)
-        unit = unit_tube(body.bore) if body.bore else unit_cylinder()
-        return _scaled(unit, (body.size[0], body.size[0], length))
-    if body.shape == "box":
-        x, y, z = (min(half, DRAWN.flat_half_depth) if axis == across else half for axis, half in enumerate(body.size))
-        thin = camera.view == "front" and body.role == "fixed" and abs(body.position[1] - camera.center[1]) < y
-        thin = thin and not camera.tilt
-        return _scaled(unit_box(), (x, min(y, DRAWN.plate_half_depth) if thin else y, z))
-    if camera.view == "front" and camera.tilt:
-        # Where a plane begins and ends, m along y from its position: before what the picture shows, and behind it all.
-        front = (
-            DRAWN.near_plane * DRAWN.slab_begins * camera.distance
-        )  # m along the axis; at the height of the plane or below it
-        lower = (np.asarray(body.position) - eye(camera)) @ up(camera)
-        begin = eye(camera) + front * looking(camera) + min(float(lower), 0.0) * up(camera)
-        low, high = float(begin[1]) - body.position[1], camera.center[1] + DRAWN.slab_depth - body.position[1]
-        slab = _scaled(unit_box(), (DRAWN.endless, (high - low) / 2, DRAWN.plate_half_depth))
-        return Mesh(
-            slab.vertices + np.array([0.0, (low + high) / 2, -DRAWN.plate_half_depth]), slab.normals, slab.triangles
-        )
-    if camera.view == "front":
-        slab = _scaled(unit_box(), (DRAWN.endless, DRAWN.plate_half_depth, DRAWN.endless / 2))
-        return Mesh(slab.vertices - np.array([0.0, 0.0, DRAWN.endless / 2]), slab.normals, slab.triangles)
-    slab = _scaled(unit_box(), (DRAWN.endless, DRAWN.endless, DRAWN.plate_half_depth))
-    return Mesh(slab.vertices - np.array([0.0, 0.0, DRAWN.plate_half_depth]), slab.normals, slab.triangles)
-
-
-def is_plate(body: Body, camera: Camera) -> bool:
-    """True if a box, or a cylinder seen from its end, is drawn thin: a flat one, or one with a hue in a tilted view."""
-    if not (body.flat or (camera.tilt and body.hue is not None)):
-        return False
-    return body.shape == "box" or (body.shape == "cylinder" and axis_across(body, camera) == 2)
-
-
-def axis_across(body: Body, camera: Camera) -> int:
-    """The body's own axis (0, 1, 2) that lies nearest to that across the plane of motion."""
-    return int(np.abs(unrotate(body.orientation, normal(camera))).argmax())
-
-
-def _widest_angle(body: Body, camera: Camera, spec: RenderSpec) -> float:
-    """Angle in rad between the camera's axis and the ray to the centre of a ball that is just seen, rounded up."""
-    corner = math.hypot(spec.width, spec.height) / 2 / pixels_per_metre(camera, spec) + 2 * body.size[0]
-    return math.ceil(50 * (math.atan(corner / camera.distance) + abs(camera.tilt))) / 50
-
-
-def _scaled(mesh: Mesh, factors: tuple[float, ...]) -> Mesh:
-    normals = mesh.normals / np.array(factors)
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    return Mesh(mesh.vertices * np.array(factors), normals, mesh.triangles)
-
+from physbench.world.renderer import DRAWN, SUPERSAMPLING, Layer, TinyRenderer, body_mesh, downsample, paint_background
+from physbench.world.scene import Body, Camera, RenderSpec, Scene
 
 # Where bodies appear in the picture and how large, by geometry alone.
 
@@ -434,181 +264,6 @@ def copies_needed(pictures: list[list[RenderItem]]) -> list[dict[int, int]]:
     return result[::-1]
 
 
-# Bodies before the camera of PyBullet's TinyRenderer, in a client of their own.
-
-
-SUPERSAMPLING = 2
-AMBIENT, DIFFUSE = 0.75, 0.20
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """One picture at the supersampled size (h, w)."""
-
-    rgb: Image  # (h, w, 4), the last one without meaning
-    depth: NDArray[np.float32]  # (h, w), 0 near .. 1 far or nothing
-    number: NDArray[np.int32]  # (h, w) of the copy of a body, -1 where there is none
-
-
-class TinyRenderer:
-    """Copies of some bodies, drawn at the supersampled size of `spec`.
-
-    bodies: those that are drawn, by their index in the scene.
-    copies: how many there are of each; else one.
-    whole: draw meshes whole, also what is never seen (the pictures are the same).
-    """
-
-    def __init__(
-        self,
-        bodies: Mapping[int, Body],
-        camera: Camera,
-        spec: RenderSpec,
-        copies: Mapping[int, int] | None = None,
-        *,
-        whole: bool = False,
-    ) -> None:
-        self.bodies, self.camera, self.spec = bodies, camera, spec
-        self._client = Client()
-        self._arguments = self._camera_arguments()
-        self._shapes = {i: self._shape(body, whole) for i, body in bodies.items()}
-        counts = dict.fromkeys(bodies, 1) if copies is None else copies
-        self.numbers = {i: [self._create(i) for _ in range(count)] for i, count in counts.items()}  # [body][copy]
-
-    def close(self) -> None:
-        self._client.close()
-
-    def __enter__(self) -> TinyRenderer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _shape(self, body: Body, whole: bool) -> int:
-        api = self._client.api
-        mesh = body_mesh(body, self.camera, None if whole else self.spec)
-        grey = body.grey * _slant(body, self.camera)
-        colour = (grey,) * 3 if body.hue is None else PALETTE[body.hue]
-        number = api.createVisualShape(
-            api.GEOM_MESH,
-            vertices=_rows("vertices", mesh.vertices),
-            indices=_indices(mesh.triangles.tobytes()),
-            normals=_rows("normals", mesh.normals),
-            uvs=_buffer("uvs", len(mesh.vertices), 2),
-            rgbaColor=(*colour, 1.0),
-            specularColor=(0, 0, 0),
-            physicsClientId=self._client.id,
-        )
-        return int(number)
-
-    def _create(self, index: int) -> int:
-        body = self.bodies[index]
-        number = self._client.api.createMultiBody(
-            baseVisualShapeIndex=self._shapes[index],
-            basePosition=body.position,
-            baseOrientation=drawn_orientation(body, body.orientation),
-            physicsClientId=self._client.id,
-        )
-        return int(number)
-
-    def _camera_arguments(self) -> dict[str, object]:
-        api, camera = self._client.api, self.camera
-        front = camera.view == "front"
-        width, height = self.spec.width * SUPERSAMPLING, self.spec.height * SUPERSAMPLING
-        near = DRAWN.near_plane * camera.distance  # m
-        pixel = picture_width(camera) / min(width, height) * near / camera.distance  # m on the near plane
-        right, top = width / 2 * pixel, height / 2 * pixel
-        d = pixel / 2  # the renderer's pictures lie half a pixel off; this takes it back
-        return {
-            "width": width,
-            "height": height,
-            "viewMatrix": api.computeViewMatrix(eye(camera).tolist(), camera.center, (0, 0, 1) if front else (0, 1, 0)),
-            "projectionMatrix": api.computeProjectionMatrix(
-                -right + d, right + d, -top + d, top + d, near, DRAWN.far_plane
-            ),
-            "lightDirection": (0.0 - looking(camera)).tolist(),  # from the camera: shades are round
-            "lightColor": (1, 1, 1),
-            "lightAmbientCoeff": AMBIENT,
-            "lightDiffuseCoeff": DIFFUSE,
-            "lightSpecularCoeff": 0.0,
-            "shadow": 0,
-            "renderer": api.ER_TINY_RENDERER,
-            "physicsClientId": self._client.id,
-        }
-
-    def look_from(self, pose: CameraPose) -> None:
-        """Put the camera where a pose says; the light stays where it is."""
-        self._arguments["viewMatrix"] = self._client.api.computeViewMatrix(
-            pose.eye.tolist(), (pose.eye + pose.axes[2]).tolist(), (-pose.axes[1]).tolist()
-        )
-
-    def keep(self, copies: Mapping[int, int]) -> None:
-        """Take away all but the first `copies` of each body: even out of sight they cost time."""
-        for index, numbers in self.numbers.items():
-            while len(numbers) > copies.get(index, 0):
-                self._client.api.removeBody(numbers.pop(), physicsClientId=self._client.id)
-
-    def show(self, index: int, copy: int, state: Array) -> None:
-        """Put a copy of a body where its `state` (13,) says."""
-        x, y, z, *turn = state[:7].tolist()
-        turn = drawn_orientation(self.bodies[index], turn)
-        self._client.api.resetBasePositionAndOrientation(
-            self.numbers[index][copy], (x, y, z), turn, physicsClientId=self._client.id
-        )
-
-    def hide(self, index: int, copy: int) -> None:
-        """Put a copy of a body out of sight."""
-        # m: a copy that is not shown waits there
-        self._client.api.resetBasePositionAndOrientation(
-            self.numbers[index][copy], (0.0, 0.0, -1e4), (0, 0, 0, 1), physicsClientId=self._client.id
-        )
-
-    def picture(self) -> Layer:
-        """Draw the copies as they are placed now."""
-        width, height, rgba, depth, number = self._client.api.getCameraImage(**self._arguments)
-        return Layer(
-            np.asarray(rgba, dtype=np.uint8).reshape(height, width, 4),
-            np.asarray(depth, dtype=np.float32).reshape(height, width),
-            np.asarray(number, dtype=np.int32).reshape(height, width),
-        )
-
-
-def _slant(body: Body, camera: Camera) -> float:
-    """Factor on the grey of a plane that a tilted camera sees from the side: it is as bright as seen from the front."""
-    if body.shape != "plane" or not camera.tilt:
-        return 1.0
-    facing = abs(float(rotate(np.asarray(body.orientation), np.array([0.0, 0.0, 1.0])) @ looking(camera)))
-    return (AMBIENT + DIFFUSE) / (AMBIENT + DIFFUSE * facing)
-
-
-def drawn_orientation(body: Body, orientation: Sequence[float]) -> Sequence[float]:
-    """A uniform ball looks the same however it is turned: its mesh is not turned, so that its facets do not flicker."""
-    return (0.0, 0.0, 0.0, 1.0) if body.shape == "sphere" else orientation
-
-
-# PyBullet never frees the lists that it is given for a mesh, nor their content: 0.4 MB a ball. So all meshes of one
-# size use the same lists.
-
-
-def _rows(use: str, values: Array) -> list[list[float]]:
-    """Values (V, 3) as lists, which the next call for the same use and V fills anew."""
-    rows = _buffer(use, *values.shape)
-    for row, new in zip(rows, values.tolist(), strict=True):
-        row[:] = new
-    return rows
-
-
-@cache
-def _buffer(use: str, rows: int, columns: int) -> list[list[float]]:
-    return [[0.0] * columns for _ in range(rows)]
-
-
-@cache
-def _indices(triangles: bytes) -> list[int]:
-    """Numbers of the corners of triangles, one list for each of the few shapes that there are."""
-    indices: list[int] = np.frombuffer(triangles, dtype=np.int64).tolist()
-    return indices
-
-
 @dataclass(frozen=True, eq=False)
 class Rendered:
     """Frames with what is seen of each body, and what would be seen of it alone in an endless image."""
@@ -627,8 +282,6 @@ def render(scene: Scene, times: Sequence[float] | Array, states: Array, spec: Re
     times, own = np.asarray(times, dtype=np.float64), len(scene.bodies)
     scene, states = with_links(scene, states, times)
     if scene.camera.path:
-        from physbench.world.moving_view import moving_pictures
-
         frames, area = moving_pictures(scene, times, states, spec)
     else:
         frames, area = _pictures(scene, times, states, spec)
@@ -725,24 +378,6 @@ def _picture_at_rest(bodies: tuple[tuple[int, Body], ...], camera: Camera, spec:
     return picture
 
 
-def paint_background(layer: Layer) -> Image:
-    """The picture of a layer (h, w, 3) with the background grey where there is no body."""
-    rgb = layer.rgb[..., :3].copy()
-    rgb[layer.number < 0] = round(BACKGROUND_GREY * 255)
-    return rgb
-
-
-def downsample(rgb: Image) -> Image:
-    """Average 2 x 2 pixels (2 h, 2 w, 3) -> (h, w, 3), rounded to nearest."""
-    total = rgb[0::2, 0::2].astype(np.uint16)
-    total += rgb[0::2, 1::2]
-    total += rgb[1::2, 0::2]
-    total += rgb[1::2, 1::2]
-    total += 2
-    total >>= 2
-    return total.astype(np.uint8)
-
-
 def _compose_all(
     scene: Scene, times: Array, states: Array, spec: RenderSpec, behind: Layer, moving: list[int]
 ) -> tuple[Image, Array]:
@@ -833,3 +468,76 @@ def _compose(
     patch = np.where(own[..., None], layer.rgb[fine][..., :3], behind.rgb[fine])
     frames[where, top:bottom, left:right] = downsample(patch)
     area[where] += count - np.bincount(behind.number[fine][own] + 1, minlength=len(count) + 1)[1:]
+
+
+# Pictures of a camera that moves: each frame drawn whole, with marks that tell where the camera is.
+#
+# A bare floor or a sky shows no camera. Faint squares lie just behind the plane of motion, where a camera that moves in
+# any way shows them by the same homography as the bodies. They are in no state of a clip, and nothing touches them.
+
+MARK_GREY = 0.58  # 20 levels brighter than the background, and no hue
+MARK_SPACING, MARK_JITTER = 1.0, 0.28  # m; no two are alike placed, so that no shift takes them to each other
+
+
+def marks(scene: Scene, times: Array, spec: RenderSpec) -> Scene:
+    """The marks that the camera of a scene sees at `times` (T,) s, as fixed bodies before that camera."""
+    camera = scene.camera
+    mark_half_side = 0.11  # m: 4 px at 128 px
+    size = [mark_half_side] * 3
+    size[depth_axis(camera)] = 0.004  # m
+    mark_reach = 8  # marks on either side of the target
+    reach = np.arange(-mark_reach, mark_reach + 1)
+    grid = np.stack(np.meshgrid(reach, reach), axis=-1).reshape(-1, 2).astype(np.float64)
+    jitter = np.random.default_rng(0).uniform(-MARK_JITTER, MARK_JITTER, grid.shape)
+    flat = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64)) + grid * MARK_SPACING + jitter
+    moved = homographies(camera, spec, times)[:, None]
+    beyond = 4 * mark_half_side * pixels_per_metre(camera, spec)
+    flat = flat[in_picture(moved, spec, px_from_plane(camera, spec, flat), beyond).any(axis=0)]
+    # m from the plane of motion: behind plates and links
+    places = world_from_plane(camera, flat) + 0.03 * normal(camera)
+    x, y, z = size
+    bodies = tuple(
+        Body(f"mark {n}", "box", (x, y, z), "fixed", tuple(place.tolist()), grey=MARK_GREY, collides=False)
+        for n, place in enumerate(places)
+    )
+    return Scene(bodies, camera)
+
+
+def moving_pictures(
+    scene: Scene, times: Sequence[float] | Array, states: Array, spec: RenderSpec
+) -> tuple[Image, Array]:
+    """Frames (T, H, W, 3) and visible areas (T, N) px of bodies drawn at `states` (T, N, 13).
+
+    An area is that which the camera at rest would see, of what both pictures show.
+    """
+    count = len(scene.bodies)
+    moments = np.asarray(times, dtype=np.float64)
+    drawn = {i: body for i, body in enumerate(scene.bodies) if body.drawn}
+    frames = np.empty((len(moments), spec.height, spec.width, 3), dtype=np.uint8)
+    area = np.zeros((len(moments), count))
+    back = np.linalg.inv(homographies(scene.camera, spec, moments))
+    marked = marks(scene, moments, spec)
+    with (
+        TinyRenderer(drawn, scene.camera, spec, whole=True) as renderer,
+        TinyRenderer(dict(enumerate(marked.bodies)), marked.camera, spec, whole=True) as behind,
+    ):
+        names = {i: renderer.numbers[i][0] for i in drawn}
+        hued = [names[i] for i in drawn if scene.bodies[i].hue is not None]
+        for t, (time, pose) in enumerate(zip(moments, poses_at(scene.camera, moments), strict=True)):
+            for i in drawn:
+                if shown(scene.bodies[i], float(time)):
+                    renderer.show(i, 0, states[t, i])
+                else:
+                    renderer.hide(i, 0)
+            renderer.look_from(pose)
+            behind.look_from(pose)
+            layer, squares = renderer.picture(), behind.picture()
+            rgb = paint_background(layer)
+            # The near side of a ball reaches behind the marks: none is seen before a body with a hue.
+            seen = (squares.depth < layer.depth) & ~np.isin(layer.number, hued)
+            rgb[seen] = squares.rgb[seen, :3]
+            frames[t] = downsample(rgb)
+            weight = area_weights(back[t], spec, SUPERSAMPLING)
+            total = np.bincount(layer.number.ravel() + 1, weight.ravel(), minlength=max(names.values(), default=0) + 2)
+            area[t, list(names)] = total[[name + 1 for name in names.values()]]
+    return frames, area

@@ -6,7 +6,7 @@ import pytest
 
 import physbench
 from physbench.support.errors import UsageError
-from physbench.surprise.run import read_part
+from physbench.surprise.ask import read_part
 
 pytestmark = pytest.mark.usefixtures("warm_models")
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from physbench.baselines import baseline_adapter
-from physbench.baselines.baseline_adapter import answer_parts, baseline_card
+from physbench.baselines.baseline_adapter import baseline_card
 from physbench.baselines.constant_velocity import _known_median, decompose_context
+from physbench.models import protocol
+from physbench.models.protocol import answer_parts
 from physbench.support.errors import ModelError
 from physbench.world.scene import PALETTE
 
@@ -136,7 +137,7 @@ def test_many_large_clips_come_in_short_parts_of_the_same_frames(load, monkeypat
     assert [part.stop for part in answer_parts(baseline_card("freeze", {}), 8, 40)] == [16, 32, 40]
     context = film([(0, (20, 30), (1, 0), 6)], range(4))
     whole = roll(load, "constant-velocity", context, 20)
-    monkeypatch.setattr(baseline_adapter, "ANSWER_BYTES", 3 * 64 * 64 * 3 * 4)
+    monkeypatch.setattr(protocol, "ANSWER_BYTES", 3 * 64 * 64 * 3 * 4)
     assert np.array_equal(roll(load, "constant-velocity", context, 20), whole)
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from physbench.models.load_model import describe_unrecognised
 from physbench.models.pickle_scan import (
     BOUNDS,
     NotAPickle,
@@ -20,6 +19,7 @@ from physbench.models.pickle_scan import (
     pickles_in_zip,
     unsafe_globals,
 )
+from physbench.models.unrecognised import describe_unrecognised
 
 
 class Runs:

@@ -19,7 +19,7 @@ from physbench.support.files import write_sealed_json
 from physbench.support.run_folder import RunFolder
 from physbench.surprise import document as documents
 from physbench.surprise import physicist, report
-from physbench.surprise.ask import PairReading
+from physbench.surprise.ask import UNTRAINED, PairReading
 from physbench.surprise.clip_films import STATE_BASELINES
 from physbench.surprise.document import (
     agreement,
@@ -40,7 +40,6 @@ from physbench.surprise.report import (
     shows_films,
     threshold_table,
 )
-from physbench.surprise.run import UNTRAINED
 from physbench.world.scene import RenderSpec
 
 SPEC = RenderSpec(64, 64, 15.0)

@@ -16,7 +16,8 @@ from slow_cases import others_slow
 
 from physbench.world.bullet import initial_states, simulate
 from physbench.world.camera import PLANE_AXES, pixels_per_metre, px_from_plane
-from physbench.world.drawing import TinyRenderer, apparent_radius, downsample, paint_background, render, static_layer
+from physbench.world.drawing import apparent_radius, render, static_layer
+from physbench.world.renderer import TinyRenderer, downsample, paint_background
 from physbench.world.scene import FLOOR_GREY, SCREEN_GREY, Body, Camera, RenderSpec, Scene, Vector, ramp, sphere_mass
 
 FRONT, TOP = Camera("front", (0.0, 0.0, 2.0)), Camera("top", (0.3, 0.2, 0.0))

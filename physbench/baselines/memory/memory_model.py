@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
-from physbench.baselines.baseline_adapter import answer_parts
 from physbench.baselines.constant_velocity import Sprite, decompose_context, draw_ways, hue_angle
 from physbench.baselines.memory.recorded_motion import (
     GREY_SIDE,
@@ -34,7 +33,7 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import CLIP_PRELOAD
 from physbench.clips.suite import train_rows
 from physbench.clips.task import builtin_task_ids
-from physbench.models.protocol import ModelCard
+from physbench.models.protocol import ModelCard, answer_parts
 from physbench.support.arrays import Array, Mask
 from physbench.support.errors import ModelError, PhysbenchError
 from physbench.support.files import cache_dir, cached

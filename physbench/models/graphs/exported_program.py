@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from physbench.models.adapter import Adapter, without_scheme
 from physbench.models.graphs.graph_card import GraphDocument, read_graph_document, state_names
 from physbench.models.protocol import Model
+from physbench.models.unrecognised import describe_unrecognised
 from physbench.support.errors import ModelError
 from physbench.support.files import DAMAGED_ARCHIVE, file_sha256
 
@@ -77,8 +78,6 @@ class ExportedProgramAdapter(Adapter):
     def _path(self, target: str) -> Path:
         path = Path(without_scheme(target, self.name))
         if not path.is_file() or not looks_like_program(path):
-            from physbench.models.load_model import describe_unrecognised
-
             raise ModelError(describe_unrecognised(str(path)))
         return path
 

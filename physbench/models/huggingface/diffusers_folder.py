@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from physbench.models.adapter import describe_missing_path
 from physbench.models.protocol import CARD_BOUNDS
 from physbench.models.safetensors_files import read_header
 from physbench.support.errors import ModelError
@@ -295,8 +296,6 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_folder(path: Path) -> PipelineFolder:
     """Read the index of a pipeline's folder and refuse one that names code. Raises ModelError."""
     if not path.is_dir():
-        from physbench.models.load_model import describe_missing_path
-
         raise ModelError(describe_missing_path(path) if not path.exists() else f"{path} is not a folder.")
     modular = not (path / INDEX).is_file() and (path / MODULAR_INDEX).is_file()
     index = path / (MODULAR_INDEX if modular else INDEX)

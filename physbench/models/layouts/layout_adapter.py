@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from physbench.models import pickle_scan
 from physbench.models.adapter import Adapter, without_scheme
-from physbench.models.load_model import HINT_WRAP, describe_unrecognised
 from physbench.models.protocol import Model, ModelCard
 from physbench.models.python_code import factory_arguments
 from physbench.models.safetensors_files import compare_tensors
+from physbench.models.unrecognised import HINT_WRAP, describe_unrecognised
 from physbench.support.errors import ModelError
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from physbench.models.layouts.layout_adapter import LayoutAdapter, checked_actions, load_named, names_in, read_document
 from physbench.models.protocol import ModelCard
+from physbench.models.unrecognised import describe_unrecognised
 from physbench.support.errors import ModelError
 
 if TYPE_CHECKING:
@@ -182,8 +183,6 @@ class WorldModelsAdapter(LayoutAdapter):
                     f"{' and '.join(FILES.values())}."
                 )
             if _kind(file) != kind:
-                from physbench.models.load_model import describe_unrecognised
-
                 raise ModelError(describe_unrecognised(str(file)))
         return list(paths.values())
 

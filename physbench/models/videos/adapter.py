@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physbench.models.adapter import Adapter
+from physbench.models.adapter import Adapter, describe_missing_path
 from physbench.models.protocol import Model
 from physbench.support.errors import ModelError, UsageError, nearest
 from physbench.support.files import user_path
@@ -161,8 +161,6 @@ class VideosAdapter(Adapter):
         return target.startswith("videos:") or is_export_folder(user_path(target))
 
     def check(self, target: str) -> None:
-        from physbench.models.load_model import describe_missing_path
-
         path = videos_path(target)
         if not path.exists():
             raise ModelError(describe_missing_path(path))

@@ -25,9 +25,10 @@ from physbench.support.errors import UsageError
 from physbench.world.bodies import darkness_over, is_darkness
 from physbench.world.camera import eye, looking, pixels_per_metre, px_from_world
 from physbench.world.camera_path import CameraPose, area_weights, homographies, lens, mapped, path_moments, poses_at
-from physbench.world.drawing import DRAWN, Rendered, boxes, darken, full_area, render, shown
+from physbench.world.drawing import Rendered, boxes, darken, full_area, render, shown
 from physbench.world.geometry import rotate
 from physbench.world.links import with_links
+from physbench.world.renderer import DRAWN
 from physbench.world.scene import PLAIN, Body, Camera, RenderSpec, Scene, Vector
 from physbench.world.styles.natural.light import ball_light, block_ways, flat_light, gathered, sent_out
 from physbench.world.styles.natural.materials import CLEAR_NIGHT, starry_sky, with_door

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from physbench.support.arrays import Real
 from physbench.support.errors import UsageError
 from physbench.world.camera import normal
-from physbench.world.drawing import DRAWN, axis_across, is_plate, shown
+from physbench.world.drawing import shown
 from physbench.world.geometry import rotate, unrotate
+from physbench.world.renderer import DRAWN, axis_across, is_plate
 from physbench.world.scene import Body, Camera, Scene, Vector
 from physbench.world.styles.natural.compiled_shadows import lamp_behind_solid, sky_behind_solid
 from physbench.world.styles.natural.rays import CUBE, NOTHING_MET, PRISM, dot, hit_box, length, placed, planes

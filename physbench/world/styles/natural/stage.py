@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from physbench.support.arrays import Array
 from physbench.world.camera import eye, looking, pixels_per_metre, up
-from physbench.world.drawing import DRAWN, axis_across, is_plate
 from physbench.world.geometry import rotate
+from physbench.world.renderer import DRAWN, axis_across, is_plate
 from physbench.world.scene import FLOOR_GREY, PALETTE, SCREEN_GREY, Body, Camera, RenderSpec, Scene, Vector
 
 # The values of a display (sRGB, IEC 61966-2-1) and linear ones.

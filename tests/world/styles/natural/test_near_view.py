@@ -12,7 +12,7 @@ from physbench.clips.generate import make_clip, make_scene, render_spec
 from physbench.track.fixed_edges import fixed_edges
 from physbench.world.bullet import initial_states, simulate
 from physbench.world.camera import cone_sight, depth_axis, eye, in_view, normal, px_from_world
-from physbench.world.drawing import DRAWN
+from physbench.world.renderer import DRAWN
 from physbench.world.scene import Body, Camera, RenderSpec, Scene
 from physbench.world.styles.catalogue import draw, wall_behind
 from physbench.world.styles.natural.materials import DOOR, with_door
