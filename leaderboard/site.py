@@ -279,7 +279,7 @@ def compares(result: ResultDocument) -> bool:
 
 
 def too_small(result: ResultDocument) -> str:
-    """What limits an entry of videos that are too small to be ranked; "" of others."""
+    """The limit of an entry of videos that are too small to be ranked; "" of others."""
     return small_videos(result.model.target, min(result.model.card.image_size))
 
 

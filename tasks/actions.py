@@ -482,13 +482,13 @@ def turn(place: Flat, angle: float) -> Flat:
 
 
 def ball_and_face(p: Params) -> Flat:
-    """Where the ball's middle and the bar's face are at the hand-over, m towards the wall from the middle."""
+    """Places of the ball's middle and the bar's face at the hand-over, m towards the wall from the middle."""
     line = WALL_FACE - p["radius"] - (0.0 if p["blocked"] else p["room"])
     return line, line - p["radius"] - p["gap"]
 
 
 def hit_time(p: Params) -> float:
-    """When the bar meets the ball, s, under a constant acceleration up to its speed."""
+    """Time in s at which the bar meets the ball, under a constant acceleration up to its speed."""
     return p["gap"] / p["speed"] + p["speed"] / (2 * MOTOR)
 
 

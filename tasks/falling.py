@@ -686,7 +686,7 @@ class Overhang(Task):
 
 
 def overhang_margin(p: Params) -> float:
-    """How far inside the pedestal's face the block has its centre of mass, m (< 0: outside)."""
+    """Distance in m of the block's centre of mass from the edge of the pedestal (< 0: outside its face)."""
     return p["pedestal_width"] - abs(p["offset"])
 
 

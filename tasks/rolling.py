@@ -314,7 +314,7 @@ class RampUp(Task):
 
 
 def foot_of(p: Params) -> float:
-    """Where floor and ramp meet, m along the ball's path from the middle."""
+    """Place at which floor and ramp meet, m along the ball's path from the middle."""
     touch = abs(p["velocity"]) * (p["meeting"] - p["release"]) - p["start"]
     return touch + p["radius"] * math.tan(p["angle"] / 2)
 

@@ -309,7 +309,7 @@ class Cradle(Task):
 
 
 def cradle_places(p: Params) -> list[float]:
-    """Where the balls hang, m from the middle of the row, ascending."""
+    """Places of the balls at rest, m from the middle of the row, ascending."""
     step, count = 2 * p["radius"] + p["gap"], int(p["balls"])
     return [step * (k - (count - 1) / 2) for k in range(count)]
 

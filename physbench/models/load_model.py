@@ -142,7 +142,7 @@ class LoadOptions(TypedDict):
     """Keywords with which any model is loaded."""
 
     device: torch.device
-    """Where the model runs."""
+    """Device of the model."""
     dtype: torch.dtype
     """Floating-point type of its weights and frames."""
     model_args: NotRequired[Mapping[str, str] | None]
@@ -159,7 +159,7 @@ def _load(
     model_args: Mapping[str, str] | None = None,
     trust_code: bool = False,
 ) -> object:
-    """What the adapter of a target makes; nothing of it is checked."""
+    """Load with the adapter of a target, and check nothing of what it makes."""
     adapter = _trusted_adapter(target, trust_code)
     adapter.check(target)
     return adapter.load(target, device=device, dtype=dtype, model_args=dict(model_args or {}))

@@ -92,7 +92,7 @@ def law_phrases(own_laws: Mapping[str, Mapping[str, Any]]) -> dict[str, LawPhras
 
 @dataclass(frozen=True)
 class FindingLimits:
-    """What is worth a sentence."""
+    """Bounds from which a finding is worth a sentence."""
 
     # share of objects that are lost, or of unexplained time that is explained, from which it is most of it
     most: float = 0.5

@@ -104,7 +104,7 @@ ABNORMAL = 0.5  # diameters of strength, whose grid has 0.46 and 0.55: a motion 
 def combination_gaps(
     tables: Mapping[str, pd.DataFrame], e: bootstrap.Estimate, resamples: int
 ) -> dict[str, CombinationGap]:
-    """What held-out templates cost, by measure; {} on every other suite, those to learn from too."""
+    """Cost of held-out templates, by measure; {} on every other suite, those to learn from too."""
     combined = golden_tasks(COMBO)
     judged = {key.task for key in e.counts if key.split in (INSIDE, OUTSIDE)}
     tasks = [task for task in e.tasks if task in combined and task in judged]

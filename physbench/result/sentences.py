@@ -220,7 +220,7 @@ LEAST_VIDEO_SIDE = 128  # px, from which videos are ranked (docs/design/tracking
 
 
 def small_videos(target: str, side: int) -> str:
-    """What limits videos of `side` px that are too small to be ranked; "" of larger ones and of other models."""
+    """The limit of videos of `side` px that are too small to be ranked; "" of larger ones and of other models."""
     if not target.startswith("videos:") or side >= LEAST_VIDEO_SIDE:
         return ""
     return f"videos below {LEAST_VIDEO_SIDE} px, in which compression costs up to 0.30 of consistency"
@@ -294,7 +294,7 @@ LEAST_SHARE_APART = 0.05  # from ground truth, of the share of a command, or of 
 
 
 def _driven(result: ResultDocument) -> str | None:
-    """How far what is driven goes as it is told, of a model that was told; None where it does, and in other suites."""
+    """Share of commands that a model follows which knows them; None where it follows all, and in other suites."""
     informed = result.model.card.uses_actions or result.model.track == "privileged"
     if not informed or _suite_name(result) not in (PUSHER, THRUST):
         return None
@@ -303,7 +303,7 @@ def _driven(result: ResultDocument) -> str | None:
 
 
 def _turned(result: ResultDocument) -> str | None:
-    """Whether a moving camera goes as its path says; None where it does and the model did not know the path."""
+    """Share of its path that a moving camera follows; None where it follows all and the model did not know the path."""
     card, reading = result.model.card, result.readings.get(reading_of("camera-followed"))
     if reading is None or all(value.value is None for value in reading.tasks.values()):
         return None

@@ -149,7 +149,7 @@ def _start(preload: Sequence[str], notice: Any, files: str, hashes: Mapping[Path
 
 @contextmanager
 def signals_kept() -> Iterator[Sequence[int]]:
-    """What answers Ctrl-C and SIGTERM is put back at the end; their numbers, none outside of the main thread."""
+    """Put the handlers of Ctrl-C and SIGTERM back at the end. Yields their numbers, none outside of the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield ()
         return

@@ -225,7 +225,7 @@ def _outline(clip: Clip, i: int, factor: int) -> Iterator[tuple[Array, Array]]:
 
 
 def _far_edge(floor: Body, clip: Clip) -> float:
-    """Where (m along y) a floor before a tilted camera ends: at its own edge, or at the foot of a wall."""
+    """End (m along y) of a floor before a tilted camera: its own edge, or the foot of a wall."""
     wall = wall_behind(clip.scene, clip.spec.look)
     return float(_vertices(floor, clip)[:, 1].max()) if wall is None else wall
 

@@ -96,7 +96,7 @@ def far(clip: Clip, context: int, draw: int = 0) -> LawfulAlternative:
 
 
 def _stays(clip: Clip, context: int) -> Mask:
-    """Which objects (K,) are in view in all predicted frames."""
+    """Mask (K,) of the objects that are in view in all predicted frames."""
     return np.asarray(inside_view(clip, context)[context:].all(axis=0))
 
 

@@ -260,7 +260,7 @@ class BallSight:
         return np.asarray(self.nearness + self.down * y + self.right * x)
 
     def plate_shift(self, place: Array, spread: float) -> Array:
-        """How far (...) px down the centroids of plates at places (..., 2) px lie from the images of their centres.
+        """Shift (...) px down of the centroids of plates at places (..., 2) px from the images of their centres.
 
         Where the depth changes along a plate, what is nearer is larger: 4 <y^2> times the change of 1 / depth with y.
         spread: second moment of the plate over its area.

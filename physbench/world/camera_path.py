@@ -57,7 +57,7 @@ def pose_at(camera: Camera, time: float) -> CameraPose:
 
 
 def _sizes(camera: Camera, time: float) -> dict[CameraTurn, float]:
-    """How far a camera has gone along its path at `time` s, in rad and m."""
+    """Size of each move that a camera has made along its path at `time` s, in rad and m."""
     size: dict[CameraTurn, float] = dict.fromkeys(("pan", "tilt", "roll", "dolly", "orbit"), 0.0)
     for move in camera.path:
         if move.kind == "shake":
@@ -96,7 +96,7 @@ def camera_angles(turn: Array) -> tuple[float, float, float]:
 
 
 def eye_moves(camera: Camera) -> bool:
-    """Whether its path takes a camera to other places, and does not turn it alone."""
+    """True if its path takes a camera to other places, and does not turn it alone."""
     return any(move.kind in ("dolly", "orbit") and move.size for move in camera.path)
 
 

@@ -96,7 +96,7 @@ def with_links(scene: Scene, states: Array, times: Array) -> tuple[Scene, Array]
 
 
 def depth_in(body: Body, point: Sequence[float], camera: Camera) -> float:
-    """How far within the outline of a body, as it is declared, a point (x, y, z) m lies, in m; below 0 outside."""
+    """Depth in m of a point (x, y, z) m within the outline of a body, as it is declared; below 0 outside."""
     away = np.subtract(point, body.position)
     axes = list(PLANE_AXES[camera.view])
     if body.shape in ROUND:

@@ -323,7 +323,7 @@ class Spring(ForceField):
 
 
 class Joint(ForceField):
-    """What bodies are held by without friction. Its force follows from all others; it stores no energy."""
+    """A hold on bodies without friction. Its force follows from all others; it stores no energy."""
 
     def energy(self, scene: Scene, position: Array) -> Array:
         return 0.0 * position[..., 0, 0]
@@ -422,7 +422,7 @@ class Actuator(ForceField):
         return (self.body,)
 
     def command(self, time: float) -> Vector:
-        """What is commanded at `time` s; zeros before the first order."""
+        """The command at `time` s; zeros before the first order."""
         number = bisect_right(self.orders, time + 1e-9, key=lambda order: order[0])
         return self.orders[number - 1][1] if number else (0.0, 0.0, 0.0)
 

@@ -25,7 +25,7 @@ _ends = RecentlyUsed[str, Array](64)
 
 
 def possible_ends(clip: Clip, context: int) -> Array:
-    """Where the body that moves may be at the end, m to the right (M,), with the laws and the context alone."""
+    """Possible ends (M,) of the body that moves, m to the right, by the laws and the context alone."""
     key = f"{clip.id} {clip.spec} {context}"
     if (known := _ends.get(key)) is not None:
         return known
@@ -37,7 +37,7 @@ def possible_ends(clip: Clip, context: int) -> Array:
 
 
 def predicted_end(clip: Clip, tracks: Tracks | None) -> float:
-    """Where the body that moves is last seen in the last END_TIME s, m to the right; NaN where it is not seen then."""
+    """Last place of the body that moves in the last END_TIME s, m to the right; NaN where it is not seen then."""
     if tracks is None:
         return np.nan
     (column,) = np.flatnonzero(moving(clip))

@@ -238,7 +238,7 @@ def _best_of(result: ResultDocument) -> str:
 
 
 def _distribution(result: ResultDocument) -> str:
-    """What several samples say together; "" for one."""
+    """The sentence on several samples together; "" for one."""
     samples = result.distribution
     if samples is None:
         return ""

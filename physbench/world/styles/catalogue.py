@@ -128,7 +128,7 @@ def _draw_plain(
 
 
 def wall_behind(scene: Scene, look: str) -> float | None:
-    """Where (m along y) a look puts a wall behind the bodies of a side view; None where it has none."""
+    """Place (m along y) of the wall that a look puts behind the bodies of a side view; None where it has none."""
     if look == PLAIN:
         return None
     from physbench.world.styles.natural import frames as natural_frames

@@ -167,7 +167,7 @@ def cut_out(wide: Panorama, homography: Real, spec: RenderSpec) -> Cut:
 
 
 def _onto(homography: Real, spec: RenderSpec, fine: int) -> tuple[NDArray[np.float32], ...]:
-    """Where the rays of a frame, fine x fine a pixel, meet a panorama (h, w) px, and the way (h, w) along its axis."""
+    """Places (h, w) px where the rays of a frame, fine x fine a pixel, meet a panorama, and the way along its axis."""
     x = ((np.arange(spec.width * fine) + 0.5) / fine).astype(np.float32)
     y = ((np.arange(spec.height * fine)[:, None] + 0.5) / fine).astype(np.float32)
     right, down, ahead = (row[0] * x + row[1] * y + row[2] for row in homography.astype(np.float32))
@@ -437,7 +437,7 @@ def _fineness(spec: RenderSpec) -> int:
 
 
 class TurningView:
-    """What stands still, as a camera that turns shows it frame by frame."""
+    """The stage and all that rests on it, frame by frame before a camera that turns."""
 
     def __init__(self, scene: Scene, spec: RenderSpec) -> None:
         camera, size = wide_picture(scene, spec)

@@ -305,7 +305,7 @@ def movers_at(
 
 
 def _backing(front: Mover, camera: Camera) -> Mover:
-    """What a camera that looks down sees of a box or cylinder behind its front, which alone has the hue.
+    """The rest of a box or cylinder before a camera that looks down: behind its front, which alone has the hue.
 
     The front is read as a plate in the plane of motion. Sides of its hue would move its centroid.
     """
