@@ -402,6 +402,17 @@ def hides_crossing(p: Params) -> bool:
     return max(hidden_a, hidden_b) <= meet and part <= min(shows_a, shows_b)
 
 
+def wall_behind_screen(way: str) -> dict[str, Parameter]:
+    """Parameters of a ball that goes behind a screen to a wall. way: from where to where `hidden_way` leads."""
+    return {
+        "start": Parameter("m", "visible", (1.75, 2.1), "distance from the middle where it is held"),
+        "hidden_at": Parameter("s", "visible", (0.25, 0.95), "when less than 5 % are left to see"),
+        "hidden_way": Parameter("m", "visible", (0.15, 0.7), way),
+        "screen_height": Parameter("m", "visible", (1.3, 2.0), "above the floor"),
+        "wall_rise": Parameter("m", "visible", (0.5, 1.0), "of the wall above the screen"),
+    }
+
+
 class ScreenStop(Task):
     """A ball rolls behind a screen where a wall stops it: nothing comes out.
 
@@ -436,36 +447,21 @@ class ScreenStop(Task):
         **hues("hue"),
         release=RELEASE,
         velocity=Parameter("m/s", "visible", (0.8, 1.3), "of rolling, to the right", ood=(1.35, 1.6), signed=True),
-        start=Parameter("m", "visible", (1.75, 2.1), "distance from the middle where it is held"),
-        hidden_at=Parameter("s", "visible", (0.25, 0.95), "when less than 5 % are left to see"),
-        hidden_way=Parameter("m", "visible", (0.15, 0.7), "from there to the stop"),
-        screen_height=Parameter("m", "visible", (1.3, 2.0), "above the floor"),
-        wall_rise=Parameter("m", "visible", (0.5, 1.0), "of the wall above the screen"),
+        **wall_behind_screen("from there to the stop"),
     )
 
     def accepts(self, p: Params) -> bool:
         """Seen long enough before it is hidden; screen and wall in view."""
-        speed, radius = abs(p["velocity"]), p["radius"]
-        near, stop = stop_edges(p)
-        at_0 = -p["start"] - speed * p["release"]
-        return (
-            inside((p["start"],), radius)
-            and at_0 + speed * (p["release"] + VIEW.before) + radius <= near
-            and at_0 <= near
-            and stop + radius + STOP_WALL.width <= HALF_WINDOW - 2 * FREE_BORDER
-        )
+        return inside((p["start"],), p["radius"]) and seen_before_stop(p)
 
     def scene(self, p: Params) -> Scene:
         radius = p["radius"]
         side = math.copysign(1.0, p["velocity"])
-        near, stop = stop_edges(p)
-        left, right = sorted((side * near, side * (stop + radius + STOP_WALL.covered)))
         return Scene(
             bodies=(
                 rolling("ball", p, side, p["start"], p["hue"], radius),
                 floor(),
-                stopping_wall(p, side * (stop + radius + STOP_WALL.width / 2)),
-                between(left, right, p["screen_height"], SCREEN_Y),
+                *wall_and_screen(p, p["wall_friction"]),
                 block("holder", side, p["start"], radius, p["release"]),
             ),
             camera=CAMERA,
@@ -482,11 +478,32 @@ def stop_edges(p: Params) -> tuple[float, float]:
     return hidden - (1 - SLIVER) * p["radius"], hidden + p["hidden_way"]
 
 
-def stopping_wall(p: Params, x: float) -> Body:
-    """The wall that stops the ball. x: of its middle, m."""
-    height = p["screen_height"] + p["wall_rise"]
+def seen_before_stop(p: Params) -> bool:
+    """True if the ball is seen long enough before it is hidden; wall in view."""
+    speed, radius = abs(p["velocity"]), p["radius"]
+    near, stop = stop_edges(p)
+    at_0 = -p["start"] - speed * p["release"]
+    return (
+        at_0 + speed * (p["release"] + VIEW.before) + radius <= near
+        and at_0 <= near
+        and stop + radius + STOP_WALL.width <= HALF_WINDOW - 2 * FREE_BORDER
+    )
+
+
+def stopping_wall(p: Params, x: float, cover: float, friction: float) -> Body:
+    """The wall that stops the ball. x: of its middle, m; cover: height of what stands before it, m."""
+    height = cover + p["wall_rise"]
     half_extents, middle = (STOP_WALL.width / 2, STOP_WALL.depth, height / 2), (x, 0.0, height / 2)
-    return wall("wall", half_extents, middle, grey=0.62, restitution=p["restitution"], friction=p["wall_friction"])
+    return wall("wall", half_extents, middle, grey=0.62, restitution=p["restitution"], friction=friction)
+
+
+def wall_and_screen(p: Params, friction: float) -> tuple[Body, Body]:
+    """The wall that stops the ball, with its friction, and the screen before it."""
+    side, radius = math.copysign(1.0, p["velocity"]), p["radius"]
+    near, stop = stop_edges(p)
+    stopping = stopping_wall(p, side * (stop + radius + STOP_WALL.width / 2), p["screen_height"], friction)
+    left, right = sorted((side * near, side * (stop + radius + STOP_WALL.covered)))
+    return stopping, between(left, right, p["screen_height"], SCREEN_Y)
 
 
 class Tunnel(Task):
@@ -525,40 +542,25 @@ class Tunnel(Task):
         **hues("hue"),
         release=RELEASE,
         velocity=Parameter("m/s", "visible", (0.9, 1.5), "of the ball, to the right", ood=(1.55, 1.9), signed=True),
-        start=Parameter("m", "visible", (1.75, 2.1), "distance from the middle where it is held"),
-        hidden_at=Parameter("s", "visible", (0.25, 0.95), "when less than 5 % are left to see"),
-        hidden_way=Parameter("m", "visible", (0.15, 0.7), "from there to the wall"),
-        screen_height=Parameter("m", "visible", (1.3, 2.0), "above the floor"),
-        wall_rise=Parameter("m", "visible", (0.5, 1.0), "of the wall above the screen"),
+        **wall_behind_screen("from there to the wall"),
     )
 
     def accepts(self, p: Params) -> bool:
         """Seen long enough before it is hidden, and again after it; screen and wall in view."""
-        speed, radius = abs(p["velocity"]), p["radius"]
-        near, stop = stop_edges(p)
-        at_0 = -p["start"] - speed * p["release"]
-        _, out = tunnel_times(p)
-        return (
-            inside((p["start"], near - radius - p["restitution"] * speed * VIEW.after), radius)
-            and at_0 + speed * (p["release"] + VIEW.before) + radius <= near
-            and at_0 <= near
-            and stop + radius + STOP_WALL.width <= HALF_WINDOW - 2 * FREE_BORDER
-            and out <= VIEW.out_by * HORIZON - VIEW.after
-        )
+        radius, (near, _), (_, out) = p["radius"], stop_edges(p), tunnel_times(p)
+        back = near - radius - p["restitution"] * abs(p["velocity"]) * VIEW.after
+        return inside((p["start"], back), radius) and seen_before_stop(p) and out <= VIEW.out_by * HORIZON - VIEW.after
 
     def scene(self, p: Params) -> Scene:
         radius = p["radius"]
         side = math.copysign(1.0, p["velocity"])
-        near, stop = stop_edges(p)
-        left, right = sorted((side * near, side * (stop + radius + STOP_WALL.covered)))
         start = (-side * p["start"], 0.0, radius)
         gliding = ball("ball", radius, start, p["hue"], velocity=(p["velocity"], 0.0, 0.0), release=p["release"])
         return Scene(
             bodies=(
                 gliding,
                 replace(floor(friction=p["friction"]), restitution=0.0),
-                stopping_wall({**p, "wall_friction": p["friction"]}, side * (stop + radius + STOP_WALL.width / 2)),
-                between(left, right, p["screen_height"], SCREEN_Y),
+                *wall_and_screen(p, p["friction"]),
                 block("holder", side, p["start"], radius, p["release"]),
             ),
             camera=CAMERA,
@@ -664,7 +666,7 @@ class Cups(Task):
             bodies=(
                 rolling("ball", p, side, p["start"], p["hue"], radius),
                 floor(),
-                stopping_wall({**p, "screen_height": p["cover_height"]}, side * (stop + radius + STOP_WALL.width / 2)),
+                stopping_wall(p, side * (stop + radius + STOP_WALL.width / 2), p["cover_height"], p["wall_friction"]),
                 *(
                     rising_cover(f"{name} cover", p, (side * near, side * far), HORIZON)
                     for name, (near, far) in zip(("first", "second"), covers, strict=True)

@@ -281,9 +281,7 @@ class TrainedStateModel:
         mask: Tensor,
         gravity: Tensor,
         horizon: int,
-        actions: Tensor | None,
-        prompts: Sequence[str],
-        generators: Sequence[torch.Generator],
+        **given: object,
     ) -> Tensor:
         """States (B, horizon, N, S). Actions and prompts are not used; a hidden constant is read as 0."""
         bodies, statics, gravity = (part.float().nan_to_num() for part in (bodies, statics, gravity))
