@@ -64,7 +64,6 @@ def why_not_ranked(truth: pd.DataFrame) -> str | None:
 SUITE = "core"
 UNTRAINED = "untrained:"
 COMPARISON = ("baseline:", "saboteur:", UNTRAINED)  # targets that take no rank
-VIDEOS = "videos:"
 A_MODEL = "a model of its own"
 
 
@@ -153,7 +152,7 @@ def rules_for(target: str) -> str:
     """Under which rules a target is ranked, as far as it decides that."""
     if target.startswith(COMPARISON):
         return "a baseline of physbench"
-    return "recorded videos" if target.startswith(VIDEOS) else A_MODEL
+    return "recorded videos" if target.startswith("videos:") else A_MODEL
 
 
 def board_suite() -> Suite:

@@ -353,7 +353,6 @@ class KeplerThrust(Kepler):
 WALL_FACE, WALL_HALF = 2.2, 0.15  # m, of the wall: its face from the middle of the window, half of its thickness
 PUSHER_SIZE = (0.3, 0.62, 0.4)  # m, half extents of the pusher, the first along its way
 MOTOR = 4.0  # m/s2, the acceleration of a pusher that nothing blocks
-FIRST_PUSH, LAST_HIT = 0.5, 1.7  # s, between which the pusher meets the ball
 CLEAR = 0.15  # m between the ball that is left alone and all else
 
 
@@ -414,8 +413,9 @@ class Pusher(Task):
     def accepts(self, p: Params) -> bool:
         """Different hues; the bar meets the ball in time and stays in view; the other ball is left alone, in view."""
         _, face = ball_and_face(p)
-        last = p["back_at"] - 0.5 if p["blocked"] else LAST_HIT  # s, for which a blocked one is told to go on, at least
-        if len({p["hue_pusher"], p["hue_ball"], p["hue_other"]}) < 3 or not FIRST_PUSH <= hit_time(p) <= last:
+        last = p["back_at"] - 0.5 if p["blocked"] else 1.7  # s, for which a blocked one is told to go on, at least
+        # The pusher meets the ball between 0.5 s and `last`
+        if len({p["hue_pusher"], p["hue_ball"], p["hue_other"]}) < 3 or not 0.5 <= hit_time(p) <= last:
             return False
         reached = face + p["speed"] * p["back_at"]
         if not p["blocked"] and (hit_time(p) > p["back_at"] or reached > WALL_FACE - 2 * p["radius"] - CLEAR):

@@ -12,10 +12,10 @@ from physbench.world.scene import Body, Camera, Scene, hue_name
 
 CAMERA = Camera("front", (0.0, 0.0, 2.45))
 ROWS = 3  # of pins, one more in each
-PIN, PIN_GREY = 0.14, 0.2  # radius m and grey
+PIN = 0.14  # m, radius
 PITCH = 1.2  # m between the pins of a row
 TOP, DROP = 3.25, 1.05  # m, height of the first pin, and from row to row
-DIVIDER, DIVIDER_TOP = 0.06, 0.75  # m, half width and height of the walls between the bins
+DIVIDER = 0.06  # m, half width of the walls between the bins
 DEPTH = 0.12  # m, half of the walls' extent across the plane of motion
 
 
@@ -80,13 +80,17 @@ class Galton(Task):
                 (PIN,),
                 "fixed",
                 (p["middle"] + (k - row / 2) * PITCH, 0.0, TOP - row * DROP),
-                grey=PIN_GREY,
+                grey=0.2,
             )
             for row in range(ROWS)
             for k in range(row + 1)
         )
         borders = [p["middle"] + (k - (ROWS + 1) / 2) * PITCH for k in range(ROWS + 2)]
-        heights = [HALF_WINDOW, *[DIVIDER_TOP / 2] * ROWS, HALF_WINDOW]  # half of each wall's, m
+        heights = [
+            HALF_WINDOW,
+            *[0.75 / 2] * ROWS,
+            HALF_WINDOW,
+        ]  # m, half of each wall's
         walls = tuple(
             wall(f"wall {k}", (DIVIDER, DEPTH, half), (border, 0.0, half))
             for k, (border, half) in enumerate(zip(borders, heights, strict=True))

@@ -692,7 +692,7 @@ def overhang_margin(p: Params) -> float:
 
 # A seesaw.
 
-PLANK_HALF, PLANK_GREY = 0.1, 0.2  # m, half of its thickness
+PLANK_HALF = 0.1  # m, half of its thickness
 TORQUE_MARGIN = 0.2  # by which the smaller torque is smaller than the larger one, at least
 SIDES = ("left", "right")
 
@@ -765,7 +765,7 @@ class Seesaw(Task):
         x, axis, friction = p["middle"], p["axis"], math.sqrt(p["friction"])
         half, out = (axis - PLANK_HALF) / 2, p["length"] - 0.08
         size = (p["length"], STACK.depth, PLANK_HALF)
-        plank = replace(_on_seesaw(p, "plank", x, axis, size), grey=PLANK_GREY)
+        plank = replace(_on_seesaw(p, "plank", x, axis, size), grey=0.2)
         post = wall("post", (0.1, 0.05, axis / 2), (x, 0.3, axis / 2), grey=0.3)
         props = [
             holder(f"{side} prop", (0.08, 0.2, half), (x + away, 0.0, half), 0.0, grey=STACK.wall_grey)

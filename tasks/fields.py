@@ -234,7 +234,6 @@ def scatter_states(p: Params, times: Array) -> tuple[Array, Array]:
     return np.stack([along, across], axis=-1) @ turn, np.stack([u, v], axis=-1) @ turn
 
 
-GAS_GREY, GREY_SLOPE = 0.60, 5.0  # of a gas that slows by THINNEST, and how much paler a thicker one is, in s
 THINNEST = 0.014  # 1/s
 
 
@@ -300,7 +299,8 @@ class Decay(Task):
         (x, y), distance = place, math.hypot(*place)
         pull = -p["mu"] / distance**3
         begin = half_a_step_before(velocity, (pull * x, pull * y))
-        grey = GAS_GREY + GREY_SLOPE * (p["drag"] - THINNEST)
+        # 0.60 is the grey of a gas that slows by THINNEST; a thicker one is paler
+        grey = 0.60 + 5.0 * (p["drag"] - THINNEST)
         return Scene(
             bodies=(
                 ball("planet", p["radius"], (p["star_x"] + x, p["star_y"] + y, 0.0), p["hue_planet"], velocity=begin),

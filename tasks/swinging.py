@@ -213,7 +213,7 @@ def spring_turn(p: Params) -> float:
 
 # A row of balls on rods that is hit from one side.
 
-HOOK, HOOK_GREY = 0.12, 0.3  # radius m and grey of the hooks on which the balls hang
+HOOK = 0.12  # m, radius of the hooks on which the balls hang
 
 
 class Cradle(Task):
@@ -290,7 +290,7 @@ class Cradle(Task):
                 release=p["release"] if aside else None,
             )
             balls.append(body)
-            fixed = Body(f"hook {name}", "sphere", (HOOK,), "fixed", (hook, 0.0, top), grey=HOOK_GREY, collides=False)
+            fixed = Body(f"hook {name}", "sphere", (HOOK,), "fixed", (hook, 0.0, top), grey=0.3, collides=False)
             hooks.append(fixed)
             if aside:
                 shelves.append(shelf(f"shelf {name}", x, z - radius, p["release"]))

@@ -136,9 +136,6 @@ BASELINES: dict[str, tuple[Callable[[Any], Any], str]] = {  # what makes a model
 }
 
 
-OF_PIXELS = ("constant-velocity", "memory")  # move things in the picture as the task's own camera shows them
-
-
 def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
     """The card of a baseline.
 
@@ -194,7 +191,8 @@ class BaselineAdapter(Adapter):
         self._name(target)
 
     def check_view(self, target: str, view: str) -> None:
-        if view != FAR and self._name(target) in OF_PIXELS:
+        # These move things in the picture as the task's own camera shows them
+        if view != FAR and self._name(target) in ("constant-velocity", "memory"):
             raise ModelError(
                 f"In the view '{view}', {target} cannot be evaluated: it sees pixels, and knows no camera but the "
                 f"task's own. Take clips without a view, or baseline:freeze, baseline:physicist or baseline:oracle."

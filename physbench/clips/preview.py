@@ -139,7 +139,6 @@ def _drawn(task: Task, row: Row) -> list[str]:
 
 CLIP_SIZE, CLIP_FPS = 160, 15.0  # px of a clip, frames/s
 TILE_GAP, TIME_BAR = 4, 4  # px between clips; of the bar that shows the time
-BLANK, BAR_EMPTY, BAR_HISTORY, BAR_FUTURE = (255, 255, 255), (222, 225, 230), (200, 69, 27), (29, 33, 41)
 SUFFIXES = (".gif", ".webp", ".mp4")
 
 Frames = NDArray[np.uint8]
@@ -158,14 +157,14 @@ def tile(clips: Sequence[Clip]) -> Frames:
     rows = -(-len(clips) // columns)
     wide, high = columns * (size + TILE_GAP) - TILE_GAP, rows * (size + TIME_BAR + TILE_GAP) - TILE_GAP
     # An even number of pixels: video with halved colours needs it.
-    frames = np.full((count, high + high % 2, wide + wide % 2, 3), BLANK, dtype=np.uint8)
+    frames = np.full((count, high + high % 2, wide + wide % 2, 3), (255, 255, 255), dtype=np.uint8)  # white
     for k, clip in enumerate(clips):
         top, left = (k // columns) * (size + TIME_BAR + TILE_GAP), (k % columns) * (size + TILE_GAP)
         frames[:, top + TIME_BAR : top + TIME_BAR + size, left : left + size] = clip.frames[first : first + count]
-        frames[:, top : top + TIME_BAR, left : left + size] = BAR_EMPTY
+        frames[:, top : top + TIME_BAR, left : left + size] = (222, 225, 230)  # an empty bar
         for t in range(count):
             done = round(size * (t + 1) / count)
-            colour = BAR_HISTORY if clip.times[first + t] <= 0 else BAR_FUTURE
+            colour = (200, 69, 27) if clip.times[first + t] <= 0 else (29, 33, 41)  # history, future
             frames[t, top : top + TIME_BAR, left : left + done] = colour
     return frames
 

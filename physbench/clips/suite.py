@@ -34,7 +34,6 @@ GOLDEN_SUITES: Mapping[str, Mapping[Split, int]] = {
     "combo": {"test": 30, "ood": 30},
     EXPECTATION_SUITE: {"test": 6, "ood": 2},  # the clips that films are made of, see `physbench.surprise`
 }
-FULL_SEEDS: Mapping[Split, int] = {"test": 12, "ood": 4}  # of the tasks of `full` that `core` does not have
 PHYWORLD = "phyworld"  # the suite of the tasks of another benchmark, in its ranges
 PUSHER = "pusher"  # the suite of the tasks in which a body is driven, whose actions are velocities
 THRUST = "thrust"  # the suite of the tasks in which a body has a thruster, whose actions are forces
@@ -276,7 +275,8 @@ def golden_tasks(name: str) -> tuple[str, ...]:
 
 def _seeds_of(name: str, task: str) -> Mapping[Split, int]:
     beyond_core = name == "full" and task not in golden_tasks("core")
-    return FULL_SEEDS if beyond_core else GOLDEN_SUITES[name]
+    # Of the tasks of `full` that `core` does not have
+    return {"test": 12, "ood": 4} if beyond_core else GOLDEN_SUITES[name]
 
 
 def golden_rows(name: str, task_ids: Iterable[str]) -> tuple[Row, ...]:

@@ -280,7 +280,6 @@ def _create(file: Any, settings: DatasetSettings, frames: int, clips: int) -> No
 
 
 FILES_PER_CHUNK = 1000  # the default of LeRobot
-DATA_MB, VIDEO_MB = 100, 200  # sizes that its own writer keeps to; ours are far below
 IMAGE_FEATURE = "observation.image"
 STATE_FEATURE = "observation.environment_state"
 POSE_FEATURE = "observation.camera_pose"
@@ -458,8 +457,8 @@ def _info(plan: DatasetPlan) -> dict[str, Any]:
         "total_frames": plan.frames,
         "total_tasks": len(plan.prompts),
         "chunks_size": FILES_PER_CHUNK,
-        "data_files_size_in_mb": DATA_MB,
-        "video_files_size_in_mb": VIDEO_MB,
+        "data_files_size_in_mb": 100,  # as its own writer has it; ours are far below
+        "video_files_size_in_mb": 200,
         "fps": int(spec.fps),
         "splits": {name: f"{first}:{end}" for name, (first, end) in plan.splits.items()},
         "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",

@@ -46,8 +46,6 @@ from physbench.world.scene import (
 OWN_STEPS = 20  # physics steps between states of the scene's own motion, of which angles and spins are taken
 PROBES = 16  # random places by which it is told whether bodies act on each other at a distance
 NOTHING = 1e-9  # m/s2
-STRIDES, STRIDE_ERROR = (20, 10, 5, 2), 1e-3  # physics steps at once; diameters by which they may move a body in all
-FLIGHT_COST, CONTACT_COST = 20, 100
 _strides = RecentlyUsed[str, int](64)  # of scenes
 
 
@@ -282,7 +280,7 @@ class BulletLaw(PlanarLaw):
     @property
     def cost(self) -> int:
         """As of any law: a search is 200 simulations of 4 s of one ball, or 1,000 flights."""
-        return FLIGHT_COST if self.stride > 1 else CONTACT_COST
+        return 20 if self.stride > 1 else 100  # in flight, and near contacts
 
     def _longest(self, scene: Scene) -> int:
         first = round(self.since * PHYSICS_HZ)
@@ -293,9 +291,10 @@ class BulletLaw(PlanarLaw):
         # 40 physics steps between the places at which that is seen
         steps = np.arange(0, round(scene.horizon * PHYSICS_HZ) - first, 40)
         true = fly(scene, states, steps, first / PHYSICS_HZ)[0][..., list(self.index), :3]
-        for stride in STRIDES:
+        for stride in (20, 10, 5, 2):  # physics steps at once
             path = glide(scene, states, steps, first / PHYSICS_HZ, stride)[..., list(self.index), :3]
-            if np.abs(path - true).max() <= STRIDE_ERROR * 2 * self.world.radius.min():
+            # 1e-3 diameters: what strides may move a body by in all
+            if np.abs(path - true).max() <= 1e-3 * 2 * self.world.radius.min():
                 return stride
         return 1
 

@@ -160,8 +160,6 @@ def positions_and_slopes(state: Array, dt: Array, mu: float) -> tuple[Array, Arr
 # The solvers here make scenes of tasks and their golden states: their values must stay equal to the last bit. `kepler`
 # moves a state in time instead, for every conic.
 
-ELLIPTIC_ROUNDS, HYPERBOLIC_ROUNDS = 60, 8  # of Newton's method
-
 
 def elliptic_state(
     mu: float, semi_axis: float, eccentricity: float, orientation: float, phase: float, sense: float, time: float
@@ -187,7 +185,7 @@ def elliptic_state(
     rate = math.sqrt(mu / a**3)  # rad/s, mean motion
     mean = phase + rate * time
     anomaly = mean
-    for _ in range(ELLIPTIC_ROUNDS):
+    for _ in range(60):  # of Newton's method
         anomaly -= (anomaly - e * math.sin(anomaly) - mean) / (1 - e * math.cos(anomaly))
     b = a * math.sqrt(1 - e**2)
     pace = rate / (1 - e * math.cos(anomaly))  # rad/s, of the eccentric anomaly
@@ -225,7 +223,7 @@ def hyperbolic_states(
     rate = math.sqrt(mu / a**3)
     mean = rate * (np.asarray(times) - passage)
     anomaly = np.arcsinh(mean / e)
-    for _ in range(HYPERBOLIC_ROUNDS):  # the first step goes beyond the root, the others come back to it
+    for _ in range(8):  # of Newton's method: the first step goes beyond the root, the others come back to it
         anomaly -= (e * np.sinh(anomaly) - anomaly - mean) / (e * np.cosh(anomaly) - 1)
     b = a * math.sqrt(e**2 - 1)
     sinh, cosh = np.sinh(anomaly), np.cosh(anomaly)

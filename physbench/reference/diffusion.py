@@ -18,9 +18,6 @@ from torch import Tensor, nn
 from physbench.reference.latent_model import Dynamics, LatentArchitecture, cell_weights, clip_noise
 from physbench.reference.layers import ResidualBlock, mlp, silence, sinusoids
 
-DIFFUSION_DEFAULTS: Mapping[str, Any] = {
-    "size": 64, "fps": 15, "context": 8, "pictures": 64, "width": 112, "blocks": 6, "steps": 4,
-}  # fmt: skip
 SEEN = 6  # frames that a step sees
 AHEAD = 2  # frames that a step draws
 FARTHEST = 32  # frames behind the context from which is learned
@@ -132,7 +129,9 @@ class Diffusion(LatentArchitecture):
     name = "diffusion"
     summary = "a denoiser draws the next latents in four steps; stochastic"
     steps = 20_000
-    defaults = DIFFUSION_DEFAULTS
+    defaults: Mapping[str, Any] = {
+        "size": 64, "fps": 15, "context": 8, "pictures": 64, "width": 112, "blocks": 6, "steps": 4,
+    }  # fmt: skip
     sizes: Mapping[str, Mapping[str, Any]] = {"S": {}, "M": {"width": 224, "blocks": 8}}
     dynamics_class = Denoiser
 

@@ -30,7 +30,7 @@ from physbench.support.errors import ModelError
 # Errors: how wrong it usually is, once it changes no more.
 
 LATENT_RATE, LATENT_BATCH, LATENT_FRAMES = 2e-3, 16, 12
-MOTION_RATE, MOTION_BATCH, MOTION_FRAMES = 2e-3, 8, 32
+MOTION_BATCH, MOTION_FRAMES = 8, 32
 VARIANCE_COST, COVARIANCE_COST = 1.0, 0.04  # in the proportion of VICReg
 LEAST_CHANGE = 0.05  # of white; a cell moves where a pixel of it changes by more
 LEAST_MOVING = 1e-3  # of cells that move, in a loss
@@ -153,20 +153,11 @@ def jepa_stages(net: JepaNet, episodes: Episodes, steps: int) -> list[TrainingSt
     say, encode = losses.describe, losses.encode
     return [
         TrainingStage("latents", others, LATENT_RATE, learning, losses.latents, describe=say),
-        TrainingStage("motion", steps, MOTION_RATE, expecting, losses.motion, prepare=encode, describe=say),
+        TrainingStage("motion", steps, 2e-3, expecting, losses.motion, prepare=encode, describe=say),
         TrainingStage("errors", others, 5e-3, usual, losses.errors, prepare=encode, describe=say),
     ]
 
 
-JEPA_DEFAULTS: Mapping[str, Any] = {
-    "size": 64,  # px
-    "fps": 15,
-    "context": 15,  # frames that are seen before surprise is read: 1 s
-    "width": 12,  # channels of the first layer
-    "latent": 24,  # numbers of a cell
-    "hidden": 48,
-    "ahead": (1, 3),  # frames; 3 are the 0.2 s in which models of frames are asked
-}
 CELL_PX = 8
 MOST_OF_ANY = 1024  # px, channels, frames ahead
 LEAST_SCALE = 0.05  # of the latents' spread over time: errors much smaller than that surprise nobody
@@ -296,7 +287,15 @@ class Jepa(Architecture):
     steps = 500  # of its motion stage
     threads = 1
     exact = True
-    defaults = JEPA_DEFAULTS
+    defaults: Mapping[str, Any] = {
+        "size": 64,  # px
+        "fps": 15,
+        "context": 15,  # frames that are seen before surprise is read: 1 s
+        "width": 12,  # channels of the first layer
+        "latent": 24,  # numbers of a cell
+        "hidden": 48,
+        "ahead": (1, 3),  # frames; 3 are the 0.2 s in which models of frames are asked
+    }
     model_class = JepaModel
 
     def card(self, config: Mapping[str, Any]) -> SurpriseCard:

@@ -32,9 +32,6 @@ from physbench.reference.layers import ResidualBlock
 from physbench.reference.simple import SIMPLE_DEFAULTS, ConvDynamics
 from physbench.reference.training_loop import Episodes, TrainingStage, generator, parameters_device
 
-JEPA_FRAMES_DEFAULTS: Mapping[str, Any] = {
-    **SIMPLE_DEFAULTS, "encoder": 24, "latent": 24, "predictor": 48, "ahead": [1, 3], "pictures": 64,
-}  # fmt: skip
 LATENT_RATE, LATENT_BATCH, LATENT_FRAMES = 2e-3, 32, 12
 LATENT_SHARE, DECODER_SHARE = 0.2, 0.2  # steps for each of the dynamics
 DECODER_BATCH = 32  # whole frames: the encoder has seen no crops
@@ -172,7 +169,9 @@ class JepaFrames(latent_model.LatentArchitecture):
     name = "jepa-frames"
     summary = "latents learned without drawing pixels, a decoder trained apart, dynamics as of `simple`"
     steps = 15_000
-    defaults = JEPA_FRAMES_DEFAULTS
+    defaults: Mapping[str, Any] = {
+        **SIMPLE_DEFAULTS, "encoder": 24, "latent": 24, "predictor": 48, "ahead": [1, 3], "pictures": 64,
+    }  # fmt: skip
     dynamics_class = ConvDynamics
 
     def autoencoder(self, config: Mapping[str, Any]) -> JepaAutoencoder:

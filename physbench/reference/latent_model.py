@@ -25,7 +25,6 @@ from physbench.support.progress import Progress
 
 POOL_FRAMES = 8192
 CROP_PX = 32
-STILL_SHARE = 8  # one in so many windows in which nothing moves is kept
 PERMUTATIONS = torch.tensor([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])  # of the colours
 
 
@@ -145,7 +144,7 @@ class LatentBank:
                 begins = torch.arange(first, max(first + 1, first + frames - length + 1))
                 soon = torch.clamp(begins + self.context + 15, max=first + frames)
                 moves = many[soon] > many[begins + min(self.context, frames) - 1]
-                starts.append(begins[moves | (begins % STILL_SHARE == 0)])
+                starts.append(begins[moves | (begins % 8 == 0)])  # one in eight windows in which nothing moves is kept
             self._starts[length] = torch.cat(starts)
         return self._starts[length]
 

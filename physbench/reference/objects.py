@@ -121,17 +121,6 @@ def draw_moving_screen(frames: Tensor, screen: objects_slots.MovingScreen, first
     return frames.index_put((with_screen,), changed)
 
 
-OBJECTS_DEFAULTS: Mapping[str, Any] = {
-    "size": 64,  # px
-    "fps": 15,
-    "context": 8,  # frames
-    "slots": 5,
-    "substeps": 4,  # of a frame
-    "regimes": 6,
-    "hidden": 32,
-}
-
-
 class ObjectsNet(nn.Module):
     """The network: segmenter, dynamics and painter."""
 
@@ -188,7 +177,15 @@ class Objects(Architecture):
     steps = 1300  # of its motion stage
     threads = 1  # with tensors this small, a second thread costs time
     exact = True
-    defaults = OBJECTS_DEFAULTS
+    defaults: Mapping[str, Any] = {
+        "size": 64,  # px
+        "fps": 15,
+        "context": 8,  # frames
+        "slots": 5,
+        "substeps": 4,  # of a frame
+        "regimes": 6,
+        "hidden": 32,
+    }
     model_class = ObjectsModel
     sizes: Mapping[str, Mapping[str, Any]] = {"S": {}, "M": {"regimes": 12, "hidden": 128}}
 
@@ -211,7 +208,6 @@ architecture = Objects()
 
 # The training of `objects` in three stages: segmentation, drawing (both by reconstruction), motion (by rollouts).
 
-APPEARANCE_SHARE, DRAW_SHARE = 0.5, 0.15  # of the steps of the motion stage
 SAMPLED_EPISODES = 160  # for segmentation and drawing
 WINDOW_BATCH = 256
 POOL_SIZE = 768  # windows whose initial states are fitted together
@@ -384,7 +380,8 @@ def stages(
         assert data.pixels is not None
         return net.segmenter.loss(data.pixels[torch.randint(len(data.pixels), (4096,), generator=numbers)])
 
-    look, draw = max(1, round(steps * APPEARANCE_SHARE)), max(1, round(steps * DRAW_SHARE))
+    # Shares of the steps of the motion stage
+    look, draw = max(1, round(steps * 0.5)), max(1, round(steps * 0.15))
     seen, drawn, moved = (list(part.parameters()) for part in (net.segmenter, net.painter, net.dynamics))
     return [
         TrainingStage("look", look, 1e-2, seen, appearance_loss, data.gather_pixels, data.choose_colours, every=200),

@@ -38,7 +38,6 @@ TOUCH = Touch()
 
 
 PAIR_DISTANCE_UNIT = 16.0  # px, in the pair force
-LOG_PAIR_DISTANCE_UNIT = math.log(PAIR_DISTANCE_UNIT)
 CLAMP_SLACK = 0.2  # see LeavableClamp
 
 
@@ -234,7 +233,7 @@ class Dynamics(nn.Module):
         if x.shape[2] > 1:
             apart = x[:, :, None] - x[..., None]  # (2, B, N, N), from i to j
             square = (apart * apart).sum(0).clamp_min(4.0)
-            log_distance = 0.5 * square.log() - LOG_PAIR_DISTANCE_UNIT
+            log_distance = 0.5 * square.log() - math.log(PAIR_DISTANCE_UNIT)
             fine = 0.5 * torch.tanh(self.profile(log_distance[..., None])[..., 0])
             size = s.pair_strength * torch.exp(((s.pair_exponent + fine) * log_distance).clamp(-6, 6)) * square.rsqrt()
             acceleration = acceleration + (size * apart).sum(3)
@@ -514,7 +513,6 @@ def estimate_initial_state(
     return x, v, misfit
 
 
-PARTIAL_GRAVITY_COST, GRAVITY_TURNING_POINT = 0.2, 0.4  # weight of the loss; share of gravity at which it is largest
 SMOOTHING_HALF_WIDTH = 3  # frames on either side of a smoothed state
 
 
@@ -630,7 +628,8 @@ def rollout_error(
     if decide:
         prior = (
             prior
-            + PARTIAL_GRAVITY_COST * (scenes.gravity_share * (2 * GRAVITY_TURNING_POINT - scenes.gravity_share)).mean()
+            # Weight of the loss 0.2, largest at a share of gravity of 0.4
+            + 0.2 * (scenes.gravity_share * (2 * 0.4 - scenes.gravity_share)).mean()
         )
     return loss.sum() / weight.sum().clamp_min(1e-6) + prior
 

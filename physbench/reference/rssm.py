@@ -23,14 +23,9 @@ from torch.nn import functional
 from physbench.reference import latent_model
 from physbench.reference.layers import ResidualBlock, silence
 
-RSSM_DEFAULTS: Mapping[str, Any] = {
-    "size": 64, "fps": 15, "context": 8, "pictures": 64, "hidden": 112, "blocks": 2, "embedding": 64, "groups": 4,
-    "classes": 8, "unrolled": 14, "mode": False,
-}  # fmt: skip
 PACKED = 2  # frames of a step
 NOISE = 0.05  # of latents' spread, added to what is seen
 UNIFORM_MIX = 0.01  # of the probabilities
-DYNAMICS_KL, REPRESENTATION_KL = 1.0, 0.1  # costs: of the prior, of the posterior
 FREE_NATS = 0.05  # of a cell and step: 3.2 for a picture of 64 cells. The paper's is 1 for a flat latent.
 
 
@@ -66,7 +61,7 @@ def balanced(posterior: Tensor, prior: Tensor) -> Tensor:
     """Cost (..., h, w) of the divergence: mostly the prior comes to the posterior."""
     to_prior = divergence(posterior.detach(), prior).clamp_min(FREE_NATS)
     to_posterior = divergence(posterior, prior.detach()).clamp_min(FREE_NATS)
-    return DYNAMICS_KL * to_prior + REPRESENTATION_KL * to_posterior
+    return to_prior + 0.1 * to_posterior
 
 
 class RssmDynamics(latent_model.Dynamics):
@@ -226,7 +221,10 @@ class Rssm(latent_model.LatentArchitecture):
     name = "rssm"
     summary = "DreamerV3's state space model over a grid: a GRU and discrete latents; draws its answers"
     steps = 6_000
-    defaults = RSSM_DEFAULTS
+    defaults: Mapping[str, Any] = {
+        "size": 64, "fps": 15, "context": 8, "pictures": 64, "hidden": 112, "blocks": 2, "embedding": 64, "groups": 4,
+        "classes": 8, "unrolled": 14, "mode": False,
+    }  # fmt: skip
     dynamics_class = RssmDynamics
 
 

@@ -24,7 +24,6 @@ from torch.nn import functional
 from physbench.models.protocol import SHAPE_NUMBERS
 from physbench.reference.states_training import StateArchitecture, StateNet, StateScene
 
-GRAPH_DEFAULTS: Mapping[str, Any] = {"fps": 15, "context": 1, "substeps": 6, "width": 64, "rounds": 6}
 SPHERE, BOX, CYLINDER, PLANE = (SHAPE_NUMBERS.index(name) for name in ("sphere", "box", "cylinder", "plane"))
 CORNERS = torch.tensor([[1.0, 0, 1], [1, 0, -1], [-1, 0, 1], [-1, 0, -1]])  # of boxes, which turn in the plane x, z
 GROUND = 20.0  # m, half extents of the box whose top is a plane
@@ -341,7 +340,7 @@ class Graph(StateArchitecture):
     name = "states-graph"
     summary = "an interaction network over exact states; minutes of one core"
     steps = 1000
-    defaults = GRAPH_DEFAULTS
+    defaults: Mapping[str, Any] = {"fps": 15, "context": 1, "substeps": 6, "width": 64, "rounds": 6}
     net_class = StateGraph
 
 

@@ -21,7 +21,6 @@ from physbench.reference.layers import Attention, mlp
 from physbench.reference.states_graph import BOX, GROUND, PLANE, rotate, surface
 from physbench.reference.states_training import StateArchitecture, StateNet, StateScene, moving_axes
 
-TRANSFORMER_DEFAULTS: Mapping[str, Any] = {"fps": 15, "context": 8, "width": 64, "layers": 3, "heads": 4}
 SMALL = 0.01  # m; lengths below it are seen in proportion, those above by their logarithm
 SMALL_CHANGE = 0.003  # m, likewise of the change of a displacement that is predicted
 FAR = 2.0  # m, unit of positions
@@ -177,7 +176,7 @@ class Transformer(StateArchitecture):
     name = "states-transformer"
     summary = "a transformer over the past positions of bodies; minutes of one core"
     steps = 5000
-    defaults = TRANSFORMER_DEFAULTS
+    defaults: Mapping[str, Any] = {"fps": 15, "context": 8, "width": 64, "layers": 3, "heads": 4}
     sizes: Mapping[str, Mapping[str, Any]] = {"S": {}, "M": {"width": 128, "layers": 4}}
     net_class = StateTransformer
 

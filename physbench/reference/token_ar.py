@@ -22,10 +22,6 @@ from physbench.reference.autoencoders import SpatialAutoencoder
 from physbench.reference.latent_model import Dynamics, LatentArchitecture, LatentNet, cell_weights
 from physbench.reference.layers import Attention, mlp
 
-TOKEN_AR_DEFAULTS: Mapping[str, Any] = {
-    "size": 64, "fps": 15, "context": 8, "pictures": 48, "levels": [8, 5, 5, 5], "width": 160, "blocks": 6, "heads": 5,
-    "span": 8, "trained_on": 24, "temperature": 0.0,
-}  # fmt: skip
 PAIR = 2  # frames of a token
 GROUPS = ((0, 0), (1, 1), (0, 1), (1, 0))  # row and column in its block of 2 x 2 cells of the token that comes in turn
 WRONG = 0.03  # share of the digits seen in training that are a level too high or too low
@@ -243,7 +239,10 @@ class TokenAutoregression(LatentArchitecture):
     name = "token-ar"
     summary = "a causal transformer predicts discrete tokens one group after the other (GAIA-1, Cosmos)"
     steps = 6_000
-    defaults = TOKEN_AR_DEFAULTS
+    defaults: Mapping[str, Any] = {
+        "size": 64, "fps": 15, "context": 8, "pictures": 48, "levels": [8, 5, 5, 5], "width": 160, "blocks": 6,
+        "heads": 5, "span": 8, "trained_on": 24, "temperature": 0.0,
+    }  # fmt: skip
     sizes: Mapping[str, Mapping[str, Any]] = {"S": {}, "M": {"width": 256, "blocks": 8, "heads": 8}}
     dynamics_class = TokenTransformer
 

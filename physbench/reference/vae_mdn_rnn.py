@@ -21,14 +21,6 @@ from physbench.reference.autoencoders import Autoencoder, FlatAutoencoder
 from physbench.reference.latent_model import Dynamics, LatentArchitecture, cell_weights, clip_noise, growing
 from physbench.reference.layers import ResidualBlock
 
-FLAT_DEFAULTS: Mapping[str, Any] = {
-    "size": 64, "fps": 15, "context": 8, "latent": 64, "pictures": 24, "hidden": 480, "gaussians": 5,
-    "temperature": 0.1,
-}  # fmt: skip
-SPATIAL_DEFAULTS: Mapping[str, Any] = {
-    "size": 64, "fps": 15, "context": 8, "pictures": 64, "hidden": 128, "blocks": 2, "gaussians": 5,
-    "temperature": 0.1,
-}  # fmt: skip
 FORCED = 20  # frames of a window that are seen as they are
 FREE = (1, 2, 4, 8, 12)  # frames behind them that are drawn, more as training goes on
 NOISE = 0.05  # of latents' spread, added to what is seen
@@ -203,7 +195,10 @@ class VaeMdnRnn(LatentArchitecture):
     name = "vae-mdn-rnn"
     summary = "World Models: a vector for a frame, an LSTM and a mixture of Gaussians; draws its answers"
     steps = 10_000
-    defaults = FLAT_DEFAULTS
+    defaults: Mapping[str, Any] = {
+        "size": 64, "fps": 15, "context": 8, "latent": 64, "pictures": 24, "hidden": 480, "gaussians": 5,
+        "temperature": 0.1,
+    }  # fmt: skip
     dynamics_class = LstmDynamics
 
     def autoencoder(self, config: Mapping[str, Any]) -> Autoencoder:
@@ -216,7 +211,10 @@ class VaeMdnRnnSpatial(LatentArchitecture):
     name = "vae-mdn-rnn-spatial"
     summary = "World Models on a grid of latents: a convolutional LSTM and mixtures of Gaussians; draws its answers"
     steps = 5_000
-    defaults = SPATIAL_DEFAULTS
+    defaults: Mapping[str, Any] = {
+        "size": 64, "fps": 15, "context": 8, "pictures": 64, "hidden": 128, "blocks": 2, "gaussians": 5,
+        "temperature": 0.1,
+    }  # fmt: skip
     dynamics_class = ConvLstmDynamics
 
 

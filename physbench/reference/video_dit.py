@@ -18,10 +18,6 @@ from torch.nn import functional
 from physbench.reference.latent_model import Dynamics, LatentArchitecture, cell_weights, clip_noise
 from physbench.reference.layers import Attention, mlp, silence, sinusoids
 
-VIDEO_DIT_DEFAULTS: Mapping[str, Any] = {
-    "size": 64, "fps": 15, "context": 8, "max_horizon": 24, "pictures": 48, "width": 160, "blocks": 6, "heads": 5,
-    "denoising_steps": 12,
-}  # fmt: skip
 PATCH = (2, 2, 2)  # frames, rows, columns of cells that a token holds
 NOISE = 0.05  # of latents' spread, added to the context in training
 SHIFT = 3.0  # noise levels lie nearer to 1, where motion is decided: u -> SHIFT u / (1 + (SHIFT - 1) u)
@@ -157,7 +153,10 @@ class VideoDiffusion(LatentArchitecture):
     name = "video-dit"
     summary = "a diffusion transformer denoises 24 frames at once (Sora-like, PhyWorld)"
     steps = 10_000
-    defaults = VIDEO_DIT_DEFAULTS
+    defaults: Mapping[str, Any] = {
+        "size": 64, "fps": 15, "context": 8, "max_horizon": 24, "pictures": 48, "width": 160, "blocks": 6, "heads": 5,
+        "denoising_steps": 12,
+    }  # fmt: skip
     dynamics_class = VideoDiT
 
 

@@ -275,9 +275,6 @@ class BatchLimits:
     time: float = 0.25  # of the time-out
 
 
-ON_ACCELERATOR, ON_CPU = BatchLimits(), BatchLimits(clips=16, memory=0.25, frame_bytes=64 * 2**20)
-
-
 def find_batch_size(
     engine: RolloutEngine,
     rows: Sequence[Row],
@@ -289,7 +286,7 @@ def find_batch_size(
     if engine.info.recorded:
         return 1  # recorded answers are not computed
     kind = device_kind(engine.info.device)
-    limits = ON_CPU if kind == "cpu" else ON_ACCELERATOR
+    limits = BatchLimits(clips=16, memory=0.25, frame_bytes=64 * 2**20) if kind == "cpu" else BatchLimits()
     row = max(rows, key=horizon)
     frames = horizon(row)
     size = answers_of(engine.card).bytes_of(1, frames)

@@ -303,7 +303,7 @@ class Bounds:
 
 
 # Where enough is shown before the interval to continue the motion, and where it is not.
-KNOWN_BOUNDS, UNKNOWN_BOUNDS = Bounds(0.2, 0.5), Bounds(0.5, 1.0)
+KNOWN_BOUNDS = Bounds(0.2, 0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -416,7 +416,7 @@ def _true_intervals(clip: Clip, context: int, column: int, away: bool) -> list[H
     trajectory, times, intervals = true_trajectory(clip, context, column), clip.times[clip.window(context)], []
     for each in hidden_intervals(trajectory, column, context, away):
         shown = times[: each.first][((trajectory.share >= visibility.POSITION_SHARE) & trajectory.inside)[: each.first]]
-        intervals.append(each if is_long_enough(shown) else replace(each, bounds=UNKNOWN_BOUNDS))
+        intervals.append(each if is_long_enough(shown) else replace(each, bounds=Bounds(0.5, 1.0)))
     return intervals
 
 

@@ -245,8 +245,6 @@ def _positions_around(problem: Hypothesis, body: int, frame: int, position: Arra
     return positions
 
 
-POSITION_STEP, VELOCITY_STEP = 5e-4, 2e-3  # m and m/s, of numerical derivatives
-DAMPINGS = np.array([1e-4, 1e-2, 1.0, 100.0])
 ABSENT_RESIDUAL = 1e3  # sd, where a candidate is absent
 
 
@@ -263,7 +261,7 @@ class WeightedPoints:
 @lru_cache(maxsize=64)
 def _damping(count: int) -> Array:
     """Damping matrices (D, p, p) for normal equations of `count` numbers."""
-    damping = DAMPINGS[:, None, None] * np.eye(count)
+    damping = np.array([1e-4, 1e-2, 1.0, 100.0])[:, None, None] * np.eye(count)
     damping.flags.writeable = False
     return damping
 
@@ -293,7 +291,7 @@ class ArcFit:
     def steps(self) -> Array:
         """Steps (p,) of numerical derivatives."""
         sizes = [part.stop - part.start for part in self._parts]
-        return np.array([step for n in sizes for step in (POSITION_STEP, VELOCITY_STEP) for _ in range(n // 2)])
+        return np.array([step for n in sizes for step in (5e-4, 2e-3) for _ in range(n // 2)])  # m and m/s
 
     @cached_property
     def _diagonal(self) -> Array:

@@ -354,7 +354,7 @@ def _clipped(values: Array) -> Array:
 
 
 FACTOR_RANGE = (0.5, 2.0)  # of the factor
-FIRST_TRIALS, LATER_TRIALS = 9, 4  # values in the first and in each later round
+FIRST_TRIALS = 9  # values in the first round
 MIN_GAIN = 0.2  # s by which a first segment must last longer than with the scene's own constants
 
 Duration = tuple[int, float]  # frames up to the first break, minus the rms distance in diameters
@@ -455,7 +455,7 @@ def _search(
             if known[best][0] < total and (known[best][0] - first) * dt < 0.5:
                 break
             width *= 2 / (FIRST_TRIALS - 1) if round_ == 0 else 0.5
-            trials = np.clip(best + np.linspace(-width / 2, width / 2, LATER_TRIALS + 1), low, high)
+            trials = np.clip(best + np.linspace(-width / 2, width / 2, 5), low, high)  # 4 new ones
         else:
             return best if (known[best][0] - known[own][0]) * dt >= MIN_GAIN - 1e-9 else own
         seen = _from_frame(seen, known[best][0])

@@ -299,7 +299,6 @@ REST = RestLimits()
 
 
 MOST_OFF_PLANE = 0.015  # diameters by which states may leave the plane of motion
-MAX_SHIFT = 0.2  # diameters; a larger constant shift of the predicted frames is not removed
 LEAST_SHOWN = 0.05  # of what scenery shows of a shift in all directions, that tells one along a direction
 DOWN = np.array([1.0, -1.0])  # px go down, the plane goes up
 FORCE_TIME, FORCE_POINTS = 0.1, 3  # s and points of context that show which forces act
@@ -534,7 +533,7 @@ def _unshifted(clip: Clip, tracks: Tracks) -> Array:
     """
     shift = offset(clip, tracks)
     far, position = float(np.linalg.norm(shift)), tracks.position.copy()
-    if 0 < far <= MAX_SHIFT:  # False where NaN
+    if 0 < far <= 0.2:  # diameters; a larger constant shift is not removed; False where NaN
         fixed = _fixed(clip)
         diameter = float(np.median(clip.diameters()[clip.handover, fixed])) * clip.pixels_per_metre
         unsure = STAR_SDS * float(np.nanmedian(tracks.position_sd[tracks.context :, fixed])) / diameter

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-BAR_AFTER, FIRST_LINE, NEXT_LINES = 2.0, 5.0, 60.0  # s; a log is read later, and wants few lines
+BAR_AFTER, FIRST_LINE = 2.0, 5.0  # s
 _silenced = 0
 
 
@@ -80,7 +80,7 @@ class Progress:
             if not _silenced:
                 with suppress(OSError, ValueError):  # a stream that is gone or closed
                     print(self.line(), file=sys.stderr, flush=True)
-            wait = NEXT_LINES
+            wait = 60.0  # s; a log is read later, and wants few lines
 
     def line(self) -> str:
         """Progress, for a log: "clips 64x64@15: 12 of 1,260 after 5 s, about 9 min left", and the note."""

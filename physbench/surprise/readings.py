@@ -52,9 +52,6 @@ class ThresholdFit:
 FIT = ThresholdFit()
 
 
-STEEPNESS = np.geomspace(0.7, 8.0, 6)
-
-
 @dataclass(frozen=True, eq=False)
 class CurveGrid:
     """All curves that are compared at some amounts. G of them at A amounts."""
@@ -71,7 +68,9 @@ def curve_grid(amounts: tuple[float, ...]) -> CurveGrid:
     thresholds = np.geomspace(a.min() / FIT.beyond, a.max() * FIT.beyond, 96)
     lapses = np.array([0.0, 0.02, 0.05])
     return CurveGrid(
-        thresholds, weibull(a, thresholds[:, None, None, None], STEEPNESS[:, None, None], lapses[:, None]), a
+        thresholds,
+        weibull(a, thresholds[:, None, None, None], np.geomspace(0.7, 8.0, 6)[:, None, None], lapses[:, None]),
+        a,
     )
 
 

@@ -116,8 +116,7 @@ def play(chosen: ChosenPair, spec: RenderSpec) -> Player | None:
 
 # What a model tells apart of each kind, as a figure of matplotlib and as a table.
 
-FIGURE_WIDTH, KIND_HEIGHT = 6.5, 0.28  # inches
-MODEL_COLOUR, BASELINE_COLOUR = "#1f57b0", "#8a8f98"
+MODEL_COLOUR = "#1f57b0"
 
 
 def kinds_frame(document: ResultDocument) -> pd.DataFrame:
@@ -151,14 +150,14 @@ def kinds_figure(document: ResultDocument) -> Figure:
     expectation = document.expectation
     assert expectation is not None
     table = kinds_frame(document)
-    figure, panel = plt.subplots(figsize=(FIGURE_WIDTH, KIND_HEIGHT * len(table) + 1.3), layout="constrained")
+    figure, panel = plt.subplots(figsize=(6.5, 0.28 * len(table) + 1.3), layout="constrained")  # inches
     plt.close(figure)
     places = range(len(table))
     panel.hlines(places, table["low"], table["high"], color=MODEL_COLOUR, linewidth=4, alpha=0.35)
     name = document.model.name.replace("$", r"\$")  # which begins a formula
     panel.plot(table["told_apart"], places, "o", color=MODEL_COLOUR, markersize=6, label=name)
     panel.plot(
-        table["best_baseline"], places, "|", color=BASELINE_COLOUR, markersize=10, label=f"best {expectation.baseline}"
+        table["best_baseline"], places, "|", color="#8a8f98", markersize=10, label=f"best {expectation.baseline}"
     )
     panel.axvline(0.5, color="0.6", linewidth=0.8)
     panel.set_yticks(places, [kind.noun for kind in expectation.kinds.values()])

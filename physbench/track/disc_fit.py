@@ -39,7 +39,6 @@ DISC = DiscModel()
 
 
 LEAST_WIDTH, MOST_WIDTH = 0.77, 8.0  # px; half width of the edge: blur of 0 and of 3 px
-BLURRED, BLURRED_REACH = 0.8, 3  # px; from this blur on, more is left out
 FROM_CAMERA = (0.0, 0.0, DIFFUSE_SHARE)
 
 # Columns of `fit`.
@@ -125,7 +124,7 @@ def _prepare(job: DiscFitJob, offsets: Tensor) -> _Pixels:
     patches, count = job.patches, len(job.patches.core)
     tall, wide = patches.core.shape[1:]
     mixed = dilate(_without_specks(patches.other) | patches.screen, DISC.hidden_reach)
-    more = dilate(mixed, BLURRED_REACH - DISC.hidden_reach)
+    more = dilate(mixed, 3 - DISC.hidden_reach)  # px, of a blurred one
     own = patches.region | (patches.core ^ 1)  # chroma far from the object belongs to another one
     valid = mixed.bitwise_xor_(1).bitwise_and_(own)
     scale = (1 / (STEPS_PER_LEVEL * job.reference)).to(torch.float32)
@@ -247,7 +246,8 @@ def _solve(pixels: _Pixels) -> Tensor:
     value = pixels.value * valid
     for i in range(FIRST_ITERATIONS + ITERATIONS):
         if i == FIRST_ITERATIONS:
-            valid = torch.where((_blur(state) > BLURRED)[:, None], pixels.mask(2), valid)
+            # From a blur of 0.8 px on, more is left out
+            valid = torch.where((_blur(state) > 0.8)[:, None], pixels.mask(2), valid)
             value = pixels.value * valid
         normal, gradient, _ = _normal_equations(pixels, valid, value, state)
         step = torch.maximum(torch.minimum(torch.linalg.solve(normal, gradient), limit), -limit)

@@ -55,7 +55,7 @@ class SceneryLimits:
 EDGE = SceneryLimits()
 
 
-STAR_ERROR, STAR_SDS = 0.15, 2.0  # px, and sds of its position, by which a star may be off and shows no shift
+STAR_SDS = 2.0  # sds of its position by which a star may be off and shows no shift
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +150,7 @@ def _star_camera(clip: Clip, seen: SeenBodies, zoom: Array, bodies: int) -> Arra
         return camera
     off = seen.position[:, fixed[0]] - place[0] - (out[:, 0] if camera.any() else 0.0)
     far = np.linalg.norm(off, axis=-1)
-    least = np.maximum(STAR_ERROR, STAR_SDS * seen.position_sd[:, fixed[0]])
+    least = np.maximum(0.15, STAR_SDS * seen.position_sd[:, fixed[0]])  # px, by which it may be off
     with np.errstate(invalid="ignore"):
         off = off * np.maximum(0.0, 1 - least / np.maximum(far, 1e-9))[:, None]
     camera[:, :2] = np.nan_to_num(last_known(off))

@@ -509,7 +509,6 @@ class TruthReading:
 TRUTH = TruthReading()
 
 
-LONG_BOX = 2.5  # times as long as wide: its ends may lie outside of what is looked at around a disc of its area
 CAMERA_DECIMALS = 6  # of a px, a share and a rad
 
 
@@ -682,7 +681,7 @@ def _with_path(clip: Clip, tracks: Tracks, still: StillVideo) -> Tracks:
 def _stretch(body: Body, axes: tuple[int, int]) -> float:
     """Distance of the corners of a long box from its middle over the radius of the disc of its area; 1 of others."""
     sides = sorted(body.size[axis] for axis in axes) if body.shape == "box" else [1.0, 1.0]
-    if sides[1] < LONG_BOX * sides[0]:
+    if sides[1] < 2.5 * sides[0]:  # a longer one may end outside of what is looked at around a disc of its area
         return 1.0
     return _corner(body, axes) / float(np.sqrt(4 / np.pi * sides[0] * sides[1]))
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 HOLDER_GAP = 0.06  # m from the surface of a held ball to the middle of the block after it
 SCREEN_HALF_DEPTH = 0.05  # m
 UPRIGHT: Quaternion = (0.0, 0.0, 0.0, 1.0)
-DARKNESS_Y, ASIDE = -1.5, 100.0  # m, where it is, before all else, and how far from there while the light is on
+DARKNESS_Y = -1.5  # m, where it is, before all else
 
 
 def turned_from_top(angle: float) -> Quaternion:
@@ -240,7 +240,7 @@ def darkness(camera: Camera, off: float, on: float, horizon: float) -> Body:
     It is a screen before the whole picture, on the grid of physics steps: what holds of screens holds of it.
     """
     (x, _, z), first, last = camera.center, round(off * PHYSICS_HZ), round(on * PHYSICS_HZ)
-    over, away = (x, DARKNESS_Y, z), (x + ASIDE, DARKNESS_Y, z)
+    over, away = (x, DARKNESS_Y, z), (x + 100.0, DARKNESS_Y, z)  # 100 m away while the light is on
     moments = (
         -HISTORY,
         (first - 1) / PHYSICS_HZ,

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 OWN_ARGUMENTS = ("model", "size", "fps", "frames", "first")
 FIRST = ("context", "new")  # what the first frame of an answer shows
 MOST_JSON = 1 << 20  # bytes
-SHORTEST_POLL, LONGEST_POLL = 0.1, 5.0  # s between questions
+SHORTEST_POLL = 0.1  # s between questions, at first
 DONE = (200, 201, 202, 204)  # status of what a server has done, or begun
 
 
@@ -197,7 +197,7 @@ class VideosApiModel:
                 message = error.get("message") if isinstance(error, dict) else error
                 raise ModelError(f"{url} made no video ({self._connection.say(message or status)}).")
             time.sleep(wait)
-            wait = min(1.5 * wait, LONGEST_POLL)
+            wait = min(1.5 * wait, 5.0)  # s between questions at most
 
     def _frames_of(self, video: bytes, horizon: int) -> Image:
         """(horizon, h, w, 3) frames after the image, in the size of the card."""

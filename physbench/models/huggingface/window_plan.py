@@ -18,8 +18,6 @@ from physbench.models.unrecognised import SURPRISED
 from physbench.support.errors import ModelError, nearest
 from physbench.world.scene import HISTORY, wrong_rate
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
 
 @dataclass(frozen=True)
 class WindowPlan:
@@ -132,7 +130,7 @@ def _normalisation(path: Path) -> tuple[tuple[float, float, float], tuple[float,
         if mean is None or std is None or min(std) <= 0:
             raise ModelError(f"{path / name}: expected image_mean and image_std of three numbers, those above 0.")
         return mean, std
-    return IMAGENET_MEAN, IMAGENET_STD
+    return (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
 
 def _three(values: object) -> tuple[float, float, float] | None:

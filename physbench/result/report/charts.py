@@ -29,8 +29,7 @@ SOFT, LINE, MODEL, FREEZE, CONSTANT_VELOCITY, TRUTH, BAND, PHYSICIST = (
 
 INCH = 72.0
 FONT = 8.0  # size of text, if nothing else is said
-TICK, THIN = 3.0, 0.8  # length of a tick; width of axes and ticks
-LABELS_BELOW, NAME_BELOW = 12.6, 24.6  # of the axis of x: baselines of its labels and of what it shows, below it
+TICK = 3.0  # length of a tick
 HATCH = 3.0  # distance of its lines across
 
 
@@ -135,9 +134,9 @@ class Plot:
         ends = f"M{_number(self.left)} {_number(bottom)}h{_number(self.width)}"
         self._axis(ends, (f"M{_number(x)} {_number(bottom)}v{TICK:g}" for x in across))
         for x, label in zip(across, labels, strict=False):
-            self._write(x, bottom + LABELS_BELOW, label)
+            self._write(x, bottom + 12.6, label)  # baseline of its labels, below the axis of x
         if shows:
-            self._write(self.left + self.width / 2, bottom + NAME_BELOW, shows)
+            self._write(self.left + self.width / 2, bottom + 24.6, shows)  # below the labels
 
     def axis_y(self, ticks: Sequence[float], labels: Sequence[str]) -> None:
         """The axis of y with ticks and their labels."""
@@ -150,7 +149,7 @@ class Plot:
 
     def _axis(self, line: str, ticks: Iterable[str]) -> None:
         drawn = "".join((line, *ticks))
-        self.around.append(f'<path d="{drawn}" fill="none" stroke="{LINE}" stroke-width="{THIN:g}"/>')
+        self.around.append(f'<path d="{drawn}" fill="none" stroke="{LINE}" stroke-width="0.8"/>')
 
 
 def inline(width: float, height: float, panels: Sequence[Plot], name: str, title: str, hatched: bool = False) -> str:
@@ -353,7 +352,6 @@ NAMES = {"truth": "truth", "freeze": "freeze", "constant-velocity": "constant ve
 LAWFUL_NAMES = {**NAMES, "physicist": "physicist"}
 COLOUR = {"truth": TRUTH, "model": MODEL, "freeze": FREEZE, "constant-velocity": CONSTANT_VELOCITY}
 COLOUR["physicist"] = PHYSICIST
-MOST_STEPS, FEW_STEPS = 9, 5  # of an axis of time, in a large and in a small chart
 LINE_WIDTH = {True: 1.8, False: 1.1}  # of a line: that of the model, others
 
 
@@ -392,7 +390,8 @@ class TwoPanels:
     """Two panels over the same time; the upper one is `ratio` times as high."""
 
     def __init__(self, times: Array, small: bool, ratio: float, above: str, below: str) -> None:
-        self.width, self.height, self._steps = (3.0, 1.9, FEW_STEPS) if small else (4.0, 2.7, MOST_STEPS)
+        # The last: steps of its axis of time, at most
+        self.width, self.height, self._steps = (3.0, 1.9, 5) if small else (4.0, 2.7, 9)
         self.end = float(times[-1]) if len(times) else 1.0  # s
         left, right, top, bottom, gap = (INCH * share for share in (0.36, 0.08, 0.16, 0.36, 0.24))
         self._across = (left, INCH * self.width - left - right)
@@ -511,7 +510,6 @@ def share_chart(group: GroupShares, *, small: bool = False) -> str:
 
 # Skill of families on each axis, as a figure of matplotlib for notebooks and papers.
 
-PANEL_WIDTH, ROW_HEIGHT = 3.0, 0.36  # inches of a panel, of a row in it
 BLUE, ORANGE = "#1f57b0", "#a8630a"
 
 
@@ -531,7 +529,7 @@ def skill_plot(result: ResultDocument) -> Figure:
         len(axes),
         sharey=True,
         squeeze=False,
-        figsize=(PANEL_WIDTH * len(axes), ROW_HEIGHT * len(rows) + 1.1),
+        figsize=(3.0 * len(axes), 0.36 * len(rows) + 1.1),  # inches of a panel, of a row in it
         layout="constrained",
     )
     plt.close(figure)

@@ -407,7 +407,7 @@ class SheetBounds:
 SHEET = SheetBounds()
 
 
-ENDED, GAP_COLOUR = 132, 20
+ENDED = 132
 
 
 @dataclass(frozen=True)
@@ -480,7 +480,7 @@ def _moment(truth: Frames, prediction: Frames | None) -> Frames:
     scale = min(1.0, STRIP.most_px / max(height, width))
     w, h = round(width * scale), round(height * scale)
     whole = np.full((h, 2 * w + SHEET.side_gap, 3), ENDED, dtype=np.uint8)
-    whole[:, w : w + SHEET.side_gap] = GAP_COLOUR
+    whole[:, w : w + SHEET.side_gap] = 20  # nearly black
     for frame, x in ((truth, 0), (prediction, w + SHEET.side_gap)):
         if frame is not None:
             small = np.asarray(Image.fromarray(frame).resize((w, h), Image.Resampling.BOX))

@@ -197,7 +197,7 @@ def _between(values: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.
 # look, which has the same places and camera. Shadows fall as they do, and may betray what is hidden, which composited
 # frames avoid.
 
-LIGHT_PATHS, LEAST_LIGHT_PATHS = 64, 16  # a pixel, before the denoiser
+LIGHT_PATHS = 64  # a pixel, before the denoiser
 FEATURES = "albedo:albedo,normal:sh_normal"  # that the denoiser keeps sharp
 
 
@@ -264,7 +264,8 @@ class PathTracer:
         self.indices = drawable(self.rest)
         traced_pixels = 512 * 512  # up to which each has LIGHT_PATHS; more share as many
         share = LIGHT_PATHS * traced_pixels // (spec.height * spec.width)
-        self.still = still_scene(self.stage, scene.camera, spec, max(LEAST_LIGHT_PATHS, min(LIGHT_PATHS, share)))
+        # At least 16 a pixel
+        self.still = still_scene(self.stage, scene.camera, spec, max(16, min(LIGHT_PATHS, share)))
         path = self.still["integrator"]
         self.still["integrator"] = {"type": "aov", "aovs": FEATURES, "image": path}
 

@@ -40,7 +40,7 @@ class Patterns:
 PATTERN = Patterns()
 
 
-MEAN_PLACES, MEAN_REACH = 1 << 14, 12.0  # m; over which a texture is averaged
+MEAN_REACH = 12.0  # m, over which a texture is averaged
 
 
 def texture(material: Material, u: Real, v: Real) -> Real:
@@ -73,7 +73,7 @@ def _marked(seed: int, u: Real, v: Real) -> Real:
 @lru_cache(maxsize=64)
 def mean_texture(material: Material) -> tuple[float, float, float]:
     """Mean of the factors over a surface behind the plane of motion, which are near 1: joints are dark."""
-    k = np.arange(MEAN_PLACES) + 0.5
+    k = np.arange(1 << 14) + 0.5  # places
     u, v = MEAN_REACH * (k * 0.7548776662466927 % 1.0), MEAN_REACH * (k * 0.5698402909980532 % 1.0)  # spread evenly
     red, green, blue = texture(replace(material, front=1.0), u, v).mean(axis=0).tolist()
     return red, green, blue

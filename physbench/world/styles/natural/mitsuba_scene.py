@@ -401,7 +401,7 @@ def _round(mover: Mover, camera: Camera) -> Description:
 # They hold irradiance over pi: light that a white surface in the place of what is seen would send back. Albedo and
 # texture are multiplied in afterwards, so that the denoiser never sees a texture.
 
-LAYER_SAMPLES, LEAST_SAMPLES = 16, 4  # a pixel, before the denoiser
+LAYER_SAMPLES = 16  # a pixel, before the denoiser
 
 
 @dataclass(frozen=True, eq=False)
@@ -415,7 +415,8 @@ class Layers:
 def samples(spec: RenderSpec) -> int:
     """Light paths through a pixel."""
     sampled_pixels = 512 * 512  # up to which each has LAYER_SAMPLES; more share as many, as their light differs less
-    return max(LEAST_SAMPLES, min(LAYER_SAMPLES, LAYER_SAMPLES * sampled_pixels // (spec.height * spec.width)))
+    # At least 4 a pixel
+    return max(4, min(LAYER_SAMPLES, LAYER_SAMPLES * sampled_pixels // (spec.height * spec.width)))
 
 
 def layer_key(stage: Stage, camera: Camera, spec: RenderSpec) -> str:

@@ -289,7 +289,7 @@ def _tinted(level: float, tint: Vector) -> Vector:
     return float(red), float(green), float(blue)
 
 
-WOOD, STONE, OFF_WHITE = (1.05, 0.995, 0.925), (1.0, 1.0, 0.985), (1.01, 1.0, 0.98)
+OFF_WHITE = (1.01, 1.0, 0.98)
 
 
 def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surface, ...]:
@@ -301,7 +301,7 @@ def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surfa
     walls: tuple[Texture, ...] = ("panels",) if train else ("bricks", "plaster")
     texture, seed = floors[int(rng.integers(len(floors)))], int(rng.integers(1 << 30))
     grey = FLOOR_GREY if plane is None else plane.grey
-    tint = WOOD if texture == "boards" else STONE
+    tint = (1.05, 0.995, 0.925) if texture == "boards" else (1.0, 1.0, 0.985)  # wood, stone
     front = FRONT if kind == "hall" and not scene.camera.tilt else 1.0
     marks = bool(scene.camera.path)
     ground = Material(_tinted(level_of(grey), tint), texture, seed, front, marks)

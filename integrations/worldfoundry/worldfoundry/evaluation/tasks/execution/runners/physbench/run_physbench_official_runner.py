@@ -27,7 +27,6 @@ METRICS: Mapping[str, tuple[tuple[str, ...], str]] = {  # by id: place in result
     "physbench_lawful_seconds": (("lawful", "seconds"), "Time for which predictions stay physical, s"),
 }
 SKILLS = tuple(METRICS)[:4]  # 0 is the frozen last frame, 1 ground truth; below 0 is worse than frozen
-RANKED_SUITE = "core"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -112,7 +111,7 @@ def scorecard_of(source: Path, output: Path, *, executed: bool) -> dict[str, Any
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{source} is no result.json of physbench ({type(error).__name__}: {error})") from None
     rows = metric_rows(result, source)
-    whole = suite["name"] == RANKED_SUITE and suite.get("complete") is True
+    whole = suite["name"] == "core" and suite.get("complete") is True
     complete = whole and not result.get("partial") and not failures
     available = [row for row in rows if row["available"]]
     card = {
