@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from physbench.clips.clip import Clip
 
 
-DEFAULT_ARGUMENTS = {"size": "64", "fps": "15", "context": "8"}
-
-
 class Freeze:
     """The persistence baseline: the last context frame, repeated."""
 
@@ -147,7 +144,9 @@ def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
         ModelError: An argument is unknown or out of bounds.
     """
     of_states = name.startswith(OF_STATES)
-    defaults = {**DEFAULT_ARGUMENTS, **({"clips": "1500"} if name == "memory" else {})}  # of the `train` split
+    defaults = {"size": "64", "fps": "15", "context": "8"}
+    if name == "memory":
+        defaults["clips"] = "1500"  # of the `train` split
     known = [key for key in defaults if not (of_states and key == "size")]
     for key in model_args:
         if key not in known:

@@ -34,11 +34,10 @@ GOLDEN_SUITES: Mapping[str, Mapping[Split, int]] = {
     "combo": {"test": 30, "ood": 30},
     EXPECTATION_SUITE: {"test": 6, "ood": 2},  # the clips that films are made of, see `physbench.surprise`
 }
-PHYWORLD = "phyworld"  # the suite of the tasks of another benchmark, in its ranges
 PUSHER = "pusher"  # the suite of the tasks in which a body is driven, whose actions are velocities
 THRUST = "thrust"  # the suite of the tasks in which a body has a thruster, whose actions are forces
 COMBO = "combo"  # the suite of combined elements: templates that are trained on, and others that are held out
-SEPARATE_SUITES = (PHYWORLD, PUSHER, THRUST, COMBO)  # suites of tasks that no other suite has
+SEPARATE_SUITES = ("phyworld", PUSHER, THRUST, COMBO)  # suites of tasks that no other suite has
 PUSHED_SUITES = ("actions", "counterfactuals")  # suites of the tasks in which something is pushed
 SUITE_CHANGES: Mapping[str, tuple[str, ...]] = {
     "counterfactuals": ("unpushed",)

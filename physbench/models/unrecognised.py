@@ -23,12 +23,15 @@ PLANNED = (
     "It predicts latents, in which no object can be followed. How surprised it is by impossible events can be read: "
     "give it a `surprise` and a SurpriseCard in a Python file, and run that on `--suite expectation`."
 )
-NO_PREDICTOR = (
-    "In the format of transformers it is an encoder without a predictor: it expects nothing, so that nothing can "
-    "surprise it."
-)
 SURPRISED = {"vjepa2": "V-JEPA 2", "videomae": "VideoMAE"}  # `model_type` of what `transformers:DIR` can ask
-OTHERS = {"ijepa": ("I-JEPA", NO_PREDICTOR), "vjepa": ("V-JEPA", PLANNED)}
+OTHERS = {
+    "ijepa": (
+        "I-JEPA",
+        "In the format of transformers it is an encoder without a predictor: it expects nothing, so that nothing can "
+        "surprise it.",
+    ),
+    "vjepa": ("V-JEPA", PLANNED),
+}
 
 
 def model_type(path: Path) -> str | None:

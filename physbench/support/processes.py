@@ -55,8 +55,6 @@ WORKER_ENVIRONMENT = {
 }
 _notice: list[Any] = []  # in a worker: the event of its pool, to be set
 PATIENCE = 1.0  # s that jobs which write files have after Ctrl-C
-# With these a system refuses processes or semaphores altogether: no /dev/shm, no such call, not allowed, too many.
-REFUSALS = (errno.ENOENT, errno.ENOSYS, errno.EPERM, errno.EACCES, errno.EAGAIN)
 
 
 class WorkerDiedError(PhysbenchError):
@@ -99,7 +97,9 @@ def no_processes() -> str:
 
 def _is_refused(error: BaseException) -> bool:
     """True if an error means that this system starts no processes, or has no semaphores for them."""
-    return isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno in REFUSALS)
+    # No /dev/shm, no such call, not allowed (twice), too many
+    refusals = (errno.ENOENT, errno.ENOSYS, errno.EPERM, errno.EACCES, errno.EAGAIN)
+    return isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno in refusals)
 
 
 def _end_with_parent() -> None:

@@ -167,8 +167,6 @@ Picture = NDArray[np.float32]
 
 ANY_CAMERA = Camera("front", (0.0, 0.0, 0.0))  # every window is equally wide
 PALETTE_HUES: Array = hue_angle(np.array(PALETTE, dtype=np.float32)).astype(np.float64)
-# In tinted pictures wood, brick and sky have a chroma of up to 0.14, objects of 0.5; shadows are lighter than screens.
-TINTED = {"least_chroma": 0.25, "dark": 0.2}
 OUTLINE_SHARE = 0.5  # of the chroma of an object's core; pixels with more count as its area
 
 
@@ -188,7 +186,9 @@ def cut_objects(frames: Picture) -> tuple[Picture, Mask, list[Sprite]]:
         Background (H, W, 3), mask of what is in front of objects (H, W), and one sprite for each hue of the palette,
         from large to small. Edges where two hues mix are none: nothing of them is left one pixel further in.
     """
-    background, front, sprites = decompose_context(frames, latest=True, **(TINTED if is_tinted(frames) else {}))
+    # In tinted pictures wood, brick and sky have a chroma of up to 0.14, objects of 0.5, and no shadow is as dark
+    tinted = {"least_chroma": 0.25, "dark": 0.2} if is_tinted(frames) else {}
+    background, front, sprites = decompose_context(frames, latest=True, **tinted)
     kept: dict[int, Sprite] = {}
     for sprite in sprites:
         if binary_erosion(sprite.opacity > OUTLINE_SHARE).any():

@@ -144,14 +144,6 @@ OWN_PARTS = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; media-src data: blob:; font-src data:; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-# Reports come from run folders of others, too: they play what they hold, in an origin of their own, from which neither
-# the list of runs nor another report can be read.
-REPORT_POLICY = f"{OWN_PARTS}; form-action 'none'; script-src 'unsafe-inline'; sandbox allow-scripts"
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 
 
 class RunsServer(ThreadingHTTPServer):
@@ -217,11 +209,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
-        for name, value in HEADERS.items():
-            self.send_header(name, value)
-        own = self.path.startswith("/report/")
-        # of the list, which asks for two runs
-        self.send_header("Content-Security-Policy", REPORT_POLICY if own else f"{OWN_PARTS}; form-action 'self'")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Cache-Control", "no-store")
+        policy = f"{OWN_PARTS}; form-action 'self'"  # of the list, which asks for two runs
+        if self.path.startswith("/report/"):
+            # Reports come from run folders of others, too: they play what they hold, in an origin of their own, from
+            # which neither the list of runs nor another report can be read.
+            policy = f"{OWN_PARTS}; form-action 'none'; script-src 'unsafe-inline'; sandbox allow-scripts"
+        self.send_header("Content-Security-Policy", policy)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)

@@ -88,7 +88,6 @@ def own_readings(result: ResultDocument) -> list[str]:
     return lines
 
 
-LEGEND = f"1 is ground truth, 0 the frozen last frame. {DRIFT_IS_BETTER_HIGH}"
 STRENGTH_LEGEND = (
     f"Strength: {STRENGTH_MEANING}, median over clips; ground truth has 0.01, and less is better. {DASH_MEANING}"
 )
@@ -177,7 +176,11 @@ def summary_view(result: ResultDocument) -> SummaryView:
         events=" ".join(event_sentences(result)),
         memory=memory_note(result),
         counting=" ".join(counting(result) + partly(result)),
-        legend=(LEGEND, SATURATED_MEANING, *([STRENGTH_LEGEND] if result.strength else [])),
+        legend=(
+            f"1 is ground truth, 0 the frozen last frame. {DRIFT_IS_BETTER_HIGH}",
+            SATURATED_MEANING,
+            *([STRENGTH_LEGEND] if result.strength else []),
+        ),
         failed=_failed(counts),
         reasons=tuple(reasons[:shown_reasons]),
         more_reasons=max(len(reasons) - shown_reasons, 0),

@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 
 # A comparison on a terminal.
 
-LOOK_NOTE = (
-    "One model in two looks: what is told apart is what the pictures change for it, not the physics. Motion is the "
-    "same in both, and each skill lies between ground truth and the frozen frame of its own look."
-)
-
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print a sentence and a table for each of the other runs. Needs 80 columns and no colours."""
@@ -35,7 +30,12 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print()
         console.print(Text(against.sentence))
         if comparison.differs == "look":
-            console.print(Text(LOOK_NOTE))
+            words = (
+                "One model in two looks: what is told apart is what the pictures change for it, not the physics. "
+                "Motion is the same in both, and each skill lies between ground truth and the frozen frame of its own "
+                "look."
+            )
+            console.print(Text(words))
         console.print()
         console.print(_table(comparison, against))
     first = comparison.first
