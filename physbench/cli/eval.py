@@ -21,7 +21,7 @@ from physbench.cli.cache import readable_size
 from physbench.cli.console import complain, debugging, note, stdout_console
 from physbench.result.formats import counted
 from physbench.run.options import OPTIONS, WHAT, WHERE, Options
-from physbench.support.errors import UsageError
+from physbench.support.errors import LAW_FAULT, UsageError
 from physbench.support.processes import start_fork_server
 from physbench.support.progress import duration
 from physbench.support.remote import is_url
@@ -272,7 +272,8 @@ def print_result(place: RunPlace, as_json: bool) -> None:
         typer.echo(place.named(f"Report: {folder.report}"))
     if result.counts.scored == 0:
         first = next((f" {each.clip}: {each.reason.rstrip('.')}." for each in result.failures), "")
-        complain(f"No clip could be scored.{first} All reasons are in the report; `physbench models check` may help.")
+        check = "tasks check FILE" if LAW_FAULT in first else "models check"
+        complain(f"No clip could be scored.{first} All reasons are in the report; `physbench {check}` may help.")
         raise typer.Exit(1)
 
 

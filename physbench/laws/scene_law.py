@@ -7,9 +7,12 @@ protocol asks has an answer for bodies that touch nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -18,8 +21,8 @@ from physbench.laws.simulator import Intervention, PiecewiseSimulator, Simulator
 from physbench.laws.support_check import Unsupported, check_motion
 from physbench.support import user_files
 from physbench.support.arrays import Array, Mask
-from physbench.support.errors import UsageError
-from physbench.support.plugins import entries, load
+from physbench.support.errors import LAW_FAULT, LawError, PhysbenchError, UsageError
+from physbench.support.plugins import describe_error_in_file, entries, load
 from physbench.support.user_files import UserFile
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.scene import PHYSICS_HZ, Scene
@@ -97,10 +100,28 @@ class SceneLaw:
         """Contacts of one candidate, states (N, 4), between two times: s, body and other body or -1."""
         return ()
 
+    def moved(self, states: Array, times: Array, constants: Array) -> Array:
+        """As `simulate`. Raises LawError where that of a user's law raises or returns another shape."""
+        with blaming(type(self), "simulate()"):
+            moved = self.simulate(states, times, constants)
+            size, count, columns = states.shape
+            if np.shape(moved) != (size, len(times), count, columns):
+                raise _law_error(
+                    type(self),
+                    f"simulate() was given states {states.shape} and {len(times)} times: expected states "
+                    f"{(size, len(times), count, columns)} but got {np.shape(moved)}",
+                )
+        return moved
+
+    def met(self, states: Array, times: Array, constants: Array) -> Sequence[tuple[float, int, int]]:
+        """As `contacts`. Raises LawError where that of a user's law raises."""
+        with blaming(type(self), "contacts()"):
+            return self.contacts(states, times, constants)
+
     def own_simulator(self, constants: Array | None) -> Simulator:
         """The simulator of the scene as it is. constants: (K or 1, C) factors; None: all are 1."""
         constants = np.ones((1, len(self.constants))) if constants is None else constants
-        return PiecewiseSimulator(self.simulate, self.contacts, len(self.index), constants)
+        return PiecewiseSimulator(self.moved, self.met, len(self.index), constants)
 
     def altered_simulator(self, change: WorldChange, since: int, end: int, constants: Array | None) -> Simulator:
         """The simulator of the scene under a change at step `since`, as far as `alterable` says; up to step `end`."""
@@ -118,7 +139,7 @@ class SceneLaw:
         """Acceleration (N, 2) m/s2 of bodies in free motion at positions (N, 2) m; as `simulate` has it."""
         step = 1 / PHYSICS_HZ
         states = np.concatenate([position, np.zeros_like(position)], axis=-1)
-        moved = self.simulate(states[None], np.array([0.0, step]), np.ones((1, len(self.constants))))
+        moved = self.moved(states[None], np.array([0.0, step]), np.ones((1, len(self.constants))))
         return np.asarray(moved[0, 1, :, 2:] / step)
 
     @cached_property
@@ -221,6 +242,33 @@ class SceneLaw:
         return positions, velocities
 
 
+def comes_with_physbench(kind: type[SceneLaw]) -> bool:
+    """True of a law that no user has brought, in a file or a package."""
+    return kind.__module__.startswith("physbench.")
+
+
+@contextmanager
+def blaming(kind: type[SceneLaw], method: str) -> Iterator[None]:
+    """Turn what a user's law raises in a method into a LawError that names law, file and line."""
+    try:
+        yield
+    except (MemoryError, PhysbenchError, Unsupported):
+        raise
+    except Exception as error:
+        if comes_with_physbench(kind):
+            raise
+        raise _law_error(kind, f"{method} raised {describe_error_in_file(error, source_of(kind))}") from error
+
+
+def source_of(kind: type[SceneLaw]) -> Path:
+    """The file of a law."""
+    return Path(inspect.getfile(kind))
+
+
+def _law_error(kind: type[SceneLaw], what: str) -> LawError:
+    return LawError(f"The law {kind.name} ({source_of(kind).name}) {LAW_FAULT}{what}.")
+
+
 def find_laws() -> tuple[type[SceneLaw], ...]:
     """All laws in the order in which they are asked.
 
@@ -272,15 +320,18 @@ def scene_law(scene: Scene, since: float) -> SceneLaw:
     depth = np.array([scene.bodies[i].position[across] for i in index])
     reasons: dict[str, str] = {}
     for kind in find_laws():
-        if kind.covers(scene):
-            law = kind(scene, index, depth, tuple(pushes), since)
-            try:
+        with blaming(kind, "covers()"):
+            if not kind.covers(scene):
+                continue
+        law = kind(scene, index, depth, tuple(pushes), since)
+        try:
+            with blaming(kind, "check()"):
                 law.check()
-            except Unsupported as error:
-                if not (kind.last_resort and reasons):
-                    reasons[kind.name] = str(error)
-            else:
-                return law
+        except Unsupported as error:
+            if not (kind.last_resort and reasons):
+                reasons[kind.name] = str(error)
+        else:
+            return law
     if not reasons:
         kinds = sorted({type(each).__name__ for each in scene.fields})
         raise Unsupported(f"no law covers a scene with {' and '.join(kinds)}")

@@ -13,7 +13,6 @@ import numpy as np
 
 from physbench.laws.planar_motion import BODY, KIND, KINDS, PUSH, STATE, STEP
 from physbench.support.arrays import Array, Whole
-from physbench.support.errors import PhysbenchError
 from physbench.world.scene import PHYSICS_HZ
 
 # Interventions: what sets, pushes or removes a body at a given step, or changes its forces.
@@ -209,14 +208,7 @@ class PiecewiseSimulator(Simulator):
     def moved(self, piece: Piece, steps: Array) -> Array:
         """States (K, F, N, 4) of a piece at steps (F,)."""
         times = np.concatenate([[piece.begin], steps]) / PHYSICS_HZ
-        states = self.simulate(piece.states, times, self.constants)
-        size, count, columns = piece.states.shape
-        if np.shape(states) != (size, len(times), count, columns):
-            raise PhysbenchError(
-                f"The law's simulate() was given states {piece.states.shape} and {len(times)} times: expected states "
-                f"{(size, len(times), count, columns)} but got {np.shape(states)}."
-            )
-        return states[:, 1:]
+        return self.simulate(piece.states, times, self.constants)[:, 1:]
 
 
 @dataclass(frozen=True, eq=False)

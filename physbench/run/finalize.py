@@ -26,7 +26,7 @@ from physbench.run.progress import StatusLines
 from physbench.run.state import Run
 from physbench.score.protocol import ScoreRow
 from physbench.score.score_clip import find_scorers
-from physbench.support.errors import PhysbenchError, UsageError
+from physbench.support.errors import LawError, PhysbenchError, UsageError
 from physbench.support.progress import duration
 from physbench.support.run_folder import RunFolder, contents_of
 
@@ -121,6 +121,8 @@ def _diagnose(run: Run) -> None:
     run.say("Seeking the laws that the model follows ...")
     try:
         diagnose_run(run.folder, run.workers)
+    except LawError as error:
+        run.say(f"The diagnosis failed, which scores do not need. {error}")
     except (PhysbenchError, OSError):  # a killed worker, a full disk
         raise
     except Exception as error:

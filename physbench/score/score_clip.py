@@ -18,7 +18,7 @@ from physbench.rollout.store import Rollout
 from physbench.score.observation import Observation
 from physbench.score.protocol import Reading, ReadingRole, Scorer, ScoreRow
 from physbench.support import user_files
-from physbench.support.errors import PhysbenchError, UsageError, nearest
+from physbench.support.errors import LawError, PhysbenchError, UsageError, nearest
 from physbench.support.plugins import describe_error_in_file, entries, load
 from physbench.track.tracks import Tracks, state_tracks
 
@@ -194,6 +194,8 @@ def _safely(scorer: Scorer, read: Callable[[], Reading | dict[str, Reading]]) ->
                 readings[key] = Reading(None, "failed", f"{scorer.id} gave {reading.value}", reading.unit)
     except MemoryError:
         raise
+    except LawError as error:
+        readings = {"": Reading(None, "failed", f"{scorer.id} cannot be read. {error}")}
     except Exception as error:
         place = Path(inspect.getsourcefile(scorer.function) or "")
         readings = {"": Reading(None, "failed", f"{scorer.id} raised {describe_error_in_file(error, place)}")}

@@ -45,6 +45,15 @@ class ModelError(PhysbenchError):
     exit_code = 2
 
 
+LAW_FAULT = "is at fault: "  # in the words of a LawError, and so in the reasons of clips that it fails
+
+
+class LawError(PhysbenchError):
+    """A law of the user's raises, or does not keep the protocol of `SceneLaw`: the command exits with 2."""
+
+    exit_code = 2
+
+
 class BrokenLinkError(PhysbenchError, ImportError):
     """A part of physbench that a checkout without symbolic links does not find."""
 

@@ -17,18 +17,20 @@ from shadow_scenes import START, Edit, problem, truth
 
 from physbench.cli.main import run
 from physbench.clips.clip import Row
-from physbench.clips.generate import make_scene
+from physbench.clips.generate import make_clip, make_scene, render_spec
 from physbench.clips.task import own_ids
 from physbench.laws.changes import WorldChange
 from physbench.laws.closed_form import two_bodies
 from physbench.laws.scene_law import find_laws, scene_law
 from physbench.laws.support_check import Unsupported
+from physbench.models.protocol import ModelCard
 from physbench.result.diagnosis import Evidence, diagnose_family, find_changed_worlds
-from physbench.run.references import _own_files
+from physbench.run.references import _own_files, reference_rollout
 from physbench.run.versions import code_hash
+from physbench.score.score_clip import find_scorers, score_clip
 from physbench.shadowing.levels import at_levels
 from physbench.support import user_files
-from physbench.support.errors import UsageError
+from physbench.support.errors import LawError, UsageError
 from physbench.validity.task_checks.check_task import check_task
 from physbench.validity.violations.hooks import ChangeLaws, ShiftState, simulate_hooked
 from physbench.validity.violations.violation_plan import StepHook
@@ -240,3 +242,47 @@ def test_a_force_has_the_text_of_its_file_in_its_name(tmp_path: Path) -> None:
     here, there = (make_scene(Row(task, "test", 0)) for task in (TASK, "own/other-v1"))
     assert repr(here.fields) != repr(there.fields)
     assert repr(here.fields) == repr(make_scene(Row(TASK, "test", 0)).fields)
+
+
+@pytest.fixture
+def raising(tmp_path: Path) -> Path:
+    """A file whose law divides by zero when it is to move anything."""
+    user_files.forget_all()
+    source, returned = FILE.read_text(encoding="utf-8"), "        return np.concatenate([position, "
+    assert source.count(returned) == 1
+    path = tmp_path / "wrong.py"
+    path.write_text(source.replace(returned, f"        1 / 0\n{returned}"), encoding="utf-8")
+    return path
+
+
+RAISED = "simulate() raised ZeroDivisionError in line 41 (simulate): division by zero."
+FAULT = f"The law spring (wrong.py) is at fault: {RAISED}"
+
+
+def test_a_reading_blames_the_law(raising: Path) -> None:
+    own_ids(str(raising))
+    clip, card = make_clip(Row(TASK, "test", 0), render_spec(64, 15.0)), ModelCard("check", (64, 64), 15.0, 8)
+    (shadowing,) = find_scorers("consistency/shadowing")
+    (row, *_), _ = score_clip(clip, reference_rollout("freeze", clip, card), card.scored_context, [shadowing])
+    assert (row.status, row.quality) == ("failed", 0.0)
+    assert row.reason == f"consistency/shadowing cannot be read. {FAULT}"
+
+
+def test_another_shape_than_asked_for_is_told(raising: Path) -> None:
+    raising.write_text(raising.read_text(encoding="utf-8").replace("1 / 0", "return position"), encoding="utf-8")
+    own_ids(str(raising))
+    law = scene_law(make_scene(Row(TASK, "test", 0)), START)
+    with pytest.raises(LawError, match=r"at fault: simulate\(\) was given states \(1, 1, 4\) and 2 times: expected"):
+        law.acceleration(np.zeros((1, 2)))
+
+
+@pytest.mark.slow
+def test_a_run_blames_the_law(raising: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--suite", "smoke", "--limit", "1", "--workers", "1", "--out", str(tmp_path / "run")]
+    assert run(["eval", "baseline:freeze", "--tasks", str(raising), *options]) == 1
+    said = capsys.readouterr().err
+    assert f"The diagnosis failed, which scores do not need. {FAULT}" in said
+    assert (
+        f"No clip could be scored. own.ball-on-spring-v1.test.0: consistency/shadowing cannot be read. {FAULT}" in said
+    )
+    assert "tasks check" in said and "models check" not in said and "should not happen" not in said

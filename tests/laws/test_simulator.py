@@ -1,15 +1,13 @@
-"""A law that only moves states from one moment to others: pieces between interventions, contacts, wrong shapes."""
+"""A law that only moves states from one moment to others: pieces between interventions, contacts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from physbench.laws.simulator import Intervention, PiecewiseSimulator
-from physbench.support.errors import PhysbenchError
 from physbench.world.scene import PHYSICS_HZ
 
 Array = NDArray[np.float64]
@@ -51,11 +49,3 @@ def test_pieces_follow_each_other() -> None:
     np.testing.assert_allclose(velocity[0, :, 0, 0], [1, 1, 1, 1, 2, 2, 2, 2])
     assert not spin[0, :, 0].any()
     assert run.contacts == [(round(1.25 * PHYSICS_HZ), 0, -1)]
-
-
-def test_a_law_that_returns_another_shape_is_told_so() -> None:
-    run = PiecewiseSimulator(lambda states, times, constants: states, touches, 1, NONE).run(
-        [Intervention(0, 0, "state", state(0.0, 0.0, 1.0, 0.0))], 10
-    )
-    with pytest.raises(PhysbenchError, match=r"expected states \(1, 3, 1, 4\) but got \(1, 1, 4\)"):
-        run.positions(np.array([0.0, 10.0]))
