@@ -25,7 +25,7 @@ import numpy as np
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.clips.task import LEVELS, SPLITS, NothingAccepted, Parameter, Task, find_task, parameter_table
-from physbench.support.errors import PhysbenchError, nearest
+from physbench.support.errors import LawError, PhysbenchError, nearest
 from physbench.support.plugins import describe_error_in_file
 from physbench.support.progress import Progress
 from physbench.validity.task_checks.finding import AxisReading, Finding, Report, Shot, failed, fine, remark, save
@@ -509,8 +509,11 @@ def _stages(work: _Work, rows: Sequence[Row], progress: Progress) -> None:
     if any(each.state == "failed" and each.check in ("overlap", "explosion", "energy") for each in work.findings):
         why = "not tracked and scored: of such motion that takes minutes and says nothing"
         work.add([remark("readings", why, "Mend first what failed.")])
-    else:
+    elif _law_holds(work, shown):
         _run_group(work, "readings", lambda: _check_readings(work, shown, progress))
+    else:
+        why = "not scored, nor is ground truth held against the law: all readings lean on it"
+        work.add([remark("readings", why, "Mend the law first.")])
     if work.look != PLAIN:
         progress.advance(0, f"pictures in the look {work.look}")
         _run_group(work, work.look, lambda: _check_look(work, list(repeated.values()), progress))
@@ -520,6 +523,8 @@ def _run_group(work: _Work, group: str, run: Callable[[], None]) -> None:
     """Run a group of checks; what a refused task breaks in it is noted."""
     try:
         run()
+    except LawError as error:
+        work.add([failed("law", str(error), "Mend that line; the checks after it did not run.")])
     except Exception as error:
         if not work.refused:
             raise
@@ -565,6 +570,15 @@ def _check_look(work: _Work, rows: Sequence[Row], progress: Progress) -> None:
     hidden = [finding for clip in clips for finding in check_hidden(clip, work.look)]
     tracked = check_tracks(list(_measured(clips, progress)))
     work.add_once(replace(each, check=f"{each.check}, {work.look}") for each in (*hidden, *tracked))
+
+
+def _law_holds(work: _Work, clips: Sequence[Clip]) -> bool:
+    """Check what everything that leans on a law of the user's takes for granted."""
+    from physbench.validity.task_checks.law import check_law
+
+    findings = list(check_law(clips))
+    work.add(findings)
+    return all(finding.state != "failed" for finding in findings)
 
 
 def _check_readings(work: _Work, clips: Sequence[Clip], progress: Progress) -> None:
