@@ -8,12 +8,13 @@ protocol asks has an answer for bodies that touch nothing.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -74,6 +75,25 @@ class SceneLaw:
     removable: ClassVar[bool] = True  # whether bodies that are no longer followed may be left out
     last_resort: ClassVar[bool] = False  # whether it is asked after those of users, and says nothing where it cannot
 
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Let what a user's law raises in a method of the protocol be a LawError: any reading may call it."""
+        super().__init_subclass__(**arguments)
+        if comes_with_physbench(cls):
+            return
+        for name, value in list(vars(cls).items()):
+            if name.startswith("__") or not hasattr(SceneLaw, name):
+                continue
+            if isinstance(value, classmethod):
+                setattr(cls, name, classmethod(_blamed(cls, value.__func__)))
+            elif isinstance(value, cached_property):
+                again = cached_property(_blamed(cls, value.func))
+                again.__set_name__(cls, name)
+                setattr(cls, name, again)
+            elif isinstance(value, property) and value.fget:
+                setattr(cls, name, property(_blamed(cls, value.fget)))
+            elif isinstance(value, FunctionType):
+                setattr(cls, name, _blamed(cls, value))
+
     @classmethod
     def covers(cls, scene: Scene) -> bool:
         """True where it has all kinds of fields that act in a scene; else it is not asked."""
@@ -101,27 +121,21 @@ class SceneLaw:
         return ()
 
     def moved(self, states: Array, times: Array, constants: Array) -> Array:
-        """As `simulate`. Raises LawError where that of a user's law raises or returns another shape."""
-        with blaming(type(self), "simulate()"):
-            moved = self.simulate(states, times, constants)
-            size, count, columns = states.shape
-            if np.shape(moved) != (size, len(times), count, columns):
-                raise _law_error(
-                    type(self),
-                    f"simulate() was given states {states.shape} and {len(times)} times: expected states "
-                    f"{(size, len(times), count, columns)} but got {np.shape(moved)}",
-                )
+        """As `simulate`. Raises LawError where that returns another shape."""
+        moved = self.simulate(states, times, constants)
+        size, count, columns = states.shape
+        if np.shape(moved) != (size, len(times), count, columns):
+            raise _law_error(
+                type(self),
+                f"simulate() was given states {states.shape} and {len(times)} times: expected states "
+                f"{(size, len(times), count, columns)} but got {np.shape(moved)}",
+            )
         return moved
-
-    def met(self, states: Array, times: Array, constants: Array) -> Sequence[tuple[float, int, int]]:
-        """As `contacts`. Raises LawError where that of a user's law raises."""
-        with blaming(type(self), "contacts()"):
-            return self.contacts(states, times, constants)
 
     def own_simulator(self, constants: Array | None) -> Simulator:
         """The simulator of the scene as it is. constants: (K or 1, C) factors; None: all are 1."""
         constants = np.ones((1, len(self.constants))) if constants is None else constants
-        return PiecewiseSimulator(self.moved, self.met, len(self.index), constants)
+        return PiecewiseSimulator(self.moved, self.contacts, len(self.index), constants)
 
     def altered_simulator(self, change: WorldChange, since: int, end: int, constants: Array | None) -> Simulator:
         """The simulator of the scene under a change at step `since`, as far as `alterable` says; up to step `end`."""
@@ -260,6 +274,17 @@ def blaming(kind: type[SceneLaw], method: str) -> Iterator[None]:
         raise _law_error(kind, f"{method} raised {describe_error_in_file(error, source_of(kind))}") from error
 
 
+def _blamed(kind: type[SceneLaw], method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method whose errors are blamed on a law."""
+
+    @wraps(method)
+    def called(*arguments: Any, **named: Any) -> Any:
+        with blaming(kind, f"{method.__name__}()"):
+            return method(*arguments, **named)
+
+    return called
+
+
 def source_of(kind: type[SceneLaw]) -> Path:
     """The file of a law."""
     return Path(inspect.getfile(kind))
@@ -320,18 +345,15 @@ def scene_law(scene: Scene, since: float) -> SceneLaw:
     depth = np.array([scene.bodies[i].position[across] for i in index])
     reasons: dict[str, str] = {}
     for kind in find_laws():
-        with blaming(kind, "covers()"):
-            if not kind.covers(scene):
-                continue
-        law = kind(scene, index, depth, tuple(pushes), since)
-        try:
-            with blaming(kind, "check()"):
+        if kind.covers(scene):
+            law = kind(scene, index, depth, tuple(pushes), since)
+            try:
                 law.check()
-        except Unsupported as error:
-            if not (kind.last_resort and reasons):
-                reasons[kind.name] = str(error)
-        else:
-            return law
+            except Unsupported as error:
+                if not (kind.last_resort and reasons):
+                    reasons[kind.name] = str(error)
+            else:
+                return law
     if not reasons:
         kinds = sorted({type(each).__name__ for each in scene.fields})
         raise Unsupported(f"no law covers a scene with {' and '.join(kinds)}")

@@ -6,7 +6,7 @@ import copy
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from physbench.clips.generate import make_clip, make_scene, render_spec
 from physbench.clips.task import own_ids
 from physbench.laws.changes import WorldChange
 from physbench.laws.closed_form import two_bodies
-from physbench.laws.scene_law import find_laws, scene_law
+from physbench.laws.scene_law import SceneLaw, find_laws, scene_law
 from physbench.laws.support_check import Unsupported
 from physbench.models.protocol import ModelCard
 from physbench.result.diagnosis import Evidence, diagnose_family, find_changed_worlds
@@ -266,6 +266,29 @@ def test_a_reading_blames_the_law(raising: Path) -> None:
     (row, *_), _ = score_clip(clip, reference_rollout("freeze", clip, card), card.scored_context, [shadowing])
     assert (row.status, row.quality) == ("failed", 0.0)
     assert row.reason == f"consistency/shadowing cannot be read. {FAULT}"
+
+
+@pytest.mark.parametrize(
+    ("method", "call"),
+    [
+        ("@classmethod\n    def covers(cls, scene)", lambda law: type(law).covers(law.scene)),
+        ("def charts(self, body, position, size)", lambda law: law.charts(0, np.zeros((1, 2)), 1.0)),
+        ("@functools.cached_property\n    def linked(self)", lambda law: law.linked),
+        ("@property\n    def cost(self)", lambda law: law.cost),
+    ],
+)
+def test_whatever_a_law_raises_is_its_own_fault(raising: Path, method: str, call: Callable[[SceneLaw], object]) -> None:
+    """Of any kind of method; a law of the file is not asked whether it covers the scene before."""
+    source = FILE.read_text(encoding="utf-8").replace("import numpy", "import functools\n\nimport numpy")
+    wrong = source.replace("    def simulate(", f"    {method}:\n        return 1 / 0\n\n    def simulate(")
+    raising.write_text(wrong, encoding="utf-8")
+    own_ids(str(raising))
+    (kind,) = (law for law in find_laws() if law.name == "spring")
+    law = kind(make_scene(Row(TASK, "test", 0)), (0,), np.zeros(1), (), START)
+    with pytest.raises(
+        LawError, match=r"law spring \(wrong.py\) is at fault: \w+\(\) raised ZeroDivisionError in line"
+    ):
+        call(law)
 
 
 def test_another_shape_than_asked_for_is_told(raising: Path) -> None:

@@ -44,8 +44,8 @@ class LawLimits:
 LIMITS = LawLimits()
 STRIDE = 20  # physics steps between the times for which motion is asked, 1/60 s
 SIGNATURE = (
-    "simulate(self, states, times, constants) takes (K, N, 4), (F,) and (K or 1, C), and returns states (K, F, N, 4): "
-    "x, y, vx, vy."
+    "Mend it: simulate(self, states, times, constants) takes (K, N, 4), (F,) and (K or 1, C), and returns states "
+    "(K, F, N, 4): x, y, vx, vy."
 )
 Fault = tuple[str, str]  # what is wrong, and what to do
 
@@ -213,7 +213,8 @@ def check_law(clips: Sequence[Clip]) -> Iterator[Finding]:
                     "law", f"{name} keeps what is relied on: shapes, first states, velocities, candidates, constants"
                 )
     except LawError as error:
-        yield failed("law", f"the{str(error).removeprefix('The').rstrip('.')}", f"Mend it. {SIGNATURE}")
+        remedy = SIGNATURE if "simulate()" in str(error) else "Mend that line."
+        yield failed("law", f"the{str(error).removeprefix('The').rstrip('.')}", remedy)
 
 
 def _diameters(far: float) -> str:
