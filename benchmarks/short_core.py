@@ -4,8 +4,8 @@
 
 BOARD holds entries of `core`; a RUN is of the same model on the tasks that `full` adds (`physbench eval MODEL --suite
 full --tasks ... --limit 100`). Without a RUN the tasks are those of `core`. Models are matched by target; those with
-one of both are left out, and untrained copies unless asked for: they spread a ranking that nobody asks about. Skill of a
-task is the mean over its informative axes, overall the mean over families of the mean over tasks.
+one of both are left out, and untrained copies unless asked for: they spread a ranking that nobody asks about. Skill
+of a task is the mean over its informative axes, overall the mean over families of the mean over tasks.
 
 Printed: Kendall's tau between overall in `core`, in the added tasks and in all; of each task with overall in all
 others; pairs of tasks that rank alike; and short lists of K tasks, at least one of each family of `core`, built task by

@@ -90,14 +90,31 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def words_of(tree: ast.Module) -> set[str]:
+    """Names, and words of strings, of a module's code: not those of docstrings and comments."""
+    found: set[str] = set()
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docs = {id(node.body[0].value) for node in ast.walk(tree)
+            if isinstance(node, kinds) and node.body and isinstance(node.body[0], ast.Expr)}  # fmt: skip
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant):
+            if isinstance(node.value, str) and id(node) not in docs:
+                found.update(re.findall(r"\w+", node.value))
+            continue
+        named = (getattr(node, name, None) for name in ("id", "attr", "arg", "name", "asname"))
+        found.update(part for name in named if isinstance(name, str) for part in name.split("."))
+    return found
+
+
 def test_docstrings_and_comments_name_what_there_is() -> None:
     """Files (`NAME.py`), and names with an underscore in backticks, which stand somewhere in code as well."""
     sources = {path: path.read_text(encoding="utf-8") for _, path in modules()}
     stems = {path.stem for top in ("benchmarks", "docs", "examples", "tests") for path in (ROOT / top).rglob("*.py")}
     stems |= {part for path in sources for part in (path.stem, path.parent.name)} | {"file", "mine", "test_NAME"}
     words = stems | {"boundary_ratio"}  # a value in an index of diffusers
-    for text in (*sources.values(), (ROOT / "pyproject.toml").read_text(encoding="utf-8")):
-        words.update(re.findall(r"\w+", re.sub(r"`[^`\n]*`", "", text)))
+    words.update(re.findall(r"\w+", (ROOT / "pyproject.toml").read_text(encoding="utf-8")))
+    for path in sources:
+        words.update(words_of(parsed(path)))
     gone = []
     for path, text in sources.items():
         gone += [(path.name, f"{stem}.py") for stem in re.findall(r"\b([a-z]\w*)\.py\b", text) if stem not in stems]

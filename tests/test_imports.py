@@ -61,12 +61,14 @@ def test_no_module_ends_the_process_or_compiles_when_it_is_imported(tmp_path: Pa
     [
         ("eval baseline:freez --suite smoke", "Did you mean freeze"),
         ("eval baseline:freeze --suite smok", "Did you mean smoke"),
+        ("eval baseline:freeze --tasks faling/*", "Did you mean falling/"),
         ("eval baseline:freeze --clips 4", "A number of clips is --limit 4"),
         ("rollout baseline:freez --suite smoke", "Did you mean freeze"),
         ("compare none other", "there is no such folder"),
         ("diagnose none", "there is no such folder"),
         ("report none", "there is no such folder"),
         ("status none", "there is no such folder"),
+        ("leaderboard preview none", "there is no such folder"),
     ],
 )
 def test_a_mistyped_word_is_refused_before_seconds_of_imports(tmp_path: Path, words: str, reason: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from physbench.cli.cache import readable_size
-from physbench.cli.console import note
+from physbench.cli.console import note, refuse_missing
 from physbench.cli.models import ModelArg
 from physbench.run.options import parse_model_args
 from physbench.support.errors import UsageError
@@ -241,6 +241,7 @@ def preview(
 
     Example: physbench leaderboard preview runs/my-model-core-1 --board board
     """
+    refuse_missing(str(run))
     from physbench.leaderboard.site import preview as write_preview
 
     if out.is_dir():

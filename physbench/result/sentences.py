@@ -216,14 +216,14 @@ def note(
     return "; ".join(each for each in parts if each)
 
 
-LEAST_VIDEO_SIDE = 128  # px, from which videos are ranked (docs/design/tracking.md)
+LEAST_VIDEO_SIDE = 128  # px, from which videos are ranked (docs/design/tracking.md, "Who compares")
 
 
 def small_videos(target: str, side: int) -> str:
     """The limit of videos of `side` px that are too small to be ranked; "" of larger ones and of other models."""
     if not target.startswith("videos:") or side >= LEAST_VIDEO_SIDE:
         return ""
-    return f"videos below {LEAST_VIDEO_SIDE} px, in which compression costs up to 0.30 of consistency"
+    return f"videos below {LEAST_VIDEO_SIDE} px, in which strong compression costs skill"
 
 
 def _picture_limits(spec: RenderSpec, fixed: bool) -> str:

@@ -147,8 +147,6 @@ HALF_SIDE = (1.1, 3.7)  # of a patch: times the radius, plus px
 # A pixel without hue and darker than this share of the background is a screen (.6 of it; the floor .9).
 SCREEN_BRIGHTNESS = (SCREEN_GREY / BACKGROUND_GREY + FLOOR_GREY / BACKGROUND_GREY) / 2
 FLOOR_LEVELS = 6  # levels of the floor's own within which a pixel is floor: half of what bodies stand out by
-# Share of an object that a pixel at half of the plateau gains per plateau: 1 would count the noise around it, 2 counts
-# whole pixels, whose number jumps by 3 % at a radius of 5 px.
 
 
 @dataclass(frozen=True)
@@ -454,6 +452,8 @@ def _mean(values: Tensor, mask: Tensor) -> Tensor:
 def _footprint(weight: Tensor, plateau: Tensor) -> Tensor:
     """Area (M,) px, float64, within the outline at half of the plateau, whatever the colour's strength."""
     level = plateau.clamp(min=STEPS_PER_LEVEL).to(torch.float32)[:, None, None]
+    # 1.2: share of an object that a pixel at half of the plateau gains per plateau. 1 would count the noise around it;
+    # 2 counts whole pixels, whose number jumps by 3 % at a radius of 5 px.
     cover = (weight / level).sub_(0.5).mul_(1.2).add_(0.5).clamp_(0.0, 1.0).mul_(COVER_STEPS).round_()
     return cover.sum(2).to(torch.float64).sum(1) / COVER_STEPS
 

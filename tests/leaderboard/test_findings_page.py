@@ -232,7 +232,7 @@ def test_times_behind_screens_are_those_of_the_clips(findings: ModuleType) -> No
 
 @pytest.mark.skipif(not (BOARD / "entries").is_dir(), reason="this checkout has no board")
 def test_the_page_is_that_of_the_board(findings: ModuleType) -> None:
-    """`python docs/figures/findings.py` writes it again."""
+    """`python docs/figures/findings.py` writes it again. 3 s: no other fast test holds it to the board."""
     assert findings.PAGE.read_text(encoding="utf-8") == findings.page(findings.find(BOARD, findings.STATES))
 
 
