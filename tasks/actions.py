@@ -139,12 +139,15 @@ class HeadOnPush(Task):
         a, b = hue_name(p["hue_a"]), hue_name(p["hue_b"])
         start = f"A small {a} ball and a large {b} ball glide past each other on a frictionless table"
         end = ". Static camera, seen from straight above."
+        glide = f"A small {a} exercise ball and a large {b} one glide over a smooth floor on two parallel lines."
         return Scene(
             bodies=(*balls, table(), *blocks),
             camera=Camera("top", (0.0, 0.0, 0.0)),
             impulses=(Impulse(p["push"], "ball a", (*sideways_impulse(p), 0.0)),),
             prompt=f"{start}; the {a} one is pushed into the way of the {b} one, and they collide and rebound{end}",
             prompt_unpushed=start + end,
+            caption=f"{glide} Soon the {a} one is pushed towards the line of the {b} one.",
+            caption_unpushed=glide,
         )
 
 
@@ -266,12 +269,14 @@ class BilliardsPush(Billiards):
     def scene(self, params: Params) -> Scene:
         scene = super().scene(params)
         cue = scene.bodies[0]
-        words = f" Soon the {hue_name(cue.hue or 0)} ball is pushed to one side. Static camera"
+        push = f" Soon the {hue_name(cue.hue or 0)} ball is pushed to one side."
         return replace(
             scene,
             impulses=(Impulse(params["push"], cue.name, (*self.impulse(params), 0.0)),),
-            prompt=scene.prompt.replace(" Static camera", words),
+            prompt=scene.prompt.replace(" Static camera", f"{push} Static camera"),
             prompt_unpushed=scene.prompt,
+            caption=scene.caption + push,
+            caption_unpushed=scene.caption,
         )
 
 
@@ -347,6 +352,8 @@ class KeplerThrust(Kepler):
             prompt=f"A large {hue_name(params['hue_planet'])} planet orbits a small {hue_name(params['hue_star'])} "
             f"star under gravity; it is pushed {how} once and goes on another ellipse. Static camera.",
             prompt_unpushed=scene.prompt,
+            caption=f"{scene.caption} Soon the planet is pushed {how} once.",
+            caption_unpushed=scene.caption,
         )
 
 
@@ -463,6 +470,7 @@ class Pusher(Task):
         speeds = ((0.0, p["speed"]), (p["back_at"], -p["speed_back"]), (p["back_at"] + 1, 0.0))
         commands = tuple(Command(time, (*turn((speed, 0.0), angle), 0.0)) for time, speed in speeds)
         names = {name: hue_name(p[f"hue_{name}"]) for name in ("pusher", "ball", "other")}
+        balls = f"a {names['ball']} exercise ball and a grey wall. A {names['other']} ball glides over the floor."
         does = "presses it against a grey wall" if p["blocked"] else "hits it, so that it rebounds from a grey wall"
         return Scene(
             bodies=(bar, struck, other, table(), end),
@@ -472,6 +480,8 @@ class Pusher(Task):
             f"goes back, while a {names['other']} ball glides past. Static camera, seen from straight above.",
             prompt_unpushed=f"A {names['pusher']} bar stands before a {names['ball']} ball on a frictionless table "
             f"with a grey wall, while a {names['other']} ball glides past. Static camera, seen from straight above.",
+            caption=f"A {names['pusher']} bar moves towards {balls}",
+            caption_unpushed=f"A {names['pusher']} bar stands before {balls}",
         )
 
 
@@ -574,6 +584,9 @@ class Thruster(Task):
             prompt=f"A {name} ball floats in empty space. A thruster, a grey bar on one side, pushes it away from that "
             f"side, each second another way{beside}. Static camera, seen from straight above.",
             prompt_unpushed=f"A {name} ball floats in empty space{beside}. Static camera, seen from straight above.",
+            caption=f"A {name} ball floats in empty space{beside}. A thruster, a grey bar on one side, pushes it away "
+            "from that side, each second another way.",
+            caption_unpushed=f"A {name} ball floats in empty space{beside}.",
         )
 
 

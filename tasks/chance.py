@@ -103,6 +103,8 @@ class Galton(Task):
             bins=tuple(borders[1:-1]),
             prompt=f"On Mars, a {hue_name(p['hue'])} ball falls onto a board of pins, bounces from pin to pin and ends "
             "in one of four bins between dark walls. Static camera, seen from the side.",
+            caption=f"A {hue_name(p['hue'])} exercise ball is let go above a board of pins, with four bins between "
+            "dark walls below. It falls as slowly as on Mars.",
         )
 
 

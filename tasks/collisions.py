@@ -125,6 +125,8 @@ class HeadOn(Task):
             camera=Camera("top", (0.0, 0.0, 0.0)),
             prompt=f"A small {hue_name(p['hue_a'])} ball and a large {hue_name(p['hue_b'])} ball glide towards each "
             "other on a frictionless table, collide and rebound. Static camera, seen from straight above.",
+            caption=f"A small {hue_name(p['hue_a'])} exercise ball and a large {hue_name(p['hue_b'])} one glide "
+            "towards each other over a smooth floor.",
         )
 
 
@@ -215,6 +217,8 @@ class WallBounce(Task):
             camera=Camera("top", (0.0, 0.0, 0.0)),
             prompt=f"A {hue_name(p['hue'])} ball glides on a frictionless table, meets {what}. Static camera, seen "
             "from straight above.",
+            caption=f"A {hue_name(p['hue'])} exercise ball glides over a smooth floor towards "
+            f"{'a dark wall' if len(walls) == 1 else 'one of two dark walls'}.",
         )
 
 
@@ -372,6 +376,8 @@ class BallRow(Task):
             camera=Camera("top", (0.0, 0.0, 0.0)),
             prompt=f"A {hue_name(p['hue'])} ball glides on a frictionless table towards a row of balls at rest, {row}, "
             "and hits the first. The last one moves off. Static camera, seen from straight above.",
+            caption=f"A {hue_name(p['hue'])} exercise ball glides over a smooth floor towards a row of balls at rest, "
+            f"{row}.",
         )
 
 
@@ -512,6 +518,8 @@ class Domino(Task):
             prompt=f"Blocks stand in a row on a flat floor, from one that leans on a grey prop on: {names}. The prop "
             "vanishes, the leaning block falls, and each block that is hit falls against the next. Static camera, seen "
             "from the side.",
+            caption=f"Foam blocks stand in a row on the floor: {names}. The {hue_name(p['hue_1'])} one leans on a grey "
+            "prop. The prop is drawn back.",
             outcomes=(
                 *(Outcome("falls", block.name) for block in blocks[1:]),
                 *(Outcome("falls when", block.name) for block in blocks),
@@ -658,6 +666,7 @@ class Billiards(Task):
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(hues[0])} ball and {others} roll on a table, hit each other and rebound from the "
             "cushions. Static camera, seen from straight above.",
+            caption=f"A {hue_name(hues[0])} exercise ball and {others} roll over a floor between four cushions.",
         )
 
 

@@ -303,6 +303,8 @@ class Throw(Task):
 
     def scene(self, p: Params) -> Scene:
         names = [f"a {kind}" for kind in TEMPLATES[int(p["template"])]]
+        hues = {body.name: hue_name(body.hue) for body in elements(p) if body.hue is not None}
+        told = [f"a {hues[kind]} {kind}" if kind in hues else f"a {kind}" for kind in TEMPLATES[int(p["template"])]]
         return Scene(
             bodies=(
                 thrown(p),
@@ -315,4 +317,5 @@ class Throw(Task):
             horizon=self.horizon,
             prompt=f"A {hue_name(hue_of(p, 0))} ball is thrown among {', '.join(names[:-1])} and {names[-1]}, meets "
             "some of them and moves on. Static camera, seen from the side.",
+            caption=f"A {hue_name(hue_of(p, 0))} exercise ball is thrown among {', '.join(told[:-1])} and {told[-1]}.",
         )

@@ -120,6 +120,7 @@ class Projectile(Task):
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue'])} ball is thrown through the air, lands on a flat floor and bounces on. "
             "Static camera, seen from the side.",
+            caption=f"A {hue_name(p['hue'])} exercise ball is thrown through the air above the floor.",
         )
 
 
@@ -189,6 +190,7 @@ class DropBounce(Task):
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue'])} ball is let go, falls straight down onto a flat floor and bounces, lower "
             "each time. Static camera, seen from the side.",
+            caption=f"A {hue_name(p['hue'])} exercise ball is let go high above the floor.",
         )
 
 
@@ -311,6 +313,7 @@ class Incline(Task):
             camera=Camera("front", (0.0, 0.0, 0.0)),
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=self.prompt(p),
+            caption=self.caption(p),
         )
 
     def prompt(self, p: Params) -> str:
@@ -321,6 +324,16 @@ class Incline(Task):
         return (
             f"{what} {moves} {way} a ramp that rises to the {side} and has a stop at its foot. The lighter the ramp, "
             "the smoother it is. Static camera, seen from the side."
+        )
+
+    def caption(self, p: Params) -> str:
+        thing = ("exercise ball", "cylinder", "foam block")[int(p["shape"])]
+        moves = ("rolls", "rolls", "slides")[int(p["shape"])]
+        way = "up" if p["velocity"] > 0 else "down"
+        return (
+            f"A {hue_name(p['hue'])} {thing} is given a push and {moves} {way} a ramp that rises to the "
+            f"{'right' if p['side'] > 0 else 'left'} and has a stop at its foot. The lighter the ramp, the smoother it "
+            "is."
         )
 
 
@@ -494,6 +507,7 @@ class Stack(Task):
             camera=Camera("front", (0.0, 0.0, 1.8)),
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=self.prompt(p),
+            caption=self.caption(p),
             outcomes=(*falling, Outcome("hangs", None)),
         )
 
@@ -502,6 +516,13 @@ class Stack(Task):
         return (
             f"A tower of blocks stands on a flat floor between two walls: {', '.join(names)}, from below. The walls "
             "vanish, and the tower stands or topples. Static camera, seen from the side."
+        )
+
+    def caption(self, p: Params) -> str:
+        names = [hue_name(p[f"hue_{i}"]) for i in range(1, int(p["blocks"]) + 1)]
+        return (
+            f"A tower of foam blocks stands on the floor between two walls: {', '.join(names)}, from below. The walls "
+            "are drawn back."
         )
 
 
@@ -681,6 +702,8 @@ class Overhang(Task):
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue'])} block lies on a dark pedestal between two walls and sticks out over its "
             "edge. The walls vanish, and the block stays or tips over. Static camera, seen from the side.",
+            caption=f"A {hue_name(p['hue'])} foam block lies on a dark pedestal between two walls and sticks out over "
+            "its edge. The walls are drawn back.",
             outcomes=(Outcome("falls", "block"), Outcome("falls left", "block"), Outcome("hangs", None)),
         )
 
@@ -780,6 +803,8 @@ class Seesaw(Task):
             prompt=f"A {left} block on the left and a {right} block on the right lie on a seesaw, a dark plank on a "
             "post, with two props under its ends. The props vanish, and one side goes down to the floor. "
             "Static camera, seen from the side.",
+            caption=f"A {left} foam block on the left and a {right} foam block on the right lie on a seesaw, a dark "
+            "plank on a post, with two props under its ends. The props are drawn back.",
             outcomes=(
                 Outcome("sinks", "left block"),
                 Outcome("sinks", "right block"),
@@ -926,6 +951,8 @@ class Container(Task):
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue'])} ball is thrown at an open container of two dark walls on a flat floor, "
             "lands in it or not, and bounces on. Static camera, seen from the side.",
+            caption=f"A {hue_name(p['hue'])} exercise ball is thrown at an open container of two dark walls on the "
+            "floor.",
         )
 
 

@@ -122,6 +122,8 @@ class Harmonic(Task):
             horizon=self.horizon,
             prompt=f"A large {hue_name(p['hue_ball'])} ball goes around a small square {hue_name(p['hue_block'])} "
             "tilted block in the middle of its ellipse, round and round, as if on a spring. Static camera.",
+            caption=f"A large {hue_name(p['hue_ball'])} ball moves around a small {hue_name(p['hue_block'])} block, "
+            "which draws it like a spring.",
         )
 
 
@@ -212,6 +214,8 @@ class Scatter(Task):
             fields=(RadialField("block", -p["push"], -2.0),),
             prompt=f"A large {hue_name(p['hue_ball'])} ball moves towards a small {hue_name(p['hue_block'])} block "
             "that stands on its corner and pushes it away: it slows down, turns aside and leaves. Static camera.",
+            caption=f"A large {hue_name(p['hue_ball'])} ball moves towards a small {hue_name(p['hue_block'])} block "
+            "on its corner, which repels it.",
         )
 
 
@@ -312,6 +316,8 @@ class Decay(Task):
             horizon=self.horizon,
             prompt=f"A large {hue_name(p['hue_planet'])} planet orbits a small {hue_name(p['hue_star'])} star in a gas "
             "that slows it: it winds inwards, faster and faster. Static camera.",
+            caption=f"A large {hue_name(p['hue_planet'])} ball circles a small {hue_name(p['hue_star'])} one that "
+            "draws it, over a floor and through a gas that brakes it.",
         )
 
 
@@ -390,6 +396,7 @@ class ThreeBody(Task):
             fields=tuple(CentralGravity(name, m) for name, m in zip(names, mu, strict=True)),
             prompt=f"A {first}, a {second} and a {third} ball go around each other under their mutual gravity. "
             "Static camera.",
+            caption=f"A {first}, a {second} and a {third} planet move around each other under their mutual gravity.",
         )
 
 

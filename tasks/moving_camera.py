@@ -112,6 +112,8 @@ class LookAway(Task):
             prompt=f"A {hue_name(p['hue'])} ball glides over a smooth floor at constant speed towards a wall. The "
             f"camera turns to the {'right' if turn > 0 else 'left'} until it no longer shows the ball, and turns back: "
             "meanwhile the ball has bounced off the wall and is on its way back. Seen from the side.",
+            caption=f"A {hue_name(p['hue'])} exercise ball glides over a smooth floor at constant speed towards a "
+            f"wall. The camera turns to the {'right' if turn > 0 else 'left'}, away from the ball, and turns back.",
         )
 
 
@@ -176,6 +178,7 @@ class Follow(Projectile):
                 Camera("front", (0.0, 0.0, CENTER_Z), distance=NEAR_DISTANCE, tilt=NEAR_TILT), path=tuple(pans)
             ),
             prompt=scene.prompt.replace("Static camera, seen", "The camera turns with the ball all the time. Seen"),
+            caption=f"{scene.caption} The camera turns with the ball all the time.",
         )
 
 
@@ -279,6 +282,9 @@ class WalkRound(Task):
             prompt=f"A {first} ball glides over a frictionless table and hits a {second} ball at rest, which glides "
             f"on. A {third} ball lies beside them. The camera circles the table to the "
             f"{'right' if p['pace'] > 0 else 'left'}, looking down at it, all the time.",
+            caption=f"A {first} exercise ball glides over a smooth floor towards a {second} ball at rest. A {third} "
+            f"ball lies beside them. The camera circles them to the {'right' if p['pace'] > 0 else 'left'}, looking "
+            "down, all the time.",
         )
 
 

@@ -151,6 +151,8 @@ class ScreenPass(Task):
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue'])} ball rolls over the floor at constant speed, passes behind a dark grey "
             "screen and comes out on the other side. Static camera, seen from the side.",
+            caption=f"A {hue_name(p['hue'])} exercise ball rolls over the floor at constant speed, on a way that "
+            "leads behind a dark grey screen.",
         )
 
 
@@ -234,6 +236,8 @@ class ScreenLift(Task):
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue'])} ball rests on a pedestal. A dark grey plate moves {way} in front of it at "
             "constant speed, covers it and uncovers it again. Static camera, seen from the side.",
+            caption=f"A {hue_name(p['hue'])} exercise ball rests on a pedestal. A dark grey plate moves {way} in "
+            "front of it at constant speed.",
         )
 
 
@@ -368,6 +372,8 @@ class ScreenSwap(Task):
             prompt=f"A {hue_name(p['hue_a'])} ball and a {hue_name(p['hue_b'])} ball roll towards each other on two "
             "lanes, pass each other behind a dark grey screen without touching, and each comes out on the other side. "
             "Static camera, seen from the side.",
+            caption=f"A {hue_name(p['hue_a'])} and a {hue_name(p['hue_b'])} exercise ball roll towards each other at "
+            "constant speed on two lanes, one behind the other, which lead behind a dark grey screen.",
         )
 
 
@@ -469,6 +475,8 @@ class ScreenStop(Task):
             prompt=f"A {hue_name(p['hue'])} ball rolls over the floor at constant speed and disappears behind a dark "
             "grey screen, where a wall that rises above the screen stops it. It does not come out again. Static "
             "camera, seen from the side.",
+            caption=f"A {hue_name(p['hue'])} exercise ball rolls over the floor at constant speed, on a way that "
+            "leads behind a dark grey screen. A wall stands behind the screen and rises above it.",
         )
 
 
@@ -568,6 +576,8 @@ class Tunnel(Task):
             prompt=f"A {hue_name(p['hue'])} ball glides over a smooth floor at constant speed and disappears behind a "
             "dark grey screen, where it bounces off a wall that rises above the screen. It comes out where it went in. "
             "Static camera, seen from the side.",
+            caption=f"A {hue_name(p['hue'])} exercise ball glides over a smooth floor at constant speed, on a way "
+            "that leads behind a dark grey screen. A wall stands behind the screen and rises above it.",
         )
 
 
@@ -678,6 +688,8 @@ class Cups(Task):
             prompt=f"A {hue_name(p['hue'])} ball rolls over the floor behind {way} of two dark grey covers, where a "
             "light grey wall stops it. Then both covers rise, and the ball lies at the wall. Static camera, seen from "
             "the side.",
+            caption=f"A {hue_name(p['hue'])} exercise ball rolls over the floor towards a light grey wall, on a way "
+            f"that leads behind {way} of two dark grey covers. Then both covers rise.",
         )
 
 
@@ -812,6 +824,8 @@ class Dark(Task):
             prompt=f"A {hue_name(p['hue'])} ball flies through the air and bounces over a flat floor. As it passes the "
             "first of two grey posts the light goes out and all is black; as it passes the second one the light "
             "is on again. Static camera, seen from the side.",
+            caption=f"A {hue_name(p['hue'])} exercise ball flies through the air above the floor. The light goes out "
+            f"as the ball passes the first of two grey posts, and goes on again {p['dark_for']:.1f} s later.",
         )
 
 

@@ -106,6 +106,7 @@ class Uniform(PhyWorldTask):
             horizon=self.horizon,
             prompt=f"A {hue_name(RED)} ball glides over a frictionless table at constant speed. Static camera, seen "
             "from straight above.",
+            caption=f"A {hue_name(RED)} exercise ball glides over a smooth floor.",
         )
 
 
@@ -172,6 +173,8 @@ class Collision(PhyWorldTask):
             horizon=self.horizon,
             prompt=f"A {hue_name(RED)} and a {hue_name(BLUE)} ball glide towards each other on a frictionless table, "
             "collide head on and rebound without loss. Static camera, seen from straight above.",
+            caption=f"A {hue_name(RED)} and a {hue_name(BLUE)} exercise ball glide towards each other over a smooth "
+            "floor.",
         )
 
 
@@ -220,4 +223,5 @@ class Parabola(PhyWorldTask):
             horizon=self.horizon,
             prompt=f"A {hue_name(RED)} ball is thrown to the right from near the upper border and falls slowly. There "
             "is no floor in view. Static camera, seen from the side.",
+            caption=f"A {hue_name(RED)} exercise ball is thrown to the right, high above the floor, and falls slowly.",
         )

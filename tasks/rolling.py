@@ -112,6 +112,8 @@ class SlideStop(Task):
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue'])} box slides over a flat floor, slows down and stops. The lighter the floor, "
             "the smoother it is. Static camera, seen from the side.",
+            caption=f"A {hue_name(p['hue'])} foam block is given a push and slides over the floor. The lighter the "
+            "floor, the smoother it is.",
         )
 
 
@@ -208,6 +210,8 @@ class RollOff(Task):
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue'])} ball rolls off the edge of a light grey table, falls to the floor and "
             "bounces on. Static camera, seen from the side.",
+            caption=f"A {hue_name(p['hue'])} exercise ball rolls towards the edge of a light grey platform that "
+            "stands on the floor.",
         )
 
 
@@ -310,6 +314,7 @@ class RampUp(Task):
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue'])} ball rolls over a flat floor, up a dark grey ramp, turns and rolls back. "
             "Static camera, seen from the side.",
+            caption=f"A {hue_name(p['hue'])} exercise ball rolls over the floor towards a dark grey ramp.",
         )
 
 
@@ -473,6 +478,8 @@ class RollingRace(Task):
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue_full'])} disc and, {where} it, a {hue_name(p['hue_hollow'])} ring roll down "
             "two ramps of the same slope, which have stops at their feet. Static camera, seen from the side.",
+            caption=f"A {hue_name(p['hue_full'])} disc and, {where} it, a {hue_name(p['hue_hollow'])} ring are let go "
+            "on two ramps of the same slope, which have stops at their feet.",
         )
 
 
@@ -594,6 +601,7 @@ class Conveyor(Task):
         place = (0.0, 0.0, -belt_size[2])
         carrier = belt(belt_size, place, belt_speed(p), HORIZON, grey=grey, mark_grey=0.35, friction=friction)
         what = "box slides on" if box else "ball falls onto"
+        thing = "foam block slides on" if box else "exercise ball is dropped onto"
         way = "right" if side > 0 else "left"
         return Scene(
             bodies=(moving, support, *carrier),
@@ -601,6 +609,7 @@ class Conveyor(Task):
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue'])} {what} a conveyor belt with dark marks that moves to the {way}, and is "
             "taken along. Static camera, seen from the side.",
+            caption=f"A {hue_name(p['hue'])} {thing} a conveyor belt with dark marks that moves to the {way}.",
         )
 
 

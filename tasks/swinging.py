@@ -110,6 +110,8 @@ class Pendulum(Task):
             prompt=f"A {hue_name(p['hue_ball'])} ball hangs on a thin rod from a small {hue_name(p['hue_knob'])} "
             "knob and is held aside by a grey block. The block vanishes and the ball swings to and fro. Static "
             "camera, seen from the side.",
+            caption=f"A {hue_name(p['hue_ball'])} exercise ball hangs on a thin rod from a small "
+            f"{hue_name(p['hue_knob'])} knob and is held aside by a grey block. The block is drawn back.",
         )
 
 
@@ -196,6 +198,8 @@ class HangingSpring(Task):
             horizon=self.horizon,
             prompt=f"A {hue_name(p['hue_ball'])} ball on a spring under a small {hue_name(p['hue_knob'])} knob lies "
             "on a shelf. The shelf vanishes and the ball bobs up and down. Static camera, seen from the side.",
+            caption=f"A {hue_name(p['hue_ball'])} exercise ball on a spring under a small {hue_name(p['hue_knob'])} "
+            "knob lies on a shelf. The shelf is drawn back.",
         )
 
 
@@ -296,8 +300,10 @@ class Cradle(Task):
                 shelves.append(shelf(f"shelf {name}", x, z - radius, p["release"]))
         names = [hue_name(each.hue or 0) for each in balls]
         lie, vanish = f"The {names[0]} and the {names[1]} one lie aside on shelves", "The shelves vanish"
+        drawn_back = "The shelves are drawn back"
         if p["lifted"] == 1:
             lie, vanish = f"The {names[0]} one lies aside on a shelf", "The shelf vanishes"
+            drawn_back = "The shelf is drawn back"
         return Scene(
             bodies=(*balls, *hooks, ground(), *shelves),
             camera=CAMERA,
@@ -305,6 +311,8 @@ class Cradle(Task):
             fields=tuple(Rod(hook.name, each.name, p["length"]) for hook, each in zip(hooks, balls, strict=True)),
             prompt=f"Newton's cradle: {NUMBERS[len(names) - 1]} balls, {', '.join(names[:-1])} and {names[-1]}, hang "
             f"in a row on thin rods. {lie}. {vanish} and the row is hit. Static camera, seen from the side.",
+            caption=f"Newton's cradle: {NUMBERS[len(names) - 1]} exercise balls, {', '.join(names[:-1])} and "
+            f"{names[-1]}, hang in a row on thin rods. {lie}. {drawn_back}.",
         )
 
 
@@ -413,6 +421,8 @@ class Tumble(Task):
             horizon=self.horizon,
             prompt=f"On the Moon, a {hue_name(p['hue_a'])} and a larger {hue_name(p['hue_b'])} ball on a spring "
             "are thrown up and turn about each other as they fly. Static camera, seen from the side.",
+            caption=f"A {hue_name(p['hue_a'])} and a larger {hue_name(p['hue_b'])} exercise ball on a spring are "
+            "thrown up, as slowly as on the Moon.",
         )
 
 

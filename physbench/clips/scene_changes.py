@@ -25,7 +25,8 @@ def unpushed(scene: Scene) -> Scene:
         raise ValueError("something is pushed before the hand-over, which the context shows")
     if not scene.prompt_unpushed:
         raise ValueError("the scene has no `prompt_unpushed`, the prompt where nothing is pushed")
-    return replace(scene, impulses=(), prompt=scene.prompt_unpushed, prompt_unpushed="")
+    quiet = replace(scene, impulses=(), prompt=scene.prompt_unpushed, caption=scene.caption_unpushed)
+    return replace(quiet, prompt_unpushed="", caption_unpushed="")
 
 
 PROMPT_MOTION = (

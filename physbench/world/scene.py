@@ -619,6 +619,10 @@ class Scene:
     horizon: float = HORIZON  # s
     prompt: str = ""
     prompt_unpushed: str = ""  # the prompt of the same scene without its actions
+    # Set-up and first cause as a person asks a model of real video for them, in place of `prompt` in the natural look:
+    # no outcome, and no word of a camera that stands still.
+    caption: str = field(default="", repr=False)
+    caption_unpushed: str = field(default="", repr=False)
     free: tuple[str, ...] = ()  # parameters that the context cannot show
     outcomes: tuple[Outcome, ...] = ()  # questions for motion without a closed form
     bins: tuple[float, ...] = ()  # m to the right, walls between places of which chance picks the one where a body ends

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,35 +142,55 @@ def camera_sentence(camera: Camera) -> str:
     return f"The camera {' and '.join(filter(None, (', '.join(first), last)))}."
 
 
-ONE_TAKE = "Real time, one take, no cut, no zoom."
+ONE_TAKE = "Real time, one continuous take."
+STATIC_SHOT = "Static shot with no camera movement."  # the words of Physics-IQ (Motamed et al. 2025, arXiv 2501.09038)
+OBLIQUE = math.radians(20)  # of tilt, from which a camera looks down obliquely
+
+
+def side_seen(camera: Camera) -> str:
+    """From where a camera sees the plane of motion: "seen from the side"."""
+    if abs(camera.tilt) >= OBLIQUE:
+        return "seen obliquely from above"
+    if camera.view == "front":
+        return "seen from the side, a little from above" if camera.tilt else "seen from the side"
+    return "seen from above, a little aslant" if camera.tilt else "seen from straight above"
 
 
 def scene_prompt(scene: Scene, look: str, stated: Sequence[StatedVelocity] = ()) -> str:
     """The prompt of a scene in a look.
 
-    The plain one is the scene's own. In another look holders are drawn back where it says that they vanish, and it goes
-    on with the set, with the sizes of bodies that have a hue, and with how it is filmed. It says no more of what
-    happens. What is told of the motion at the hand-over follows the scene's own prompt, and then what a moving
-    camera does, where the scene's own does not say it.
+    The plain one is the scene's own; where its camera is not the task's own, what it says of the camera is that one's.
+    In another look it is the scene's caption, or the scene's own prompt without its words on the camera where it has
+    none, with the set, with the sizes of bodies that have a hue, and with how it is filmed. What is told of the motion
+    at the hand-over follows the scene's own words.
     """
-    prompt = " ".join(filter(None, (scene.prompt, motion_sentence(scene, stated))))
-    if scene.camera.path and prompt:
+    if not scene.prompt:
+        return ""
+    camera, motion = scene.camera, motion_sentence(scene, stated)
+    if look != PLAIN:
+        told = scene.caption or re.sub(r" ?Static camera[^.]*\.", "", scene.prompt)
+        filmed = _filmed(scene, "The camera " not in told)
+        return " ".join(filter(None, (told, motion, set_words(scene), size_words(scene), ONE_TAKE, *filmed)))
+    prompt = scene.prompt
+    if camera.tilt:
+        prompt = prompt.replace("seen from straight above", side_seen(camera))
+    prompt = " ".join(filter(None, (prompt, motion)))
+    if camera.path:
         # A prompt without the words that its camera stands still.
         prompt = prompt.replace(" Static camera.", "").replace("Static camera, seen", "Seen")
         if "The camera " not in prompt:  # a task whose camera moves says so itself
-            prompt = f"{prompt} {camera_sentence(scene.camera)}".rstrip()
-    if look == PLAIN or not prompt:
-        return prompt
-    return " ".join(filter(None, (_drawn_back(prompt, scene), set_words(scene), size_words(scene), ONE_TAKE)))
+            prompt = f"{prompt} {camera_sentence(camera)}".rstrip()
+    return prompt
 
 
-def _drawn_back(prompt: str, scene: Scene) -> str:
-    """A prompt whose holders do in words what they do in the natural look."""
+def _filmed(scene: Scene, unsaid: bool) -> Iterator[str]:
+    """From where the natural look shows a scene, and what its camera does where that is `unsaid`."""
     from physbench.world.styles.natural import frames
 
-    if not any(frames.is_holder(body) for body in scene.bodies):
-        return prompt
-    return re.sub(r"\bvanish\b", "are drawn back", re.sub(r"\bvanishes\b", "is drawn back", prompt))
+    if frames.stage_of(scene).kind != "sky":
+        yield f"{side_seen(scene.camera).capitalize()}."
+    if unsaid:
+        yield camera_sentence(scene.camera) or STATIC_SHOT
 
 
 def set_words(scene: Scene) -> str:
@@ -185,7 +205,7 @@ def set_words(scene: Scene) -> str:
     wall_words = {"bricks": "a wall of painted bricks", "plaster": "a plastered wall", "panels": "a wall of panels"}
     walls = [wall_words[each.material.texture] for each in stage.surfaces if each.axis != 2]
     if stage.kind == "table":
-        return f"Below is {floors[0]}, in soft light."
+        return f"On {floors[0]}, in soft light."
     shown = floors if any(body.shape == "plane" and body.drawn for body in scene.bodies) else []
     return f"In a hall with {' and '.join(shown + walls)}, in soft light."
 
@@ -197,18 +217,16 @@ def size_words(scene: Scene) -> str:
     if frames.stage_of(scene).kind == "sky":
         return ""
     bodies = [body for body in scene.bodies if body.hue is not None and body.drawn and body.shape != "plane"]
-    sizes = [f"{_name(body)} {_measures(body, scene.camera)}" for body in bodies]
-    return f"Sizes: {', '.join(sizes)}." if sizes else ""
+    sizes = [_measured(body, scene.camera) for body in bodies]
+    if len(sizes) > 1 and len(set(sizes)) == 1:
+        return f"Each {sizes[0]}."
+    told = [f"the {hue_name(body.hue or 0)} {size}" for body, size in zip(bodies, sizes, strict=True)]
+    return f"T{', '.join(told)[1:]}." if told else ""
 
 
-def _name(body: Body) -> str:
-    assert body.hue is not None
-    return f"{hue_name(body.hue)} {BODY_NOUNS[body.shape]}"
-
-
-def _measures(body: Body, camera: Camera) -> str:
-    """ "34 cm", or "80 x 40 cm" of a box, along its own axes in the plane of motion."""
+def _measured(body: Body, camera: Camera) -> str:
+    """ "ball is 34 cm wide", or "block is 80 x 40 cm", along its own axes in the plane of motion."""
     if body.shape != "box":
-        return f"{200 * body.size[0]:.0f} cm"
+        return f"{BODY_NOUNS[body.shape]} is {200 * body.size[0]:.0f} cm wide"
     wide, high = (round(200 * body.size[axis]) for axis in PLANE_AXES[camera.view])
-    return f"{wide} cm" if wide == high else f"{wide} x {high} cm"
+    return f"block is {wide} cm wide" if wide == high else f"block is {wide} x {high} cm"
