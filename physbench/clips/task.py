@@ -377,13 +377,15 @@ def numbered(numbers: Iterable[int], **parameters: Parameter) -> Mapping[str, Pa
     }
 
 
-def inside(centre: Sequence[float], radius: float, border: float = FREE_BORDER) -> bool:
+def inside(centre: Sequence[float], radius: float, border: float = FREE_BORDER, width: float = WINDOW) -> bool:
     """True if a disc lies in the window. centre: m from the middle of the window, any number of coordinates.
+
+    width: m, of the window, the `width` of the camera.
 
     >>> inside((2.0, -1.0), 0.5), inside((2.0, -2.1), 0.5)
     (True, False)
     """
-    return max(map(abs, centre)) + radius <= HALF_WINDOW - border
+    return max(map(abs, centre)) + radius <= width / 2 - border
 
 
 def event_in(time: float, horizon: float = HORIZON, spare: float = 0.0) -> bool:

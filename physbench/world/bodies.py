@@ -264,7 +264,7 @@ def darkness_over(scene: Scene, states: Array) -> NDArray[np.intp]:
     hiding = np.full(len(states), -1)
     for i, body in enumerate(scene.bodies):
         if is_darkness(body):
-            hiding[np.abs(states[:, i, 0] - scene.camera.center[0]) < body.size[0] - WINDOW / 2] = i
+            hiding[np.abs(states[:, i, 0] - scene.camera.center[0]) < body.size[0] - scene.camera.width / 2] = i
     return hiding
 
 

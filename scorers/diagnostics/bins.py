@@ -17,7 +17,6 @@ from physbench.track.tracks import Tracks
 from physbench.track.visibility import detected, moving
 from physbench.world.bullet import simulate_ensemble
 from physbench.world.camera import PLANE_AXES, plane_from_px
-from physbench.world.scene import WINDOW
 
 DRAWS = 4  # of 32 simulations each
 END_TIME = 0.3  # s at the end of a clip, in which it is told where a body is
@@ -55,7 +54,8 @@ def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> di
         return {"": Reading(None, "not applicable", "one sample a clip; evaluate with --samples 2 or more")}
     possible, drawn = possible_ends(clip, context), np.array([predicted_end(clip, each) for each in samples])
     shares, diameter = _shares(clip, possible), float(clip.diameters()[clip.handover][moving(clip)][0])
-    places = np.where(np.isnan(drawn), np.median(possible) + WINDOW, drawn)  # as far away as the window is wide
+    unseen = np.median(possible) + clip.scene.camera.width  # as far away as the window is wide
+    places = np.where(np.isnan(drawn), unseen, drawn)
     ends, outcomes = places[None, :, None], possible[None, :, None]  # (1, S, 1) and (1, M, 1) m
     return {
         "": Reading(float(np.abs(_shares(clip, drawn) - shares).sum() / 2)),

@@ -14,7 +14,6 @@ from physbench.support.arrays import Array, Mask
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import has_position, moving, tracked_with_gaps, truth_visible
 from physbench.world.camera import plane_from_px, plane_from_world
-from physbench.world.scene import WINDOW
 
 
 def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> dict[str, Reading]:
@@ -33,7 +32,7 @@ def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> di
     drawn = _flat(np.stack([_positions(clip, context, tracks)[counted] for tracks in samples]), diameter)  # (n, S, 2)
     absent = ~np.isfinite(drawn[..., :1])
     middle = np.median(possible, axis=1, keepdims=True)
-    away = np.where(absent, WINDOW / diameter[:, None, None], 0.0)
+    away = np.where(absent, clip.scene.camera.width / diameter[:, None, None], 0.0)
     predicted = np.concatenate([np.where(absent, middle, drawn), away], axis=-1)  # (n, S, 3)
     possible = np.concatenate([possible, np.zeros_like(possible[..., :1])], axis=-1)
     own, theirs = apart(predicted), apart(possible)
@@ -67,7 +66,7 @@ def crps(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     mean of E|X - Y| - E|X - X'| / 2 over the frames in which ground truth shows moving objects, X, X' samples of the
     model (all pairs of two) and Y each of the 32 simulations that give the predictability time. 0 upwards, lower is
     better: samples that spread as far as the context leaves open beat one that is sure of a wrong position, and few or
-    equal samples gain nothing. An absent object is a window's width (5.12 m) away from all positions. All samples of a
+    equal samples gain nothing. An absent object is a window's width away from all positions. All samples of a
     clip have one value, in the row of the first. Outside every mean.
 
     Further readings: best, what the simulations themselves would read; spread, E|X - X'| over that of the simulations:

@@ -59,7 +59,7 @@ SECTIONS = ("What happens", "Law", "Camera", "Actions", "Hand-over", "May be hid
 class SceneLimits:
     """What a scene of a task may be."""
 
-    min_body_radius: float = 0.4  # m: 5 px in a frame of 64 px
+    min_body_radius: float = 0.4 / WINDOW  # of the window's width: 5 px in a frame of 64 px
     max_horizon: float = 12.0  # s
     loose: float = 0.005  # m between a rod's length and how far its bodies are apart, or a body and its slider
 
@@ -208,13 +208,13 @@ def _moving(body: Body, scene: Scene) -> Iterator[Finding]:
     if body.shape == "plane":
         yield failed("scene", f"{body.name} is a plane and moves", "Use a box.")
         return
-    radius = apparent_radius(body, scene.camera)
-    if radius < SCENE.min_body_radius - 1e-9:
+    radius, width = apparent_radius(body, scene.camera), scene.camera.width
+    if radius < SCENE.min_body_radius * width - 1e-9:
         size = "the area of a disc of" if body.bore else "a radius of"
         yield failed(
             "scene",
-            f"{body.name} has {size} {radius:.2f} m, {radius / WINDOW * 64:.1f} px at 64 px",
-            f"Make it at least {SCENE.min_body_radius} m (5 px): smaller ones are not located well.",
+            f"{body.name} has {size} {radius:.2f} m, {radius / width * 64:.1f} px at 64 px",
+            f"Make it at least {SCENE.min_body_radius * width:.3g} m (5 px): smaller ones are not located well.",
         )
     expected = mass_of_size(body)
     if abs(body.mass / expected - 1) > 0.01:

@@ -38,6 +38,7 @@ class ViewLimits:
     """What the context and the pictures of a clip show."""
 
     least_time: float = 0.4  # s of motion before the hand-over
+    least_way: float = 0.25 / WINDOW  # of the window's width, that the body goes which moves most before the hand-over
     event_slack: float = 0.02  # s, less than a frame
     least_contrast: float = 12.0  # grey levels of 255; a floor of FLOOR_GREY stands out from the background by 20
     least_area: float = 4.0  # px, of a body that has to be seen at all
@@ -66,7 +67,7 @@ def outside(clip: Clip, index: int) -> Array:
         half = np.abs(edges).sum(axis=1)[:, PLANE_AXES[camera.view]]
     else:
         half = np.full(offset.shape, apparent_radius(body, camera))
-    return np.asarray(((offset - WINDOW / 2) / half + 1).max(axis=-1))
+    return np.asarray(((offset - camera.width / 2) / half + 1).max(axis=-1))
 
 
 def visible_share(clip: Clip, index: int) -> Array:
@@ -108,7 +109,7 @@ def check_history(clip: Clip, static: bool) -> Iterator[Finding]:
             )
         steps = np.linalg.norm(np.diff(clip.states[before, i, :3], axis=0), axis=-1)
         travels.append(float(steps.sum()))
-    if not static and travels and max(travels) < 0.25:  # m, of the body that moves most before it
+    if not static and travels and max(travels) < VIEW.least_way * clip.scene.camera.width:
         yield failed(
             "history",
             f"nothing moves by more than {max(travels):.2f} m before the hand-over: its velocity cannot be seen",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -244,3 +245,34 @@ def test_the_ends_of_a_long_body_are_in_the_window_too() -> None:
     assert inside < 0 and over == pytest.approx(0.04 / 1.4)
     (finding,) = check_view(replace(clip, times=times + 0.2))
     assert finding.check == "view" and "plank" in finding.text
+
+
+def halved() -> str:
+    """The example with half the lengths, so that the same picture is seen in a window of half the size."""
+    text = EXAMPLE.read_text(encoding="utf-8")
+    for lengths in ("9.81,", "(0.40, 0.46)", "(0.54, 0.62)", "(0.66, 0.74)", "(0.6, 2.2)", "(1.5, 4.5)", "(4.6, 5.2)"):
+        assert text.count(lengths) == 1
+        text = text.replace(lengths, re.sub(r"[\d.]+", lambda number: str(float(number[0]) / 2), lengths))
+    for whole, half in (
+        ("CENTER_Z = 2.2", "CENTER_Z = 1.1"),
+        ('("a", -1.2), ("b", 1.2)', '("a", -0.6), ("b", 0.6)'),
+        ('p["radius_b"])\n        return', 'p["radius_b"], 0.02, width=2.56)\n        return'),
+        ("(0.0, 0.0, CENTER_Z))", "(0.0, 0.0, CENTER_Z), width=2.56)"),
+        ('p["release"])]', 'p["release"], 0.1)]'),
+    ):
+        assert text.count(whole) == 1
+        text = text.replace(whole, half)
+    return text
+
+
+def test_a_window_of_half_the_size_with_balls_of_half_the_size_passes(written: Write) -> None:
+    path = written("halved", halved())
+    report = check_task(str(path), clips=1)
+    assert report.passed, [finding.text for finding in report.findings]
+    assert all((axis.truth or 0) >= 0.95 for axis in report.axes.values())
+    scene = make_scene(Row(f"{path}:TwoBalls", "test", 0))
+    assert not [finding for finding in check_scene(scene) if finding.state == "failed"]
+    ball, *others = scene.bodies
+    tiny = replace(ball, size=(0.19,), mass=ball.mass * (0.19 / ball.size[0]) ** 3)
+    (finding,) = [each for each in check_scene(replace(scene, bodies=(tiny, *others))) if each.state == "failed"]
+    assert "0.19 m, 4.8 px at 64 px" in finding.text and "at least 0.2 m (5 px)" in finding.remedy
