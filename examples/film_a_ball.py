@@ -144,9 +144,12 @@ def main(folder):
         "freeze": [true[TIME_ZERO]] * FRAMES,
     }
     (folder / "answers").mkdir(parents=True, exist_ok=True)
+    print(f"Casting rays for {len(answers) + 1} films: one to three minutes on one core.", flush=True)
     film(folder / "ball.mp4", true)
+    print(f"1 of {len(answers) + 1}: {folder / 'ball.mp4'}", flush=True)
     for seed, (name, centres) in enumerate(answers.items(), 1):
         film(folder / "answers" / f"{name}.mp4", centres[after], seed)
+        print(f"{seed + 1} of {len(answers) + 1}: {folder / 'answers' / name}.mp4", flush=True)
     said = [f'video = "ball.mp4"\ntime_zero = {TIME_ZERO}\ngravity = {GRAVITY}\n']
     x, y = np.rint(project(np.array([true[16, 0], 0.0, 0.0])))
     said.append(f"floor_px = [{x:.0f}, {y:.0f}]\n")
@@ -161,6 +164,7 @@ def main(folder):
     box = ", ".join(f"{side:.0f}" for side in (u - reach, v - reach, u + reach, v + reach))
     said.append(f'\n[[balls]]\nname = "ball"\nbox = [{box}]\n')
     (folder / "recording.toml").write_text("".join(said))
+    print(f"Next: physbench record check {folder}, then: physbench record score {folder} {folder}/answers/*.mp4")
 
 
 if __name__ == "__main__":

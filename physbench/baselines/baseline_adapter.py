@@ -194,7 +194,7 @@ class BaselineAdapter(Adapter):
         if view != FAR and self._name(target) in ("constant-velocity", "memory"):
             raise ModelError(
                 f"In the view '{view}', {target} cannot be evaluated: it sees pixels, and knows no camera but the "
-                f"task's own. Take clips without a view, or baseline:freeze, baseline:physicist or baseline:oracle."
+                f"task's own. Use --view far, or baseline:freeze, baseline:physicist or baseline:oracle."
             )
 
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:

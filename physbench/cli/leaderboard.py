@@ -246,7 +246,10 @@ def preview(
 
     if out.is_dir():
         raise UsageError(f"--out: {out} is a folder. Name a file, such as preview.html.")
+    if out.suffix.lower() not in (".html", ".htm"):  # no browser would show it as a page
+        raise UsageError(f"--out: {out} is the name of no page. Name a file such as {out}.html.")
     written = write_preview(RunFolder(run), board, out)
     if written.problem:
         note(f"Not rankable: {written.problem}")
-    typer.echo(written.path)
+    note("Written, to be opened in a browser:")
+    typer.echo(written.path.resolve())

@@ -100,6 +100,11 @@ def _check(recording: Recording, path: Path) -> None:
     def refuse(field: str, words: str) -> UsageError:
         return UsageError(f"{path}: {field}: {words}")
 
+    blank = [f"the box of {printable(ball.name)}" for ball in recording.balls if not any(ball.box)]
+    if recording.points and not any((*point.px, *point.m) != (0, 0, 0, 0) for point in recording.points):
+        blank.insert(0, "px and m of the points (or take these out, and give the radius of the first ball)")
+    if blank:
+        raise UsageError(f"{path}: still to be filled in, from first.png: {' and '.join(blank)}.")
     before = recording.time_zero + 1 if recording.last is None else recording.last
     if not recording.first < recording.time_zero < before:
         words = f"expected a frame after first ({recording.first}) and before last, got {recording.time_zero}."
@@ -134,7 +139,7 @@ time_zero = {zero}       # last frame that a model is shown
 # fps = 240          # at which it was filmed, where the file says another rate (slow motion)
 
 gravity = 9.81       # m/s2
-floor_px = [{x}, {floor}]  # a pixel at which a ball touches the level floor; remove it where there is none
+# floor_px = [{x}, {floor}]  # a pixel at which a ball touches the level floor; leave it out where there is none
 restitution = [0.2, 1.0]  # within which it is fitted
 friction = [0.0, 0.8]
 # crop = [0, 0, {width}, {height}]  # left, top, right, bottom px: the part of the picture in which the balls move

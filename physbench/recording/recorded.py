@@ -255,9 +255,11 @@ def load(folder: Path) -> Recorded:
         seen = _as_seen(plane, seen, tracks)
     gravity = _gravity(plane, seen, rate / stride / fps)
     if gravity is not None and abs(gravity / recording.gravity - 1) > FOOTAGE.most_gravity_error:
+        scale = "points" if recording.points else "radius"
         raise UsageError(
-            f"By points and rate the balls fall with {gravity:.2f} m/s2, said is {recording.gravity:g}. Check "
-            f"points, radius and fps: of slow motion, give the {rate:g} frames/s at which it was filmed."
+            f"By {scale} and rate the balls fall with {gravity:.2f} m/s2, said is {recording.gravity:g}. "
+            f"{_floor_doubt(seen, floor)}Check {scale} and fps: of slow motion, give the {rate:g} frames/s at which it "
+            "was filmed."
         )
     return _fitted(recording, size, plane, hues, seen, rate, stride, tracks, gravity)
 
@@ -391,6 +393,24 @@ def _gravity(plane: Plane, clip: Clip, ratio: float) -> float | None:
     """Gravity in m/s2 that all of a clip shows; None without a fall of .3 s. ratio: rate as filmed over the clip's."""
     value, _ = implied(clip, track_in(plane, clip, 2, clip.frames[clip.window(2)]))
     return None if value is None else value * ratio**2
+
+
+def _floor_doubt(clip: Clip, floor: float | None) -> str:
+    """A sentence on a ball that falls and rises again away from the floor at a height of `floor` m; "" without one."""
+    for index in clip.tracked:
+        name, radius = clip.scene.bodies[index].name, clip.scene.bodies[index].radius
+        height = clip.states[:, index, 2] - radius  # (T,) m, of its lowest point
+        fallen, rises = (np.maximum.accumulate(each) - each for each in (height, height[::-1]))
+        turns = np.minimum(fallen, rises[::-1]) > radius
+        if not turns.any():
+            continue
+        if floor is None:
+            return f"{name} bounces: give floor_px, a pixel at which it touches the floor. "
+        away = float(height[turns].min()) - floor
+        if abs(away) > radius / 2:
+            side = "above" if away > 0 else "below"
+            return f"{name} bounces {abs(away):.2f} m {side} floor_px: give a pixel at which it touches the floor. "
+    return ""
 
 
 # Constants of the lawful motion nearest to a recording.

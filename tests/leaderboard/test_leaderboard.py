@@ -650,7 +650,8 @@ def test_a_preview_takes_any_finished_run(
     text = out.read_text(encoding="utf-8")
     assert text.count("<tbody>") == 1 + others and text.index("mine") < text.index("not rankable")
     assert f"Not rankable: {said}" in text
-    assert f"Not rankable: {said}" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert f"Not rankable: {said}" in printed.err and printed.out.strip() == str(out.resolve())
     own = text[text.index("Your run") : text.index("</tbody>")]
     assert "95 % interval of the rank" not in own and ("theirs" in text) is others
 
@@ -672,6 +673,9 @@ def test_what_is_not_finished_has_no_preview(
     assert "the run is not finished: 0 of 448 samples are scored" in capsys.readouterr().err
     assert cli(["leaderboard", "preview", str(run.path), "--out", str(tmp_path)]) == 2
     assert "is a folder" in capsys.readouterr().err
+    assert cli(["leaderboard", "preview", str(run.path), "--out", str(tmp_path / "page")]) == 2
+    assert "page is the name of no page. Name a file such as" in capsys.readouterr().err
+    assert not (tmp_path / "page").exists()
 
 
 @pytest.mark.slow

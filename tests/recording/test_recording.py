@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,12 +155,34 @@ def lost() -> list[Array | None]:
 
 @pytest.mark.parametrize(
     ("places", "more", "words"),
-    [(lost, "", "it is lost at"), (lambda: list(PATH), "fps = 40", "By points and rate the balls fall with")],
+    [
+        (lost, "", "it is lost at"),
+        (
+            lambda: list(PATH),
+            "fps = 40",
+            "By radius and rate the balls fall with .*, said is 9.81. Check radius",
+        ),
+    ],
 )
 def test_recordings_that_cannot_judge_are_refused(
     tmp_path: Path, places: Callable[[], list[Array | None]], more: str, words: str
 ) -> None:
     film(tmp_path, places(), more)
+    with pytest.raises(UsageError, match=words):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("floor", "words"),
+    [
+        ("floor_px = [160, 159]", r"ball bounces 0\.1\d m above floor_px: .* the floor. Check radius and fps"),
+        ("", "ball bounces: give floor_px, a pixel at which it touches the floor. Check radius and fps"),
+    ],
+)
+def test_a_floor_that_is_elsewhere_is_named(tmp_path: Path, floor: str, words: str) -> None:
+    film(tmp_path, list(PATH))
+    text = (tmp_path / FILE).read_text(encoding="utf-8")
+    (tmp_path / FILE).write_text(re.sub(r"floor_px = .*", floor, text), encoding="utf-8")
     with pytest.raises(UsageError, match=words):
         load(tmp_path)
 
@@ -250,7 +273,13 @@ def test_a_new_folder_can_be_filled_in(folder: Path, tmp_path: Path, capsys: pyt
     assert {path.name for path in new.iterdir()} == {"ball.mp4", FILE, "first.png", "frames.png"}
     capsys.readouterr()
     assert run(["record", "check", str(new)]) == 2
-    assert "box is smaller than 6 px" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "still to be filled in, from first.png: px and m of the points" in told and "and the box of ball." in told
+    text = (new / FILE).read_text(encoding="utf-8")
+    assert "\n# floor_px = " in text and "\n# crop = " in text
+    (new / FILE).write_text(text.replace("box = [0, 0, 0, 0]", "box = [1, 1, 4, 4]"), encoding="utf-8")
+    assert run(["record", "check", str(new)]) == 2
+    assert "the box of" not in (told := capsys.readouterr().err) and "px and m of the points" in told
     assert run(["record", "new", str(new), "--video", str(folder / "ball.mp4")]) == 2
 
 
