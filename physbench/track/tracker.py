@@ -806,8 +806,12 @@ def _floor(clip: Clip, true: Tensor) -> float | None:
 def _screens(clip: Clip, true: Tensor, floor: float | None) -> Tensor:
     """Mask (H, W) u8 of the screens in ground truth.
 
-    Where one moves only what it always covers: the rest of it is looked for in the frames themselves.
+    Where one moves only what it always covers: the rest of it is looked for in the frames themselves. A night sky is as
+    dark, and holds none.
     """
+    grey = [body for body in clip.scene.bodies if body.hue is None and body.drawn and body.until is None]
+    if clip.spec.look != PLAIN and clip.scene.camera.view == "top" and not grey:
+        return torch.zeros(true.shape[1:3], dtype=torch.uint8)
     red, green, blue = true.unbind(-1)  # an axis of 3 is slow to reduce
     bright = torch.maximum(torch.maximum(red, green), blue)
     dark = bright < patches.SCREEN_BRIGHTNESS * 255 * BACKGROUND_GREY

@@ -31,7 +31,7 @@ from physbench.world.links import with_links
 from physbench.world.renderer import DRAWN
 from physbench.world.scene import PLAIN, Body, Camera, RenderSpec, Scene, Vector
 from physbench.world.styles.natural.light import ball_light, block_ways, flat_light, gathered, sent_out
-from physbench.world.styles.natural.materials import CLEAR_NIGHT, starry_sky, with_door
+from physbench.world.styles.natural.materials import CLEAR_NIGHT, DUSK, starry_sky, with_door
 from physbench.world.styles.natural.mitsuba_scene import (
     Description,
     Layers,
@@ -259,7 +259,7 @@ class PathTracer:
         stage = floor_out_of_sight(stage_of(self.rest), self.rest, spec)
         in_sky = stage.kind == "sky"
         self.stage = replace(stage, kind="table") if in_sky else stage  # no fixed ball is a star: a plane is the ground
-        self.beyond = starry_sky(stage.seed, spec) if in_sky else None
+        self.beyond = starry_sky(stage.seed, spec, DUSK) if in_sky else None
         self.reach = surface_reach(self.stage, scene.camera, spec)
         self.indices = drawable(self.rest)
         traced_pixels = 512 * 512  # up to which each has LIGHT_PATHS; more share as many
@@ -418,7 +418,7 @@ def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
     body = np.array([*bodies_of_parts(scene, stage), -1], dtype=np.int16)[part]
     fixed = _rays_on(body, len(scene.bodies))
     if stage.kind == "sky":
-        still = starry_sky(stage.seed, spec)
+        still = starry_sky(stage.seed, spec) + star_glow(scene, spec)
         return Backdrop(stage, fine, origin, depth, body, fixed, None, None, still, None, still, (), {})
     seen = see(stage, camera, rays)
     layers = light_layers(stage, camera, spec)
@@ -430,6 +430,26 @@ def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
         stage, fine, origin, depth, body, fixed, points, _in_planes(seen.normal.astype(np.float32)), albedo,
         layers, still, block_ways(stage), sky_light,
     )  # fmt: skip
+
+
+GLOW, GLOW_HUE = 0.08, 0.3  # of a star: linear light beside it, and the share of that with its own colour
+
+
+def star_glow(scene: Scene, spec: RenderSpec) -> NDArray[np.float32]:
+    """Light (h, w, 3) around the stars of a scene, that falls with the square of the distance.
+
+    It is nearly white: a tracker takes what has the hue of a body for a part of it.
+    """
+    light = np.zeros((spec.height, spec.width, 3))
+    y, x = np.mgrid[0 : spec.height, 0 : spec.width] + 0.5
+    for body in scene.bodies:
+        if body.shape == "sphere" and body.stays and body.hue is not None:
+            right, down = px_from_world(scene.camera, spec, np.asarray(body.position))
+            radius = body.size[0] * pixels_per_metre(scene.camera, spec)
+            away = np.maximum(np.hypot(x - right, y - down) / radius, 1.0)
+            colour = GLOW_HUE * np.asarray(body_albedo(body)) + 1 - GLOW_HUE
+            light += (GLOW / away**2)[..., None] * colour
+    return light.astype(np.float32)
 
 
 def _fineness(spec: RenderSpec) -> int:
@@ -453,7 +473,8 @@ class TurningView:
         self._from = np.linalg.inv(lens(scene.camera, spec))
         self._blocks = () if stage.kind == "sky" else block_ways(stage)
         if stage.kind == "sky":
-            self._wide = Panorama(fine, depth, body, starry_sky(stage.seed, split, CLEAR_NIGHT), None, None)
+            night = starry_sky(stage.seed, split, CLEAR_NIGHT) + star_glow(replace(scene, camera=camera), split)
+            self._wide = Panorama(fine, depth, body, night, None, None)
             return
         seen, layers = see(stage, camera, view_directions(camera, size)), light_layers(stage, camera, size)
         self._sky_light = _sky_light(stage, seen, layers)

@@ -147,7 +147,8 @@ def ball_light(
     facing = np.clip(dot(normals, to_eye), 0.0, 1.0)
     albedo = np.asarray(ball.albedo)
     if ball.shines:
-        return np.asarray(albedo * (1 - 0.45 * (1 - facing))[:, None])  # a star is darker at its edge
+        bright = 1.35 - 0.5 * (1 - facing)  # a star is darker at its edge
+        return np.asarray(albedo * bright[:, None] + 0.06 * (facing**3)[:, None])
     lamp = movers.lamp_light(points, normals, stage.key)
     left, _ = light_left(points, normals, stage, ways, len(ways))
     around = np.maximum(terms(normals) @ light, 0.0)

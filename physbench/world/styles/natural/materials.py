@@ -238,23 +238,23 @@ def _panels(seed: int, u: Real, v: Real) -> Real:
 
 
 # A night sky as a long exposure shows it: a glow of countless stars, and some thousand that stand out.
-#
-# It is no darker than a third of full light: a tracker takes what is darker for a screen.
 
 
 @dataclass(frozen=True)
 class NightSky:
     """Sky behind orbits."""
 
-    level: tuple[float, float, float] = (0.312, 0.357, 0.436)  # display RGB of the sky away from the galaxy
-    glow: float = 0.34  # how much lighter (linear, relative) the galaxy's band is at its brightest
+    level: tuple[float, float, float] = (0.085, 0.095, 0.12)  # display RGB of the sky away from the galaxy
+    glow: float = 1.1  # how much lighter (linear, relative) the galaxy's band is at its brightest
     star_light: float = 0.008
     stars: int = 2600  # in the square window
 
 
 NIGHT = NightSky()
+# Beyond a ground that ends, where other things may be grey: a tracker takes what is darker for a screen.
+DUSK = NightSky(level=(0.312, 0.357, 0.436), glow=0.34)
 # Before a camera that turns: stars tell where it looks, and a sky that has a hue tells nothing.
-CLEAR_NIGHT = NightSky(level=(0.345, 0.36, 0.385), star_light=0.03)
+CLEAR_NIGHT = NightSky(level=(0.105, 0.11, 0.12), star_light=0.03)
 
 
 def starry_sky(seed: int, spec: RenderSpec, night: NightSky = NIGHT) -> NDArray[np.float32]:
@@ -273,7 +273,7 @@ def starry_sky(seed: int, spec: RenderSpec, night: NightSky = NIGHT) -> NDArray[
     glow = band * (0.55 + 0.9 * clouds) * (1 - 0.9 * lanes * np.exp(-((bent / 0.45) ** 2)))
     sky = linear(night.level) * (1 + 0.05 * octaves(seed + 3, x, y, 3.0, 3)[..., None])
     warm = np.array([1.04, 1.0, 0.95])
-    picture = sky * (1 + 2.2 * NIGHT.glow * glow[..., None] * warm)
+    picture = sky * (1 + 2.2 * night.glow * glow[..., None] * warm)
     return _with_stars(picture, spec, rng, scale, night).astype(np.float32)
 
 

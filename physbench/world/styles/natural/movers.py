@@ -297,7 +297,7 @@ def movers_at(
         shines = stage.kind == "sky" and body.stays
         centre, turn = np.array(states[index, :3]), np.array(states[index, 3:7])
         deep = normal(scene.camera) * (_depth(body, scene.camera) / 2 - DRAWN.flat_half_depth if thin else 0.0)
-        albedo = rgb_albedo(colours[index]) if index in colours else body_albedo(body)
+        albedo = rgb_albedo(colours[index]) if index in colours else body_albedo(body, stage.kind)
         movers.append(Mover(index, body, centre, turn, albedo, half, shines, deep))
         if scene.camera.tilt and thin and _depth(body, scene.camera) > 2 * DRAWN.flat_half_depth:
             movers.append(_backing(movers[-1], scene.camera))

@@ -68,6 +68,8 @@ class Lighting:
     key: float = 0.62  # at the middle of the picture
     sky_above: float = 0.66  # where the lamp hangs above, and leaves walls to the sky
     key_above: float = 0.50  # the same
+    sky_space: float = 0.30  # among stars, where most comes from one side
+    key_space: float = 0.80
     distance: float = 15.0  # m
     # m, so far that bodies are lit from one side all along their orbits: what that shifts stays the same
     sky_distance: float = 240.0
@@ -189,7 +191,8 @@ def stage_of(scene: Scene) -> Stage:
     seed = int(rng.integers(1 << 30))
     surfaces = _surfaces(scene, kind, rng)
     blocks = () if kind == "sky" else tuple(_block(scene, body, rng) for body in scene.bodies if _stands(body))
-    return Stage(kind, surfaces, blocks, key, LIGHT.sky_above if above else LIGHT.sky, scene.camera.center, seed)
+    sky = LIGHT.sky_space if _from_aside(scene, kind) else LIGHT.sky_above if above else LIGHT.sky
+    return Stage(kind, surfaces, blocks, key, sky, scene.camera.center, seed)
 
 
 def floor_out_of_sight(stage: Stage, scene: Scene, spec: RenderSpec) -> Stage:
@@ -229,11 +232,11 @@ def level_of(grey: float) -> float:
     return LEVEL.screen * grey / SCREEN_GREY if grey <= LEVEL.dark else min(0.28 + 0.74 * grey, LEVEL.lightest)
 
 
-def body_albedo(body: Body) -> Vector:
-    """Linear RGB of a body that moves."""
+def body_albedo(body: Body, kind: Kind = "hall") -> Vector:
+    """Linear RGB of a body that moves. Before a night sky none is dark: it would not be seen, and none is a screen."""
     if body.hue is not None:
         return rgb_albedo(PALETTE[body.hue])
-    return _tinted(level_of(body.grey), (1.0, 0.99, 0.97))
+    return _tinted(level_of(max(body.grey, 0.5) if kind == "sky" else body.grey), (1.0, 0.99, 0.97))
 
 
 def rgb_albedo(colour: Vector) -> Vector:
@@ -269,12 +272,18 @@ def _lamp(scene: Scene, kind: Kind, above: bool, rng: np.random.Generator) -> La
     elif kind == "table":
         towards = (side, float(rng.uniform(0.15, 0.35)), 1.0)
     else:
-        towards = (side * 0.2, float(rng.uniform(0.02, 0.07)), 1.0)
+        towards = ((2.0 if _from_aside(scene, kind) else 0.2) * side, float(rng.uniform(0.02, 0.07)), 1.0)
     unit = np.asarray(towards) / np.linalg.norm(towards)
     distance = LIGHT.sky_distance if kind == "sky" else LIGHT.distance
     position = np.asarray(scene.camera.center) + distance * unit
-    radiance = (LIGHT.key_above if above else LIGHT.key) / (LIGHT.radius / LIGHT.distance) ** 2
+    key = LIGHT.key_space if _from_aside(scene, kind) else LIGHT.key_above if above else LIGHT.key
+    radiance = key / (LIGHT.radius / LIGHT.distance) ** 2
     return Lamp(tuple(position.tolist()), LIGHT.radius * distance / LIGHT.distance, radiance)
+
+
+def _from_aside(scene: Scene, kind: Kind) -> bool:
+    """True if bodies are lit from one side, among stars: before a camera that turns shade costs what a shape costs."""
+    return kind == "sky" and not scene.camera.path
 
 
 def _is_screen(body: Body) -> bool:

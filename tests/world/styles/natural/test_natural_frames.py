@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip, make_scene
 from physbench.support.errors import UsageError
-from physbench.track.tracker import track
+from physbench.track.colour import HUED
+from physbench.track.patches import SCREEN_BRIGHTNESS
+from physbench.track.tracker import _screens, track
 from physbench.validity.sources import show
 from physbench.world.bullet import simulate
-from physbench.world.camera import eye, px_from_world
+from physbench.world.camera import eye, in_view, px_from_world
 from physbench.world.drawing import Rendered
 from physbench.world.scene import PALETTE, Body, Camera, RenderSpec, Scene
 from physbench.world.styles.catalogue import draw, draw_still
@@ -90,10 +93,34 @@ def test_bodies_cover_the_whole_picture_of_a_table() -> None:
 
 
 def test_the_night_sky_is_no_screen_and_has_no_hue() -> None:
-    """To the tracker, which takes the dark for a screen and what has chroma for a body."""
-    still = draw_still(make_scene(Row("orbits/binary-v1", "test", 2)), SPEC)
-    assert still.max(axis=-1).min() > 96 and chroma(still).max() < 60
-    assert still.std() > 4
+    """To the tracker, which takes what is darker than its ground for a screen and what has chroma for a body."""
+    row = Row("orbits/binary-v1", "test", 2)
+    still = draw_still(make_scene(row), SPEC)
+    assert still.max(axis=-1).min() >= SCREEN_BRIGHTNESS * np.median(still[..., 1]) and chroma(still).max() < 60
+    assert np.median(still) < 45 and still.std() > 4
+    frames_of_clip = torch.from_numpy(make_clip(row, SPEC).frames)
+    assert not _screens(make_clip(row, SPEC), frames_of_clip, None).any()
+
+
+def test_a_star_shines_in_its_own_hue_and_its_glow_has_none() -> None:
+    scene = make_scene(Row("orbits/kepler-v1", "test", 1))
+    (star,) = (body for body in scene.bodies if body.role == "fixed")
+    dark, bright = (draw_still(scene, SPEC, hueless=hueless).astype(float) for hueless in (True, False))
+    right, down = px_from_world(scene.camera, SPEC, np.asarray(star.position))
+    rows, columns = np.mgrid[:96, :96] + 0.5
+    away = np.hypot(columns - right, rows - down) / (star.size[0] * 96 / scene.camera.width)
+    ring, far = (away > 1.3) & (away < 2), away > 6
+    assert dark[ring].mean() > np.median(dark[far]) + 20 and chroma(dark)[ring].max() < HUED
+    inside, own = bright[away < 0.7].mean(axis=0), np.asarray(PALETTE[star.hue or 0]) * 255
+    assert inside.max() > 0.98 * own.max()
+    angles = [float(np.arctan2(np.sqrt(3) / 2 * (g - b), r - (g + b) / 2)) for r, g, b in (inside, own)]
+    assert abs(np.degrees(angles[0] - angles[1])) < 3
+
+
+def test_planets_are_lit_from_one_side_but_before_a_camera_that_turns() -> None:
+    scene = make_scene(Row("orbits/binary-v1", "test", 1))
+    aside, ahead = (stage_of(in_view(scene, view)).key.direction for view in ("far", "moving"))
+    assert abs(aside[0]) > 0.35 and abs(ahead[0]) < 0.1
 
 
 @pytest.mark.parametrize("task", ["falling/incline-v1", "falling/stack-v1", "falling/rolling-race-v1"])
