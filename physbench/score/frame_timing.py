@@ -335,7 +335,7 @@ def smear(clip: Clip, frames: NDArray[np.uint8], tracks: Tracks) -> float | None
         frames: (T, H, W, 3), predicted.
         tracks: Of the context and the prediction.
     """
-    if clip.scene.camera.path:
+    if tracks.framing is not None:
         return None  # places are those of a camera at rest
     window = clip.window(tracks.context)
     size = clip.diameters()[window] * clip.pixels_per_metre

@@ -5,6 +5,10 @@ known, by all that stands still and has no hue: a camera that turns and zooms mo
 numbers, which the least squares of grey levels tell (Lucas and Kanade 1981; Baker and Matthews 2004,
 doi:10.1023/B:VISI.0000011205.11775.fd). What agrees least counts least, so that a screen that moves is no camera.
 Ground truth is registered in the same way, with frames of other moments.
+
+So is the prediction of a near camera that stands still, with the picture of what stands still, where this tells turns
+and zoom: in a wide view a pan moves what is at the border a third further than what is in the middle, which is no shift
+of the picture.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.support.arrays import Array, Image, Mask
+from physbench.support.arrays import Array, Image, Mask, Whole
 from physbench.track.colour import HUED, mean_planes
 from physbench.track.compiled_registration import read_levels, register
 from physbench.world.camera_path import camera_angles, camera_turn, eye_moves, homographies, lens, mapped
@@ -58,6 +62,24 @@ class Registration:
 REGISTRATION = Registration()
 
 
+@dataclass(frozen=True)
+class StandsStill:
+    """Near camera that should stand still."""
+
+    strong: float = 3.0  # levels a px; a weaker texture agrees with any camera, and does not tell that one is told
+    # px of a picture of 128 px, by which an error of a level misplaces corners, from which on the camera is not told:
+    # .15 of a floor and a wall, .007 to .03 of walls or screens, 2.5 and more of a bare floor or a lone screen
+    unknown: float = 0.25
+    lost: float = 0.5  # px, the same of a frame, all points together
+    moved: float = 0.3  # px of a corner in some frame; by less it stands still
+    suspected: float = 0.15  # px, the same of a first look at every 5th point
+    unexplained: float = 0.5  # of what differs from the still picture, that its motion must leave at most
+    goes_on: float = 0.5  # s, whose speed a camera keeps that is not seen any more
+
+
+STANDS_STILL = StandsStill()
+
+
 PRIOR = np.array([1.0, 1.0, 0.2, 0.1])  # sd of pan, tilt, roll and zoom where nothing tells them
 
 
@@ -71,12 +93,25 @@ class StillVideo:
     camera: Array  # (N, 4) against its path: shift in x and y px, zoom and turn in rad about the middle of the frame
 
 
-def stilled(clip: Clip, context: int, video: Tensor) -> StillVideo:
-    """A video (C + T, H, W, 3) u8 of the last `context` true frames of a clip, and a prediction, at rest."""
-    path = path_framing(clip)[clip.window(context)][: len(video)]
+def stilled(clip: Clip, context: int, video: Tensor) -> StillVideo | None:
+    """A video (C + T, H, W, 3) u8 of the last `context` true frames of a clip, and a prediction, at rest.
+
+    None where the camera has no path and stands still, or the picture does not tell its turns and zoom.
+    """
     shown = min(context, len(video))
-    off = np.concatenate([np.zeros((shown, 4)), _followed(clip, video[shown:], path[shown:])])
+    if not clip.scene.camera.path:
+        marks = _still_marks(clip)
+        if marks is None or not marks.seem_to_move(video[shown:]):
+            return None
+    path = path_framing(clip)[clip.window(context)][: len(video)]
+    followed, differs = _followed(clip, video[shown:], path[shown:])
+    off = np.concatenate([np.zeros((shown, 4)), followed])
     own = np.array([_deviation(clip, values) for values in off]).reshape(-1, 3, 3)
+    if not clip.scene.camera.path:
+        moved = mapped(own[:, None], _corners(clip)) - _corners(clip)
+        before, after = differs.sum(axis=0)
+        if np.abs(moved).max() < STANDS_STILL.moved or after > STANDS_STILL.unexplained * before:
+            return None
     framing = own @ path
     frames, seen = warped(video, framing, clip.spec)
     frames[~seen] = 0  # level of what a frame does not show: dark as a screen, behind which a body may be
@@ -118,6 +153,7 @@ def warped(video: Tensor, framing: Array, spec: RenderSpec) -> tuple[Tensor, Ten
 _PATHS: WeakKeyDictionary[Clip, Array] = WeakKeyDictionary()
 _STILL: WeakKeyDictionary[Clip, Image] = WeakKeyDictionary()
 _KEYS: WeakKeyDictionary[Clip, tuple[_Key, ...]] = WeakKeyDictionary()
+_MARKS: WeakKeyDictionary[Clip, _StillMarks | None] = WeakKeyDictionary()
 
 
 def path_framing(clip: Clip) -> Array:
@@ -134,6 +170,9 @@ def still_picture(clip: Clip) -> Image:
 
         # 15 frames of ground truth tell what a picture at rest shows
         index = np.linspace(0, len(clip.frames) - 1, 15).astype(int)
+        if not clip.scene.camera.path:
+            _STILL[clip] = np.median(clip.frames[index], axis=0).astype(np.uint8)
+            return _STILL[clip]
         frames, seen = warped(torch.from_numpy(clip.frames[index]), path_framing(clip)[index], clip.spec)
         shown, levels = seen.numpy(), frames.numpy().astype(np.float32)
         levels[~shown] = np.nan
@@ -217,7 +256,9 @@ class _Key:
 
 
 def _keys(clip: Clip) -> tuple[_Key, ...]:
-    if clip not in _KEYS:
+    if clip not in _KEYS and not clip.scene.camera.path:
+        _KEYS[clip] = (_key(clip, still_picture(clip), np.eye(3)),)
+    elif clip not in _KEYS:
         # Every half second. Where the eye moves it is all frames: what stands before or behind the plane of motion is
         # then shifted against it.
         step = 1 if eye_moves(clip.scene.camera) else max(1, round(0.5 * clip.spec.fps))
@@ -227,17 +268,18 @@ def _keys(clip: Clip) -> tuple[_Key, ...]:
         bare = chosen[clip.times[chosen] >= max(gone, default=-np.inf)]
         if len(bare) >= len(chosen) / 2:
             chosen = bare
-        keys = [_key(clip, int(n)) for n in chosen]
+        backs = np.linalg.inv(path_framing(clip)[chosen])
+        keys = [_key(clip, clip.frames[n], back) for n, back in zip(chosen, backs, strict=True)]
         telling = [key for key in keys if min(map(len, key.place)) >= POINTS.least]  # not those in the dark
         _KEYS[clip] = tuple(telling or keys)
     return _KEYS[clip]
 
 
-def _key(clip: Clip, n: int) -> _Key:
+def _key(clip: Clip, frame: Image, back: Array) -> _Key:
     places, levels, slopes = [], [], []
-    back, lit = np.linalg.inv(path_framing(clip)[n]), clip.spec.look != PLAIN
+    lit = clip.spec.look != PLAIN
     at_rest = _levels(clip, still_picture(clip)) if lit else (None,) * len(BLURS)
-    for level, still in zip(_levels(clip, clip.frames[n]), at_rest, strict=True):
+    for level, still in zip(_levels(clip, frame), at_rest, strict=True):
         rows, columns = np.mgrid[0 : level.values.shape[0], 0 : level.values.shape[1]]
         place = np.stack([columns, rows], axis=-1).reshape(-1, 2) + 0.5
         value, slope, inside = level.at(place)
@@ -253,9 +295,100 @@ def _key(clip: Clip, n: int) -> _Key:
     return _Key(back, tuple(places), tuple(levels), tuple(slopes))
 
 
-def _followed(clip: Clip, video: Tensor, path: Array) -> Array:
-    """Deviations (N, 4) of the cameras of frames (N, H, W, 3) from a path (N, 3, 3)."""
-    keys, deviations = _keys(clip), np.zeros((len(video), 4))
+def _corners(clip: Clip) -> Array:
+    """The corners (4, 2) px of a picture."""
+    size = (clip.spec.width, clip.spec.height)
+    return np.asarray(size * np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]))
+
+
+@dataclass(frozen=True, eq=False)
+class _StillMarks:
+    """Some points (Q,) of what stands still before a near camera that does."""
+
+    factor: int
+    row: Whole  # (Q,) of a picture that is smaller by `factor`
+    column: Whole
+    grey: NDArray[np.float32]  # (Q,) levels
+    slope: Array  # (Q,) levels a px of that picture
+    rows: Array  # (Q, 6): change of the level with pan, tilt, roll, zoom, contrast and brightness
+    corners: Array  # (4, 2, 4): change of the corners in px with the first four
+
+    def seem_to_move(self, frames: Tensor) -> bool:
+        """Whether one step of least squares moves corners of some of the frames (N, H, W, 3)."""
+        from physbench.track.fixed_edges import pooled_pixels
+
+        planes = pooled_pixels(frames, self.row, self.column, self.factor)
+        off = np.clip(planes.mean(0) - self.grey, -self.slope, self.slope)  # by a px, which limits outliers
+        plain = (np.ptp(planes, axis=0) <= HUED).astype(np.float64)
+        information = np.einsum("nq,qi,qj->nij", plain, self.rows, self.rows, optimize=True) + _prior()
+        values = np.linalg.solve(information, ((plain * off) @ self.rows)[..., None])[:, :4, 0]
+        moved = np.einsum("cdi,ni->ncd", self.corners, values)
+        return bool(np.abs(moved).max(initial=0.0) > STANDS_STILL.suspected)
+
+
+def _still_marks(clip: Clip) -> _StillMarks | None:
+    """None where what stands still does not tell how a camera turns and zooms."""
+    if clip not in _MARKS:
+        import torch
+
+        from physbench.track.fixed_edges import pooled_pixels
+
+        (key,), still = _keys(clip), still_picture(clip)
+        rows, known = _rows(clip, key, _levels(clip, still)[-1], np.zeros(4))
+        strong = known & (key.slope2[-1] > STANDS_STILL.strong**2)
+        _MARKS[clip] = None
+        if min(map(len, key.place)) >= POINTS.least and _uncertainty(clip, rows[strong]) < STANDS_STILL.unknown:
+            column, row = (key.place[-1][::5] / _factor(clip)).astype(int).T
+            grey = pooled_pixels(torch.from_numpy(still)[None], row, column, _factor(clip)).mean(0)[0]
+            corners = _columns(_corners(clip), lens(clip.scene.camera, clip.spec))
+            _MARKS[clip] = _StillMarks(
+                _factor(clip), row, column, grey, np.sqrt(key.slope2[-1][::5]), rows[::5], corners
+            )
+    return _MARKS[clip]
+
+
+def _rows(clip: Clip, key: _Key, level: _Level, values: Array) -> tuple[Array, Mask]:
+    """Change (P, 6) of the level of a key's points with the four values, contrast and brightness; what is known (P,).
+
+    level: of a frame whose camera is off by `values` (4,).
+    """
+    place = mapped(_deviation(clip, values) @ key.back, key.place[-1])
+    grey, slope, known = level.at(place / _factor(clip))
+    turns = np.einsum("pi,pij->pj", slope / _factor(clip), _columns(place, lens(clip.scene.camera, clip.spec)))
+    return np.column_stack([turns, grey, np.ones(len(grey))]), known
+
+
+def _uncertainty(clip: Clip, rows: Array) -> float:
+    """Px of a picture of 128 px by which errors of a level in points with these rows (P, 6) misplace a corner, rms."""
+    variance = np.linalg.inv(rows.T @ rows + _prior())[:4, :4]
+    columns = _columns(_corners(clip), lens(clip.scene.camera, clip.spec))
+    return float(np.sqrt(np.linalg.eigvalsh(columns @ variance @ columns.transpose(0, 2, 1)).max())) / _factor(clip)
+
+
+def _prior() -> Array:
+    return np.diag(np.append(1 / PRIOR**2, [1e-6, 1e-6]))
+
+
+def _columns(places: Array, lens_px: Array) -> Array:
+    """Derivatives (P, 2, 4) of places (P, 2) px with pan, tilt, roll and zoom."""
+    focal = lens_px[0, 0]
+    x, y = (places - lens_px[:2, 2]).T
+    right = [-(focal + x * x / focal), -x * y / focal, y, x]
+    down = [-x * y / focal, -(focal + y * y / focal), -x, y]
+    return np.stack([np.stack(right, axis=-1), np.stack(down, axis=-1)], axis=1)
+
+
+def _followed(clip: Clip, video: Tensor, path: Array) -> tuple[Array, Array]:
+    """Deviations (N, 4) of the cameras of frames (N, H, W, 3) from a path (N, 3, 3).
+
+    Also, of a camera that should stand still, shares (N, 2) of the variance of the still picture that a frame does not
+    show, where it should and where its camera shows it; zeros where that is not told.
+
+    Where a frame does not tell that of a camera which should stand still, since a body hides the only wall, it lies
+    between those of its neighbours; after the last that does it goes on. One that has a path goes on as it was.
+    """
+    keys, deviations, differs = _keys(clip), np.zeros((len(video), 4)), np.zeros((len(video), 2))
+    told = np.full(len(video), bool(clip.scene.camera.path))
     levels: tuple[_Level, ...] = ()
     for n, frame in enumerate(video):
         if not n or not frame.equal(video[n - 1]):
@@ -272,14 +405,30 @@ def _followed(clip: Clip, video: Tensor, path: Array) -> Array:
                 deviations[n], best = values, agreed
             if best > (1 + REGISTRATION.agreed) / 2:
                 break
-    return deviations
+        if not clip.scene.camera.path and best > REGISTRATION.agreed:
+            rows, known = _rows(clip, keys[0], levels[-1], deviations[n])
+            told[n] = _uncertainty(clip, rows[known]) < STANDS_STILL.lost
+            deviations[n] = deviations[n] if told[n] else last
+            still, _, there = levels[-1].at(keys[0].place[-1] / _factor(clip))
+            if told[n]:
+                levels_of = np.stack([keys[0].level[-1], still, rows[:, 4]])[:, known & there]
+                differs[n] = 1 - np.corrcoef(levels_of)[0, 1:] ** 2
+    at = np.flatnonzero(told)
+    if 0 < len(at) < len(video):
+        for column in deviations.T:
+            column[:] = np.interp(np.arange(len(video)), np.append(-1, at), np.append(0.0, column[at]))
+        last, some = at[-1], max(1, round(STANDS_STILL.goes_on * clip.spec.fps))
+        if last >= some:
+            speed = (deviations[last] - deviations[last - some]) / some
+            deviations[last:] += np.arange(len(video) - last)[:, None] * speed
+    return deviations, differs
 
 
 def _registered(
     clip: Clip, keys: tuple[_Key, ...], levels: tuple[_Level, ...], path: Array, guess: Array
 ) -> tuple[Array, float]:
     """Deviation (4,) of a camera near a guess, and the share of what a key shows that agrees."""
-    corners = np.array([clip.spec.width, clip.spec.height]) * np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    corners = _corners(clip)
     back = np.array([key.back for key in keys])
     moved = mapped((_deviation(clip, guess) @ path @ back)[:, None], corners) - corners
     away = np.hypot(moved[..., 0], moved[..., 1]).max(axis=1)

@@ -44,7 +44,7 @@ from physbench.track.visibility import MIN_DETECTED_SHARE, VISIBLE_SHARE
 from physbench.world.camera import PLANE_AXES, BallSight, depth_axis, pixels_per_metre
 from physbench.world.camera_path import MovingSight, mapped, moving_sight
 from physbench.world.drawing import apparent_radius
-from physbench.world.scene import BACKGROUND_GREY, PLAIN, Body
+from physbench.world.scene import BACKGROUND_GREY, FAR, PLAIN, Body
 
 # Positions that can be trusted, their uncertainty and states, from blobs, masses and fits.
 #
@@ -567,9 +567,9 @@ def track(
     as many frames, where these come from another camera than the clip's and are warped to its picture.
     """
     video, still = _video(clip, context, frames), None
-    if clip.scene.camera.path:
+    if clip.scene.camera.path or clip.spec.view != FAR:
         still = stilled(clip, context, video)
-        video = still.frames
+        video = video if still is None else still.frames
     window = clip.window(context)
     times = clip.times[window]
     names = tuple(body.name for body in clip.tracked_bodies)

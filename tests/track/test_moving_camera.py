@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from benchmark_modules import benchmark
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
@@ -20,6 +21,7 @@ from physbench.world.drawing import Rendered, render
 from physbench.world.scene import Body, Camera, CameraMove, Scene
 
 CONTEXT = 4
+panned = benchmark("near_pan").panned
 PAN = math.radians(2.0)  # rad/s
 
 
@@ -161,3 +163,74 @@ def test_a_plate_that_moves_before_a_camera_that_moves_in_is_no_camera() -> None
         shown = (lifted.frames[lifted.window(CONTEXT)] * brightness).astype(np.uint8)
         camera = moving_camera.stilled(lifted, CONTEXT, torch.from_numpy(shown)).camera
         assert np.abs(camera[:, :2]).max() < 0.3 and np.abs(camera[:, 2:]).max() < 0.005
+
+
+# A near camera that should stand still.
+
+
+def near(task: str, fps: float = 5.0) -> Clip:
+    return make_clip(Row(task, "test", 0), render_spec(128, fps, view="near"))
+
+
+def stilled(clip: Clip, future: Image) -> moving_camera.StillVideo | None:
+    return moving_camera.stilled(clip, CONTEXT, torch.from_numpy(np.concatenate([clip.context(CONTEXT), future])))
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "collisions/billiards-v1",
+        pytest.param("occlusion/screen-pass-v1", marks=pytest.mark.slow),
+        pytest.param("collisions/wall-bounce-v1", marks=pytest.mark.slow),
+        pytest.param("falling/stack-v1", marks=pytest.mark.slow),
+    ],
+)
+def test_a_near_camera_that_pans_by_itself_is_read_and_moves_no_body(task: str) -> None:
+    """At 60 degrees of view a pan moves what is at the border a third further than the middle: it is no shift."""
+    clip = near(task)
+    future = panned(clip, PAN)
+    tracks, still = read(clip, future), read(clip, clip.future())
+    away = (
+        np.linalg.norm(tracks.position - still.position, axis=-1)
+        / (clip.diameters() * clip.pixels_per_metre)[clip.window(CONTEXT)]
+    )
+    whole = np.isfinite(away) & (tracks.state == Visibility.VISIBLE)
+    assert whole.sum() > 10 and away[whole].max() < 0.05, "diameters"
+    assert tracks.scenery_lost is not None and not tracks.scenery_lost.any() and not tracks.hallucinations.any()
+    speed = camera_scorer.function(clip, Rollout(clip.id, 0, future), tracks)
+    assert isinstance(speed, dict)
+    told = lens(clip.scene.camera, clip.spec)[0, 0] * PAN / clip.spec.height * 100  # % of the picture a second
+    assert speed[""].value == pytest.approx(told, rel=0.05)
+
+
+@pytest.mark.parametrize("task", ["collisions/wall-bounce-v1", "occlusion/screen-pass-v1"])
+def test_noise_is_no_camera_that_moves(task: str) -> None:
+    """Frames of a near camera that stands still are read as they are."""
+    clip = near(task)
+    noise = np.random.default_rng(0).normal(0.0, 6.0, clip.future().shape)
+    noisy = np.clip(clip.future() + noise, 0, 255).round().astype(np.uint8)
+    assert stilled(clip, clip.future()) is None and stilled(clip, noisy) is None
+    assert stilled(clip, panned(clip, PAN)) is not None
+
+
+def test_what_a_bare_floor_does_not_tell_is_left_to_its_edge() -> None:
+    clip = near("falling/projectile-v1")
+    assert stilled(clip, panned(clip, PAN)) is None
+
+
+def test_a_camera_from_afar_is_read_by_edges() -> None:
+    clip = make_clip(Row("collisions/billiards-v1", "test", 0), render_spec(64, 5))
+    assert read(clip, panned(clip, PAN / 4)).framing is None
+
+
+def test_a_pan_goes_on_where_a_body_hides_the_only_wall() -> None:
+    clip = near("collisions/wall-bounce-v1", 10.0)
+    future, speed = panned(clip, PAN), PAN * (clip.times[clip.handover + 1 :])
+    edge = int(np.abs(np.diff(clip.frames[-1, :64].astype(float).mean(axis=(0, 2)))).argmax())
+    for hidden in (slice(15, 20), slice(len(future) - 4, None)):
+        covered = future.copy()
+        covered[hidden, :, max(edge - 25, 0) : edge + 25] = (220, 40, 40)
+        still = stilled(clip, covered)
+        assert still is not None
+        pan = still.camera[CONTEXT:, 0] / -np.tan(speed) / lens(clip.scene.camera, clip.spec)[0, 0]
+        assert pan[15:] == pytest.approx(1.0, abs=0.03)
