@@ -72,7 +72,9 @@ class StandsStill:
     unknown: float = 0.25
     lost: float = 0.5  # px, the same of a frame, all points together
     moved: float = 0.3  # px of a corner in some frame; by less it stands still
-    suspected: float = 0.15  # px, the same of a first look at every 5th point
+    # px, the same of a first look at every 5th point, and the share of what differs there that this must explain:
+    # noise and shadows do up to .35 of a frame, a pan .55 and more of some frame
+    suspected: tuple[float, float] = (0.15, 0.4)
     unexplained: float = 0.5  # of what differs from the still picture, that its motion must leave at most
     goes_on: float = 0.5  # s, whose speed a camera keeps that is not seen any more
 
@@ -314,16 +316,21 @@ class _StillMarks:
     corners: Array  # (4, 2, 4): change of the corners in px with the first four
 
     def seem_to_move(self, frames: Tensor) -> bool:
-        """Whether one step of least squares moves corners of some of the frames (N, H, W, 3)."""
+        """Whether one step of least squares tells a camera that moves in some of the frames (N, H, W, 3)."""
         from physbench.track.fixed_edges import pooled_pixels
 
         planes = pooled_pixels(frames, self.row, self.column, self.factor)
         off = np.clip(planes.mean(0) - self.grey, -self.slope, self.slope)  # by a px, which limits outliers
         plain = (np.ptp(planes, axis=0) <= HUED).astype(np.float64)
         information = np.einsum("nq,qi,qj->nij", plain, self.rows, self.rows, optimize=True) + _prior()
-        values = np.linalg.solve(information, ((plain * off) @ self.rows)[..., None])[:, :4, 0]
-        moved = np.einsum("cdi,ni->ncd", self.corners, values)
-        return bool(np.abs(moved).max(initial=0.0) > STANDS_STILL.suspected)
+        right = (plain * off) @ self.rows
+        values = np.linalg.solve(information, right[..., None])[..., 0]
+        moved = np.abs(np.einsum("cdi,ni->ncd", self.corners, values[:, :4])).max(axis=(1, 2))
+        square = (plain * off**2).sum(axis=1)
+        differs = square - (plain * off).sum(axis=1) ** 2 / np.maximum(plain.sum(axis=1), 1.0)  # besides brightness
+        explained = 1 - (square - (values * right).sum(axis=1)) / np.maximum(differs, 1e-9)
+        least, share = STANDS_STILL.suspected
+        return bool(((moved > least) & (explained > share)).any())
 
 
 def _still_marks(clip: Clip) -> _StillMarks | None:
