@@ -259,6 +259,15 @@ def is_darkness(body: Body) -> bool:
     return body.shape == "box" and bool(body.path) and min(body.size[0], body.size[2]) > WINDOW / 2
 
 
+DARK = 0.34  # grey up to which a box is a screen
+
+
+def is_screen(body: Body) -> bool:
+    """True if a body may hide others: a dark box that stands, or follows a path."""
+    dark = body.hue is None and body.grey <= DARK
+    return dark and body.shape == "box" and body.role != "moving" and body.until is None and body.drawn
+
+
 def darkness_over(scene: Scene, states: Array) -> NDArray[np.intp]:
     """Index of the body that hides the whole picture at states (T, N, 13), (T,); -1 while the light is on."""
     hiding = np.full(len(states), -1)

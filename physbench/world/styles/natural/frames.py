@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from physbench.support.arrays import Image, Real
 from physbench.support.errors import UsageError
-from physbench.world.bodies import darkness_over, is_darkness
+from physbench.world.bodies import darkness_over, is_darkness, is_screen
 from physbench.world.camera import eye, looking, pixels_per_metre, px_from_world
 from physbench.world.camera_path import CameraPose, area_weights, homographies, lens, mapped, path_moments, poses_at
 from physbench.world.drawing import Rendered, boxes, darken, full_area, render, shown
@@ -31,7 +31,7 @@ from physbench.world.links import with_links
 from physbench.world.renderer import DRAWN
 from physbench.world.scene import PLAIN, Body, Camera, RenderSpec, Scene, Vector
 from physbench.world.styles.natural.light import ball_light, block_ways, flat_light, gathered, sent_out
-from physbench.world.styles.natural.materials import CLEAR_NIGHT, DUSK, starry_sky, with_door
+from physbench.world.styles.natural.materials import CLEAR_DUSK, CLEAR_NIGHT, DUSK, NIGHT, starry_sky, with_door
 from physbench.world.styles.natural.mitsuba_scene import (
     Description,
     Layers,
@@ -418,7 +418,7 @@ def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
     body = np.array([*bodies_of_parts(scene, stage), -1], dtype=np.int16)[part]
     fixed = _rays_on(body, len(scene.bodies))
     if stage.kind == "sky":
-        still = starry_sky(stage.seed, spec) + star_glow(scene, spec)
+        still = night_sky(scene, stage, spec)
         return Backdrop(stage, fine, origin, depth, body, fixed, None, None, still, None, still, (), {})
     seen = see(stage, camera, rays)
     layers = light_layers(stage, camera, spec)
@@ -430,6 +430,13 @@ def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
         stage, fine, origin, depth, body, fixed, points, _in_planes(seen.normal.astype(np.float32)), albedo,
         layers, still, block_ways(stage), sky_light,
     )  # fmt: skip
+
+
+def night_sky(scene: Scene, stage: Stage, spec: RenderSpec, camera: Camera | None = None) -> NDArray[np.float32]:
+    """Linear RGB (h, w, 3) of a sky with the glow of a scene's stars, in the picture of its camera, or of `camera`."""
+    nights = (CLEAR_NIGHT, CLEAR_DUSK) if scene.camera.path else (NIGHT, DUSK)
+    night = nights[any(is_screen(body) for body in scene.bodies)]
+    return starry_sky(stage.seed, spec, night) + star_glow(replace(scene, camera=camera or scene.camera), spec)
 
 
 GLOW, GLOW_HUE = 0.08, 0.3  # of a star: linear light beside it, and the share of that with its own colour
@@ -473,7 +480,7 @@ class TurningView:
         self._from = np.linalg.inv(lens(scene.camera, spec))
         self._blocks = () if stage.kind == "sky" else block_ways(stage)
         if stage.kind == "sky":
-            night = starry_sky(stage.seed, split, CLEAR_NIGHT) + star_glow(replace(scene, camera=camera), split)
+            night = night_sky(scene, stage, split, camera)
             self._wide = Panorama(fine, depth, body, night, None, None)
             return
         seen, layers = see(stage, camera, view_directions(camera, size)), light_layers(stage, camera, size)

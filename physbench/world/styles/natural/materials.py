@@ -251,10 +251,11 @@ class NightSky:
 
 
 NIGHT = NightSky()
-# Beyond a ground that ends, where other things may be grey: a tracker takes what is darker for a screen.
+# Behind screens, and beyond a ground that ends: a tracker takes what is darker than a third of full light for a screen.
 DUSK = NightSky(level=(0.312, 0.357, 0.436), glow=0.34)
 # Before a camera that turns: stars tell where it looks, and a sky that has a hue tells nothing.
 CLEAR_NIGHT = NightSky(level=(0.105, 0.11, 0.12), star_light=0.03)
+CLEAR_DUSK = NightSky(level=(0.345, 0.36, 0.385), glow=0.34, star_light=0.03)
 
 
 def starry_sky(seed: int, spec: RenderSpec, night: NightSky = NIGHT) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.support.arrays import Array
+from physbench.world.bodies import DARK, is_screen
 from physbench.world.camera import eye, looking, pixels_per_metre, up
 from physbench.world.geometry import rotate
 from physbench.world.renderer import DRAWN, axis_across, is_plate
@@ -83,7 +84,7 @@ LIGHT = Lighting()
 class Levels:
     """Levels (0..1, on a display, in full light) of greys."""
 
-    dark: float = 0.34  # up to here a box is a screen; holders are not
+    dark: float = DARK  # up to here a box is a screen; holders are not
     screen: float = 0.26  # of a screen
     wall: float = 0.86
     lightest: float = 0.93
@@ -186,7 +187,7 @@ def stage_of(scene: Scene) -> Stage:
     digest = hashlib.sha256(f"physbench decor|{scene.decor}".encode()).digest()
     rng = np.random.default_rng(np.random.SeedSequence(int.from_bytes(digest, "big")))
     kind = _kind(scene)
-    above = kind == "hall" and any(_is_screen(body) for body in scene.bodies)
+    above = kind == "hall" and any(is_screen(body) for body in scene.bodies)
     key = _lamp(scene, kind, above, rng)
     seed = int(rng.integers(1 << 30))
     surfaces = _surfaces(scene, kind, rng)
@@ -233,10 +234,11 @@ def level_of(grey: float) -> float:
 
 
 def body_albedo(body: Body, kind: Kind = "hall") -> Vector:
-    """Linear RGB of a body that moves. Before a night sky none is dark: it would not be seen, and none is a screen."""
+    """Linear RGB of a body that moves. Before a night sky only screens are dark: others would not be seen."""
     if body.hue is not None:
         return rgb_albedo(PALETTE[body.hue])
-    return _tinted(level_of(max(body.grey, 0.5) if kind == "sky" else body.grey), (1.0, 0.99, 0.97))
+    lighter = kind == "sky" and not is_screen(body)
+    return _tinted(level_of(max(body.grey, 0.5) if lighter else body.grey), (1.0, 0.99, 0.97))
 
 
 def rgb_albedo(colour: Vector) -> Vector:
@@ -284,12 +286,6 @@ def _lamp(scene: Scene, kind: Kind, above: bool, rng: np.random.Generator) -> La
 def _from_aside(scene: Scene, kind: Kind) -> bool:
     """True if bodies are lit from one side, among stars: before a camera that turns shade costs what a shape costs."""
     return kind == "sky" and not scene.camera.path
-
-
-def _is_screen(body: Body) -> bool:
-    """True if a body may hide others: it stands, or follows a path."""
-    dark = body.hue is None and body.grey <= LEVEL.dark
-    return dark and body.shape == "box" and body.role != "moving" and body.until is None and body.drawn
 
 
 def _tinted(level: float, tint: Vector) -> Vector:
@@ -354,7 +350,7 @@ def _hangs(scene: Scene, body: Body) -> bool:
 
 
 def _block(scene: Scene, body: Body, rng: np.random.Generator) -> StageBox:
-    tint = (1.0, 1.0, 1.0) if _is_screen(body) else OFF_WHITE
+    tint = (1.0, 1.0, 1.0) if is_screen(body) else OFF_WHITE
     material = Material(_tinted(level_of(body.grey), tint), "plain", int(rng.integers(1 << 30)))
     centre, half = body.position, body.size
     in_plane = abs(body.position[1] - scene.camera.center[1]) < body.size[1]

@@ -98,8 +98,11 @@ def test_the_night_sky_is_no_screen_and_has_no_hue() -> None:
     still = draw_still(make_scene(row), SPEC)
     assert still.max(axis=-1).min() >= SCREEN_BRIGHTNESS * np.median(still[..., 1]) and chroma(still).max() < 60
     assert np.median(still) < 45 and still.std() > 4
-    frames_of_clip = torch.from_numpy(make_clip(row, SPEC).frames)
-    assert not _screens(make_clip(row, SPEC), frames_of_clip, None).any()
+    clip = make_clip(row, SPEC)
+    assert not _screens(clip, torch.from_numpy(clip.frames), None).any()
+    screen = Body("screen", "box", (0.4, 0.3, 0.3), "fixed", (0.0, 0.0, 1.5), grey=0.2)
+    behind = frames.night_sky(replace(clip.scene, bodies=(*clip.scene.bodies, screen)), stage_of(clip.scene), SPEC)
+    assert displayed(behind).max(axis=-1).min() > 96  # where there are screens the sky is lighter than these
 
 
 def test_a_star_shines_in_its_own_hue_and_its_glow_has_none() -> None:
