@@ -85,11 +85,11 @@ def complain(message: str) -> None:
 def refuse_missing(*runs: str) -> None:
     """Raise UsageError for folders that hold no run, before anything heavy is imported. URLs are not asked."""
     from physbench.support.remote import is_url
-    from physbench.support.run_folder import RunFolder
+    from physbench.support.run_folder import RunFolder, require_run
 
     for run in runs:
         if not is_url(run):
-            RunFolder(Path(run)).require()
+            require_run(RunFolder(Path(run)))
 
 
 def refuse_unwritable(folder: Path) -> None:

@@ -26,7 +26,7 @@ from physbench.models.protocol import ModelCard
 from physbench.result.document import Card
 from physbench.support.errors import UsageError
 from physbench.support.files import read_sealed_json, write_sealed_json
-from physbench.support.run_folder import RunFolder, hash_of
+from physbench.support.run_folder import RunFolder, hash_of, require_run
 from physbench.world.scene import RenderSpec
 
 MANIFEST_VERSION = 1
@@ -268,7 +268,7 @@ class Manifest(_Part):
 
 def read_manifest(folder: RunFolder) -> Manifest:
     """The manifest of a run. Raises UsageError where the folder is none, or a newer physbench wrote it."""
-    folder.require()
+    require_run(folder)
     try:
         document = read_sealed_json(folder.manifest, required=False)
         version = int(document["schema_version"])

@@ -17,16 +17,6 @@ class RunFolder:
 
     path: Path
 
-    def require(self) -> None:
-        """Raise UsageError where this is no folder of a run, which holds a manifest."""
-        if not self.path.is_dir():
-            what = "it is a file" if self.path.exists() else "there is no such folder"
-            raise UsageError(f"{self.path}: {what}. Expected the folder of a run (--out of eval).")
-        if not self.manifest.is_file():
-            raise UsageError(
-                f"{self.path}: is not a run: it holds no manifest.json. Expected the --out folder of eval or rollout."
-            )
-
     @property
     def manifest(self) -> Path:
         """Suite and its hash, model card and sha256, versions, device, seeds, options, batch plan."""
@@ -85,6 +75,17 @@ class RunFolder:
     def reference(self, name: str) -> RunFolder:
         """Scores and tracks of a reference (truth, freeze, constant-velocity) on the same clips."""
         return RunFolder(self.path / "references" / name)
+
+
+def require_run(folder: RunFolder) -> None:
+    """Raise UsageError where this is no folder of a run, which holds a manifest."""
+    if not folder.path.is_dir():
+        what = "it is a file" if folder.path.exists() else "there is no such folder"
+        raise UsageError(f"{folder.path}: {what}. Expected the folder of a run (--out of eval).")
+    if not folder.manifest.is_file():
+        raise UsageError(
+            f"{folder.path}: is not a run: it holds no manifest.json. Expected the --out folder of eval or rollout."
+        )
 
 
 # The hashes of what a finished run consists of, which stand in its manifest under `contents`.

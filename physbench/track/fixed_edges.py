@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Whole
 from physbench.track.colour import HUED, mean_planes
-from physbench.track.moving_camera import still_frames
+from physbench.track.moving_camera import pooled_pixels, still_frames
 from physbench.world.camera import px_from_world
 from physbench.world.geometry import rotate
 from physbench.world.renderer import body_mesh
@@ -405,24 +405,6 @@ def _overexposed(frames: Tensor, edges: FixedEdges, grey: NDArray[np.float32]) -
         level = np.add.reduceat(edges.value[0], edges.start) / many
         white &= bright[:, None] * level >= WHITE.overexposed
     return white
-
-
-def pooled_pixels(frames: Tensor, row: Whole, column: Whole, factor: int) -> NDArray[np.float32]:
-    """Pixels (3, N, Q) of frames (N, H, W, 3) u8 as float32, means over squares of `factor` px."""
-    import torch
-
-    count, width = frames.shape[0], frames.shape[2]
-    first = (row * width + column) * factor * 3
-    square = np.arange(factor)[:, None] * width + np.arange(factor)
-    at = (np.arange(3)[:, None] + 3 * square.ravel())[..., None] + first  # (3, factor^2, Q) of the bytes of a frame
-    index = torch.from_numpy(at.ravel()).to(frames.device)
-    chosen = frames.new_empty((count, len(index)))
-    for frame, out in zip(frames.flatten(1), chosen, strict=True):  # twice as fast as from all frames at once
-        torch.index_select(frame, 0, index, out=out)
-    total = chosen.view(count, 3, factor * factor, len(row)).sum(2, dtype=torch.float32)  # of whole numbers: exact
-    means: NDArray[np.float32] = total.transpose(0, 1).contiguous().cpu().numpy()
-    means /= factor * factor
-    return means
 
 
 def brightness(frames: Tensor, edges: FixedEdges) -> Array:

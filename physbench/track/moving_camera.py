@@ -72,9 +72,9 @@ class StandsStill:
     unknown: float = 0.25
     lost: float = 0.5  # px, the same of a frame, all points together
     moved: float = 0.3  # px of a corner in some frame; by less it stands still
-    # px, the same of a first look at every 5th point, and the share of what differs there that this must explain:
-    # noise and shadows do up to .35 of a frame, a pan .55 and more of some frame
-    suspected: tuple[float, float] = (0.15, 0.4)
+    suspected: float = 0.15  # px, the same of a first look at every 5th point, from which on all points are asked
+    # of what differs there, that this must explain: noise and shadows do up to .35 of a frame, a pan .55 of some frame
+    explained: float = 0.4
     unexplained: float = 0.5  # of what differs from the still picture, that its motion must leave at most
     goes_on: float = 0.5  # s, whose speed a camera keeps that is not seen any more
 
@@ -150,6 +150,24 @@ def warped(video: Tensor, framing: Array, spec: RenderSpec) -> tuple[Tensor, Ten
         pictures[n] = drawn[0].permute(1, 2, 0).round_().clamp_(0, 255).to(torch.uint8)
     seen = np.array(shown, dtype=bool).reshape(len(video), spec.height, spec.width)
     return pictures, torch.from_numpy(seen).to(video.device)
+
+
+def pooled_pixels(frames: Tensor, row: Whole, column: Whole, factor: int) -> NDArray[np.float32]:
+    """Pixels (3, N, Q) of frames (N, H, W, 3) u8 as float32, means over squares of `factor` px."""
+    import torch
+
+    count, width = frames.shape[0], frames.shape[2]
+    first = (row * width + column) * factor * 3
+    square = np.arange(factor)[:, None] * width + np.arange(factor)
+    at = (np.arange(3)[:, None] + 3 * square.ravel())[..., None] + first  # (3, factor^2, Q) of the bytes of a frame
+    index = torch.from_numpy(at.ravel()).to(frames.device)
+    chosen = frames.new_empty((count, len(index)))
+    for frame, out in zip(frames.flatten(1), chosen, strict=True):  # twice as fast as from all frames at once
+        torch.index_select(frame, 0, index, out=out)
+    total = chosen.view(count, 3, factor * factor, len(row)).sum(2, dtype=torch.float32)  # of whole numbers: exact
+    means: NDArray[np.float32] = total.transpose(0, 1).contiguous().cpu().numpy()
+    means /= factor * factor
+    return means
 
 
 _PATHS: WeakKeyDictionary[Clip, Array] = WeakKeyDictionary()
@@ -317,8 +335,6 @@ class _StillMarks:
 
     def seem_to_move(self, frames: Tensor) -> bool:
         """Whether one step of least squares tells a camera that moves in some of the frames (N, H, W, 3)."""
-        from physbench.track.fixed_edges import pooled_pixels
-
         planes = pooled_pixels(frames, self.row, self.column, self.factor)
         off = np.clip(planes.mean(0) - self.grey, -self.slope, self.slope)  # by a px, which limits outliers
         plain = (np.ptp(planes, axis=0) <= HUED).astype(np.float64)
@@ -329,16 +345,13 @@ class _StillMarks:
         square = (plain * off**2).sum(axis=1)
         differs = square - (plain * off).sum(axis=1) ** 2 / np.maximum(plain.sum(axis=1), 1.0)  # besides brightness
         explained = 1 - (square - (values * right).sum(axis=1)) / np.maximum(differs, 1e-9)
-        least, share = STANDS_STILL.suspected
-        return bool(((moved > least) & (explained > share)).any())
+        return bool(((moved > STANDS_STILL.suspected) & (explained > STANDS_STILL.explained)).any())
 
 
 def _still_marks(clip: Clip) -> _StillMarks | None:
     """None where what stands still does not tell how a camera turns and zooms."""
     if clip not in _MARKS:
         import torch
-
-        from physbench.track.fixed_edges import pooled_pixels
 
         (key,), still = _keys(clip), still_picture(clip)
         rows, known = _rows(clip, key, _levels(clip, still)[-1], np.zeros(4))
