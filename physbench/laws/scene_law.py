@@ -50,6 +50,10 @@ class LawConstant:
     values: tuple[float, ...] = (0.4, 0.7, 0.9, 1.1, 1.4, 2.0)  # first ones that are tried
     range: tuple[float, float] = (0.05, 4.0)
 
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise ValueError(f"LawConstant '{self.id}': expected factors to try in `values`, but got none")
+
 
 @dataclass(eq=False)
 class SceneLaw:
@@ -80,11 +84,13 @@ class SceneLaw:
         super().__init_subclass__(**arguments)
         if comes_with_physbench(cls):
             return
-        for name, value in list(vars(cls).items()):
-            if name.startswith("__") or not hasattr(SceneLaw, name):
-                continue
-            if isinstance(value, classmethod):
-                setattr(cls, name, classmethod(_blamed(cls, value.__func__)))
+        for name in (each for each in vars(SceneLaw) if not each.startswith("__")):
+            owner = next(kind for kind in cls.__mro__ if name in vars(kind))
+            value = vars(owner)[name]
+            if owner is not cls and issubclass(owner, SceneLaw):
+                continue  # what is inherited from a class that is no law is the law's own
+            if isinstance(value, (classmethod, staticmethod)):
+                setattr(cls, name, type(value)(_blamed(cls, value.__func__)))
             elif isinstance(value, cached_property):
                 again = cached_property(_blamed(cls, value.func))
                 again.__set_name__(cls, name)
@@ -121,8 +127,12 @@ class SceneLaw:
         return ()
 
     def moved(self, states: Array, times: Array, constants: Array) -> Array:
-        """As `simulate`. Raises LawError where that returns another shape."""
-        moved = self.simulate(states, times, constants)
+        """As `simulate`, which cannot change what a user's law is given.
+
+        Raises LawError where that returns another shape.
+        """
+        given = (states, times, constants)
+        moved = self.simulate(*(given if comes_with_physbench(type(self)) else map(_read_only, given)))
         size, count, columns = states.shape
         if np.shape(moved) != (size, len(times), count, columns):
             raise _law_error(
@@ -290,6 +300,13 @@ def source_of(kind: type[SceneLaw]) -> Path:
     return Path(inspect.getfile(kind))
 
 
+def _read_only(array: Array) -> Array:
+    """A view in which nothing can be changed."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def _law_error(kind: type[SceneLaw], what: str) -> LawError:
     return LawError(f"The law {kind.name} ({source_of(kind).name}) {LAW_FAULT}{what}.")
 
@@ -346,7 +363,8 @@ def scene_law(scene: Scene, since: float) -> SceneLaw:
     reasons: dict[str, str] = {}
     for kind in find_laws():
         if kind.covers(scene):
-            law = kind(scene, index, depth, tuple(pushes), since)
+            with blaming(kind, "__init__()"):
+                law = kind(scene, index, depth, tuple(pushes), since)
             try:
                 law.check()
             except Unsupported as error:

@@ -268,27 +268,41 @@ def test_a_reading_blames_the_law(raising: Path) -> None:
     assert row.reason == f"consistency/shadowing cannot be read. {FAULT}"
 
 
+@pytest.mark.parametrize("mixed", [False, True], ids=["own", "mixin"])
 @pytest.mark.parametrize(
     ("method", "call"),
     [
-        ("@classmethod\n    def covers(cls, scene)", lambda law: type(law).covers(law.scene)),
+        ("@classmethod\n    def covers(cls, scene)", lambda law: None),
+        ("@staticmethod\n    def covers(scene)", lambda law: None),
+        ("def __init__(self, *arguments)", lambda law: None),
         ("def charts(self, body, position, size)", lambda law: law.charts(0, np.zeros((1, 2)), 1.0)),
         ("@functools.cached_property\n    def linked(self)", lambda law: law.linked),
         ("@property\n    def cost(self)", lambda law: law.cost),
     ],
 )
-def test_whatever_a_law_raises_is_its_own_fault(raising: Path, method: str, call: Callable[[SceneLaw], object]) -> None:
-    """Of any kind of method; a law of the file is not asked whether it covers the scene before."""
+def test_whatever_a_law_raises_is_its_own_fault(
+    raising: Path, method: str, call: Callable[[SceneLaw], object], mixed: bool
+) -> None:
+    """Of any kind of method, the law's own or one that it has from a class that is no law."""
     source = FILE.read_text(encoding="utf-8").replace("import numpy", "import functools\n\nimport numpy")
-    wrong = source.replace("    def simulate(", f"    {method}:\n        return 1 / 0\n\n    def simulate(")
+    lines = f"    {method}:\n        return 1 / 0\n\n"
+    if mixed:
+        wrong = source.replace("class SpringLaw(", f"class Mixin:\n{lines}\nclass SpringLaw(Mixin, ")
+    else:
+        wrong = source.replace("    def simulate(", f"{lines}    def simulate(")
     raising.write_text(wrong, encoding="utf-8")
     own_ids(str(raising))
-    (kind,) = (law for law in find_laws() if law.name == "spring")
-    law = kind(make_scene(Row(TASK, "test", 0)), (0,), np.zeros(1), (), START)
     with pytest.raises(
         LawError, match=r"law spring \(wrong.py\) is at fault: \w+\(\) raised ZeroDivisionError in line"
     ):
-        call(law)
+        call(scene_law(make_scene(Row(TASK, "test", 0)), START))
+
+
+def test_a_constant_has_values(raising: Path) -> None:
+    source = FILE.read_text(encoding="utf-8").replace('"stiffness"),)', '"stiffness", values=()),)')
+    raising.write_text(source, encoding="utf-8")
+    with pytest.raises(UsageError, match="LawConstant 'stiffness': expected factors to try in `values`, but got none"):
+        own_ids(str(raising))
 
 
 def test_another_shape_than_asked_for_is_told(raising: Path) -> None:

@@ -509,11 +509,13 @@ def _stages(work: _Work, rows: Sequence[Row], progress: Progress) -> None:
     if any(each.state == "failed" and each.check in ("overlap", "explosion", "energy") for each in work.findings):
         why = "not tracked and scored: of such motion that takes minutes and says nothing"
         work.add([remark("readings", why, "Mend first what failed.")])
-    elif _law_holds(work, shown):
-        _run_group(work, "readings", lambda: _check_readings(work, shown, progress))
     else:
-        why = "not scored, nor is ground truth held against the law: all readings lean on it"
-        work.add([remark("readings", why, "Mend the law first.")])
+        _run_group(work, "law", lambda: _check_law(work, shown))
+        if any(each.state == "failed" and each.check == "law" for each in work.findings):
+            why = "not scored, nor is ground truth held against the law: all readings lean on it"
+            work.add([remark("readings", why, "Mend the law first.")])
+        else:
+            _run_group(work, "readings", lambda: _check_readings(work, shown, progress))
     if work.look != PLAIN:
         progress.advance(0, f"pictures in the look {work.look}")
         _run_group(work, work.look, lambda: _check_look(work, list(repeated.values()), progress))
@@ -572,13 +574,11 @@ def _check_look(work: _Work, rows: Sequence[Row], progress: Progress) -> None:
     work.add_once(replace(each, check=f"{each.check}, {work.look}") for each in (*hidden, *tracked))
 
 
-def _law_holds(work: _Work, clips: Sequence[Clip]) -> bool:
+def _check_law(work: _Work, clips: Sequence[Clip]) -> None:
     """Check what everything that leans on a law of the user's takes for granted."""
     from physbench.validity.task_checks.law import check_law
 
-    findings = list(check_law(clips))
-    work.add(findings)
-    return all(finding.state != "failed" for finding in findings)
+    work.add(check_law(clips))
 
 
 def _check_readings(work: _Work, clips: Sequence[Clip], progress: Progress) -> None:
