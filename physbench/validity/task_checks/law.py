@@ -1,4 +1,4 @@
-"""A law, asked directly: shapes, numbers, the state that it is given, velocities, candidates, constants.
+"""A law, asked directly: shapes, numbers, given states, velocities, candidates, times, constants.
 
 Shadowing, predictability, diagnosis and free constants lean on these; they would blame a task or a model for what a law
 gets wrong.
@@ -30,12 +30,13 @@ class LawLimits:
     """By how much a law may miss what it promises.
 
     The worst of physbench's own on four clips of each task: .007 from the given state; candidates .11 apart (`bullet`,
-    whose copies round apart in contacts; all others below 1e-9); other velocities in 2.5 % of the moments (`bullet`;
-    all others .4 %); constants that move something by .15.
+    whose copies round apart in contacts; all others below 1e-9), .31 at other times or gone on with from halfway
+    (`bullet`; all others below 1e-5); other velocities in 2.5 % of the moments (`bullet`; all others .4 %); constants
+    that move something by .15.
     """
 
     seen: float = TOLERANCES[0]  # diameters, or of them in a second: no reading sees less
-    contacts: float = TOLERANCES[-1]  # the same of candidates of a law with contacts: these make rounding errors large
+    contacts: float = TOLERANCES[-1]  # the same of a law with contacts: these make rounding errors large
     velocity: float = 0.02  # of a body's largest speed
     slow: float = 0.02  # m/s, besides
     moments: float = 0.1  # share of them in which a velocity may be another one: events within a difference
@@ -44,8 +45,8 @@ class LawLimits:
 LIMITS = LawLimits()
 STRIDE = 20  # physics steps between the times for which motion is asked, 1/60 s
 SIGNATURE = (
-    "Mend it: simulate(self, states, times, constants) takes (K, N, 4), (F,) and (K or 1, C), and returns states "
-    "(K, F, N, 4): x, y, vx, vy."
+    "Mend it: simulate(self, states, times, constants) takes (K, N, 4), (F,) and (K or 1, C), which it must not "
+    "change, and returns states (K, F, N, 4): x, y, vx, vy."
 )
 Fault = tuple[str, str]  # what is wrong, and what to do
 
@@ -71,8 +72,20 @@ class LawProbe:
         begin, end = round(clip.times[first] * PHYSICS_HZ), round(clip.times[-1] * PHYSICS_HZ)
         self.steps = np.arange(begin, end, STRIDE, dtype=np.float64)
 
-    def moved(self, candidates: Sequence[int], constants: Array | None = None) -> Array:
-        """States (K, F, N, 4) of some candidates. constants: (K or 1, C) factors.
+    def moved(
+        self,
+        candidates: Sequence[int],
+        constants: Array | None = None,
+        steps: Array | None = None,
+        resumed: int | None = None,
+    ) -> Array:
+        """States (K, F, N, 4) of some candidates.
+
+        Args:
+            candidates: Which ones.
+            constants: (K or 1, C) factors.
+            steps: (F,) at which; None: all.
+            resumed: A step at which the motion is taken up again from its states there.
 
         Raises LawError where a user's law raises.
         """
@@ -82,8 +95,11 @@ class LawProbe:
                 value = np.zeros((len(candidates), 6))
                 self.law.set_states(value, n, FREE, self.given[list(candidates), n])
                 changes.append(Intervention(int(self.steps[0]), n, "state", value))
-            run = self.law.simulator(constants).run(changes, int(self.steps[-1]))
-            position, velocity, _ = run.at(self.steps)
+            simulator = self.law.simulator(constants)
+            if resumed is not None:
+                simulator = simulator.followed_by(self.law.simulator(constants), resumed)
+            run = simulator.run(changes, int(self.steps[-1]))
+            position, velocity, _ = run.at(self.steps if steps is None else steps)
         return np.concatenate([position, velocity], axis=-1)
 
     @cached_property
@@ -91,24 +107,33 @@ class LawProbe:
         """States (4, F, N, 4) of all candidates."""
         return self.moved(range(len(self.given)))
 
+    @property
+    def near(self) -> float:
+        """Diameters by which motions that should be the same may differ."""
+        return LIMITS.contacts if self.law.has_contacts else LIMITS.seen
+
     def apart(self, one: Array, other: Array) -> float:
         """Largest distance in diameters of motions (K, F, N, 4); infinite where only one of them is given up."""
         far = np.linalg.norm(one[..., :2] - other[..., :2], axis=-1) / self.across
-        far[np.isnan(one[..., 0]) != np.isnan(other[..., 0])] = np.inf
-        return float(np.nanmax(far, initial=0.0))
+        far[np.isnan(far)] = np.inf
+        far[np.isnan(one[..., 0]) & np.isnan(other[..., 0])] = 0.0
+        return float(far.max(initial=0.0))
 
     def not_finite(self) -> Fault | None:
-        """Numbers that are none, from the first states of ground truth on."""
-        wrong = ~np.isfinite(self.motion[0]).all(axis=-1)
+        """Numbers that are none: infinite ones, and NaN from the first states of ground truth on."""
+        wrong = np.asarray(np.isinf(self.motion).any(axis=-1))  # (4, F, N)
+        wrong[0] |= np.isnan(self.motion[0]).any(axis=-1)
         if not wrong.any():
             return None
-        f, n = np.argwhere(wrong)[0]
-        gives = "NaN" if np.isnan(self.motion[0, f, n]).any() else "infinite numbers"
+        k, f, n = np.argwhere(wrong)[0]
+        gives = "infinite numbers" if np.isinf(self.motion[k, f, n]).any() else "NaN"
         where = f"at {self.steps[f] / PHYSICS_HZ:.2f} s" if f else "at the first time, which is given twice"
-        where = "at all times" if wrong[:, n].all() else where
+        where = "at all times" if wrong[k, :, n].all() else where
+        begun = ("", " from its states in the middle", " at 0.8 of its velocity", " pushed by 1 m/s right and up")[k]
         return (
-            f"gives {gives} for {self.bodies[n].name} {where}",
-            "Look for a division by zero, or a root or arc of what is out of range. Only what is absent is NaN.",
+            f"gives {gives} for {self.bodies[n].name}{begun} {where}",
+            "Look for a division by zero, or a root or arc of what is out of range. Only what is absent, or given up, "
+            "is NaN.",
         )
 
     def not_given(self) -> Fault | None:
@@ -158,33 +183,74 @@ class LawProbe:
     def not_alone(self) -> Fault | None:
         """Candidates that move otherwise in company, or by the constants of others."""
         everyone, count = range(len(self.given)), len(self.law.constants)
-        limit = LIMITS.contacts if self.law.has_contacts else LIMITS.seen
         alone = np.concatenate([self.moved([k]) for k in everyone])
-        if (far := self.apart(self.motion, alone)) > limit:
+        if (far := self.apart(self.motion, alone)) > self.near:
             return (
                 f"moves candidates otherwise together than alone, {_diameters(far)} apart",
                 "Let each row of states (K, N, 4) have its own motion: no mean, sum or order over K.",
             )
         rows = np.linspace(0.8, 1.2, len(self.given))[:, None] * np.ones(count)
         alone = np.concatenate([self.moved([k], rows[k : k + 1]) for k in everyone])
-        if (far := self.apart(self.moved(everyone, rows), alone)) > limit:
+        if np.isinf(alone).any():
+            return "gives infinite numbers at 0.8 to 1.2 times its constants", "Give up such candidates as NaN."
+        if (far := self.apart(self.moved(everyone, rows), alone)) > self.near:
             return (
                 f"moves candidates by the constants of others, {_diameters(far)} apart from each one's own",
                 "Constants (K, C) hold a row for each candidate: use constants[:, 0], not constants[0, 0].",
             )
         return None
 
+    def otherwise_timed(self) -> float:
+        """Largest distance in diameters by which other times move what is at these: some, unevenly, and the last."""
+        some = np.cumsum(np.arange(int(np.sqrt(2 * len(self.steps)))))  # 0, 1, 3, 6, 10 ...
+        everyone = range(len(self.given))
+        return max(
+            self.apart(self.motion[:, part], self.moved(everyone, steps=self.steps[part])) for part in (some, [-1])
+        )
+
+    def not_timed(self) -> Fault | None:
+        """Motion that depends on which times are asked."""
+        if (far := self.otherwise_timed()) <= self.near:
+            return None
+        return (
+            f"moves bodies otherwise where other times are asked, {_diameters(far)} apart",
+            "Give each of `times` its state by itself: they come in any spacing, and a law takes steps of its own.",
+        )
+
+    def otherwise_resumed(self) -> float:
+        """Largest distance in diameters from a motion that is taken up again in the middle."""
+        middle = int(self.steps[len(self.steps) // 2])
+        return self.apart(self.motion, self.moved(range(len(self.given)), resumed=middle))
+
+    def not_resumed(self) -> Fault | None:
+        """Motion that goes on otherwise from a state on its way."""
+        if (far := self.otherwise_resumed()) <= self.near:
+            return None
+        return (
+            f"moves bodies otherwise when it goes on from a state halfway, {_diameters(far)} apart",
+            "What a state does next follows from it and the time in the scene, not from the time since times[0].",
+        )
+
     def effect(self, constant: LawConstant) -> float:
-        """Largest distance in diameters by which a constant moves anything, at the ends of its first values."""
+        """Largest distance in diameters by which a constant moves anything, at the least and largest of its values."""
         everyone = range(len(self.given))
         ends = (min(constant.values), max(constant.values))
         rows = [np.array([[end if each is constant else 1.0 for each in self.law.constants]]) for end in ends]
         return max(self.apart(self.motion, self.moved(everyone, row)) for row in rows)
 
 
+@np.errstate(all="ignore")  # of numbers that are infinite
 def fault_of(probes: Sequence[LawProbe]) -> Fault | None:
     """The first thing that is wrong with the law of all probes, and what to do; None where nothing is."""
-    for ask in (LawProbe.not_finite, LawProbe.not_alone, LawProbe.not_given, LawProbe.not_derived):
+    asked = (
+        LawProbe.not_finite,
+        LawProbe.not_alone,
+        LawProbe.not_timed,
+        LawProbe.not_given,
+        LawProbe.not_derived,
+        LawProbe.not_resumed,
+    )
+    for ask in asked:
         if fault := next(filter(None, map(ask, probes)), None):
             return fault
     for constant in probes[0].law.constants:
@@ -210,7 +276,8 @@ def check_law(clips: Sequence[Clip]) -> Iterator[Finding]:
                 yield failed("law", f"{name} {fault[0]}", fault[1])
             else:
                 yield fine(
-                    "law", f"{name} keeps what is relied on: shapes, first states, velocities, candidates, constants"
+                    "law",
+                    f"{name} keeps what is relied on: shapes, first states, velocities, candidates, times, constants",
                 )
     except LawError as error:
         remedy = SIGNATURE if "simulate()" in str(error) else "Mend that line."

@@ -40,6 +40,32 @@ SABOTAGES = {  # what is replaced in the example, by what, and words of the find
     "first state": ("(times - times[0])", "times", "begins with another position than the given one"),
     "first velocity": ("velocity * np.cos(angle) -", "0.9 * velocity * np.cos(angle) -", "with another velocity than"),
     "velocity": (" - away * rate * np.sin(angle)]", "]", "velocities that are not the change of its positions"),
+    "in place": (RETURNED, f"velocity *= 1; {RETURNED}", "ValueError in line 41 (simulate): output array is read-only"),
+    "infinity": (
+        RETURNED,
+        f"position = np.where(states[:, None, :, 3:] > 0.5, np.inf, position); {RETURNED}",
+        "gives infinite numbers for ball pushed by 1 m/s right and up at all times",
+    ),
+    "even times": (
+        "(times - times[0])",
+        "((times[-1] - times[-2]) * np.maximum(np.arange(len(times)) - 1, 0))",
+        "otherwise where other times are asked",
+    ),
+    "steps of the frames": (
+        "(times - times[0])",
+        "np.cumsum(np.diff(times, prepend=times[0]) * (0.95 + 3 * np.diff(times, prepend=times[0])))",
+        "otherwise where other times are asked",
+    ),
+    "time since the first": (
+        "simulate(self, states, times, constants):",
+        "simulate(self, states, times, constants):\n"
+        "        times = times + 0.05 * (times - times[0]) ** 2\n"
+        "        moved = self.uniform(states, times, constants)\n"
+        "        moved[..., 2:] *= np.sqrt(1 + 0.2 * (times - times[0]))[:, None, None]\n"
+        "        return moved\n\n"
+        "    def uniform(self, states, times, constants):",
+        "otherwise when it goes on from a state halfway",
+    ),
     "constant": (STIFFNESS, "np.sqrt(np.ones_like(constants[:, 0]))", "a constant 'stiffness' without effect"),
 }
 
