@@ -518,8 +518,8 @@ class Domino(Task):
             prompt=f"Blocks stand in a row on a flat floor, from one that leans on a grey prop on: {names}. The prop "
             "vanishes, the leaning block falls, and each block that is hit falls against the next. Static camera, seen "
             "from the side.",
-            caption=f"Foam blocks stand in a row on the floor: {names}. The {hue_name(p['hue_1'])} one leans on a grey "
-            "prop. The prop is drawn back.",
+            caption=f"Foam blocks stand in a row on the floor: {names}. The {hue_name(p['hue_1'])} one leans. The "
+            "grey prop that held it has just been drawn back.",
             outcomes=(
                 *(Outcome("falls", block.name) for block in blocks[1:]),
                 *(Outcome("falls when", block.name) for block in blocks),

@@ -521,8 +521,8 @@ class Stack(Task):
     def caption(self, p: Params) -> str:
         names = [hue_name(p[f"hue_{i}"]) for i in range(1, int(p["blocks"]) + 1)]
         return (
-            f"A tower of foam blocks stands on the floor between two walls: {', '.join(names)}, from below. The walls "
-            "are drawn back."
+            f"A tower of foam blocks stands on the floor: {', '.join(names)}, from below. The two boards "
+            "beside it have just been drawn back."
         )
 
 
@@ -702,8 +702,8 @@ class Overhang(Task):
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue'])} block lies on a dark pedestal between two walls and sticks out over its "
             "edge. The walls vanish, and the block stays or tips over. Static camera, seen from the side.",
-            caption=f"A {hue_name(p['hue'])} foam block lies on a dark pedestal between two walls and sticks out over "
-            "its edge. The walls are drawn back.",
+            caption=f"A {hue_name(p['hue'])} foam block lies on a dark pedestal and sticks out over its edge. The "
+            "two boards that held it have just been drawn back.",
             outcomes=(Outcome("falls", "block"), Outcome("falls left", "block"), Outcome("hangs", None)),
         )
 
@@ -804,7 +804,7 @@ class Seesaw(Task):
             "post, with two props under its ends. The props vanish, and one side goes down to the floor. "
             "Static camera, seen from the side.",
             caption=f"A {left} foam block on the left and a {right} foam block on the right lie on a seesaw, a dark "
-            "plank on a post, with two props under its ends. The props are drawn back.",
+            "plank on a post. The two props under its ends have just been drawn back.",
             outcomes=(
                 Outcome("sinks", "left block"),
                 Outcome("sinks", "right block"),

@@ -123,7 +123,7 @@ class Harmonic(Task):
             prompt=f"A large {hue_name(p['hue_ball'])} ball goes around a small square {hue_name(p['hue_block'])} "
             "tilted block in the middle of its ellipse, round and round, as if on a spring. Static camera.",
             caption=f"A large {hue_name(p['hue_ball'])} ball moves around a small {hue_name(p['hue_block'])} block, "
-            "which draws it like a spring.",
+            "which pulls it like a spring.",
         )
 
 
@@ -317,7 +317,7 @@ class Decay(Task):
             prompt=f"A large {hue_name(p['hue_planet'])} planet orbits a small {hue_name(p['hue_star'])} star in a gas "
             "that slows it: it winds inwards, faster and faster. Static camera.",
             caption=f"A large {hue_name(p['hue_planet'])} ball circles a small {hue_name(p['hue_star'])} one that "
-            "draws it, over a floor and through a gas that brakes it.",
+            "attracts it, over a floor and through a gas that brakes it.",
         )
 
 

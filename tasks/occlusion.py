@@ -476,7 +476,7 @@ class ScreenStop(Task):
             "grey screen, where a wall that rises above the screen stops it. It does not come out again. Static "
             "camera, seen from the side.",
             caption=f"A {hue_name(p['hue'])} exercise ball rolls over the floor at constant speed, on a way that "
-            "leads behind a dark grey screen. A wall stands behind the screen and rises above it.",
+            "leads behind a dark grey screen. A grey pillar stands across it behind the screen and rises above it.",
         )
 
 
@@ -577,7 +577,7 @@ class Tunnel(Task):
             "dark grey screen, where it bounces off a wall that rises above the screen. It comes out where it went in. "
             "Static camera, seen from the side.",
             caption=f"A {hue_name(p['hue'])} exercise ball glides over a smooth floor at constant speed, on a way "
-            "that leads behind a dark grey screen. A wall stands behind the screen and rises above it.",
+            "that leads behind a dark grey screen. A grey pillar stands across it behind the screen and rises higher.",
         )
 
 

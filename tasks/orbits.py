@@ -89,8 +89,8 @@ class Kepler(Task):
             horizon=self.horizon,
             prompt=f"A large {hue_name(p['hue_planet'])} planet orbits a small {hue_name(p['hue_star'])} star on an "
             "ellipse, round and round, under gravity. Static camera.",
-            caption=f"A large {hue_name(p['hue_planet'])} planet orbits a small {hue_name(p['hue_star'])} star, drawn "
-            "by its gravity.",
+            caption=f"A large {hue_name(p['hue_planet'])} planet moves around a small {hue_name(p['hue_star'])} star, "
+            "attracted by its gravity.",
         )
 
 
@@ -214,8 +214,8 @@ class Binary(Task):
             horizon=self.horizon,
             prompt=f"A {hue_name(p['hue_a'])} and a {hue_name(p['hue_b'])} ball orbit each other, round and round, "
             "under their mutual gravity. Static camera.",
-            caption=f"A {hue_name(p['hue_a'])} and a {hue_name(p['hue_b'])} planet orbit each other under their "
-            "mutual gravity.",
+            caption=f"A {hue_name(p['hue_a'])} and a {hue_name(p['hue_b'])} planet move around each other "
+            "under their mutual gravity.",
         )
 
 
@@ -311,8 +311,8 @@ class Flyby(Task):
             fields=(CentralGravity("star", p["pull"] * p["star_radius"] ** 3),),
             prompt=f"A large {hue_name(p['hue_body'])} body flies past a small {hue_name(p['hue_star'])} star, whose "
             "gravity bends its way, and goes away. Static camera.",
-            caption=f"A large {hue_name(p['hue_body'])} planet flies past a small {hue_name(p['hue_star'])} star, "
-            "drawn by its gravity.",
+            caption=f"A large {hue_name(p['hue_body'])} planet moves towards a small {hue_name(p['hue_star'])} star, "
+            "attracted by its gravity.",
         )
 
 

@@ -223,5 +223,5 @@ class Parabola(PhyWorldTask):
             horizon=self.horizon,
             prompt=f"A {hue_name(RED)} ball is thrown to the right from near the upper border and falls slowly. There "
             "is no floor in view. Static camera, seen from the side.",
-            caption=f"A {hue_name(RED)} exercise ball is thrown to the right, high above the floor, and falls slowly.",
+            caption=f"A {hue_name(RED)} exercise ball is thrown to the right, high above the floor.",
         )

@@ -162,13 +162,13 @@ def scene_prompt(scene: Scene, look: str, stated: Sequence[StatedVelocity] = ())
     The plain one is the scene's own; where its camera is not the task's own, what it says of the camera is that one's.
     In another look it is the scene's caption, or the scene's own prompt without its words on the camera where it has
     none, with the set, with the sizes of bodies that have a hue, and with how it is filmed. What is told of the motion
-    at the hand-over follows the scene's own words.
+    at the hand-over follows the scene's own words, or is all where it has none.
     """
-    if not scene.prompt:
-        return ""
     camera, motion = scene.camera, motion_sentence(scene, stated)
+    if not scene.prompt:
+        return motion
     if look != PLAIN:
-        told = scene.caption or re.sub(r" ?Static camera[^.]*\.", "", scene.prompt)
+        told = scene.caption or _drawn_back(re.sub(r" ?Static camera.*?\.(?=\s|$)", "", scene.prompt), scene)
         filmed = _filmed(scene, "The camera " not in told)
         return " ".join(filter(None, (told, motion, set_words(scene), size_words(scene), ONE_TAKE, *filmed)))
     prompt = scene.prompt
@@ -181,6 +181,15 @@ def scene_prompt(scene: Scene, look: str, stated: Sequence[StatedVelocity] = ())
         if "The camera " not in prompt:  # a task whose camera moves says so itself
             prompt = f"{prompt} {camera_sentence(camera)}".rstrip()
     return prompt
+
+
+def _drawn_back(prompt: str, scene: Scene) -> str:
+    """A prompt of a task without a caption, whose holders do in words what they do in the natural look."""
+    from physbench.world.styles.natural import frames
+
+    if not any(frames.is_holder(body) for body in scene.bodies):
+        return prompt
+    return re.sub(r"\bvanish\b", "are drawn back", re.sub(r"\bvanishes\b", "is drawn back", prompt))
 
 
 def _filmed(scene: Scene, unsaid: bool) -> Iterator[str]:
@@ -199,7 +208,7 @@ def set_words(scene: Scene) -> str:
 
     stage = frames.stage_of(scene)
     if stage.kind == "sky":
-        return "Before a night sky with faint stars."
+        return "Behind is a night sky full of stars."
     floor_words = {"boards": "a floor of wooden boards", "concrete": "a concrete floor", "terrazzo": "a terrazzo floor"}
     floors = [floor_words[each.material.texture] for each in stage.surfaces if each.axis == 2]
     wall_words = {"bricks": "a wall of painted bricks", "plaster": "a plastered wall", "panels": "a wall of panels"}
@@ -220,13 +229,13 @@ def size_words(scene: Scene) -> str:
     sizes = [_measured(body, scene.camera) for body in bodies]
     if len(sizes) > 1 and len(set(sizes)) == 1:
         return f"Each {sizes[0]}."
-    told = [f"the {hue_name(body.hue or 0)} {size}" for body, size in zip(bodies, sizes, strict=True)]
+    told = [f"the {hue_name(body.hue or 0)} one {size}" for body, size in zip(bodies, sizes, strict=True)]
     return f"T{', '.join(told)[1:]}." if told else ""
 
 
 def _measured(body: Body, camera: Camera) -> str:
-    """ "ball is 34 cm wide", or "block is 80 x 40 cm", along its own axes in the plane of motion."""
+    """ "is 34 cm wide", or "is 80 x 40 cm", along its own axes in the plane of motion."""
     if body.shape != "box":
-        return f"{BODY_NOUNS[body.shape]} is {200 * body.size[0]:.0f} cm wide"
+        return f"is {200 * body.size[0]:.0f} cm wide"
     wide, high = (round(200 * body.size[axis]) for axis in PLANE_AXES[camera.view])
-    return f"block is {wide} cm wide" if wide == high else f"block is {wide} x {high} cm"
+    return f"is {wide} cm wide" if wide == high else f"is {wide} x {high} cm"

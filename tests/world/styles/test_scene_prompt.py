@@ -99,9 +99,9 @@ def test_a_camera_says_from_where_it_sees() -> None:
 def test_the_words_of_two_scenes() -> None:
     scene = make_scene(Row("falling/stack-v1", "test", 0))
     assert scene_prompt(scene, "natural") == (
-        "A tower of foam blocks stands on the floor between two walls: mint, red, blue, from below. The walls are "
-        "drawn back. In a hall with a floor of wooden boards and a plastered wall, in soft light. The mint block is "
-        "103 x 55 cm, the red block is 114 x 59 cm, the blue block is 98 x 61 cm. Real time, one continuous take. Seen "
+        "A tower of foam blocks stands on the floor: mint, red, blue, from below. The two boards beside it have just "
+        "been drawn back. In a hall with a floor of wooden boards and a plastered wall, in soft light. The mint one is "
+        "103 x 55 cm, the red one is 114 x 59 cm, the blue one is 98 x 61 cm. Real time, one continuous take. Seen "
         "from the side. Static shot with no camera movement."
     )
     away = scene_prompt(make_scene(Row("occlusion/look-away-v2", "test", 0)), "natural")
@@ -113,8 +113,8 @@ def test_the_words_of_two_scenes() -> None:
 
 def test_a_task_without_a_caption_keeps_its_own_words_but_those_on_the_camera() -> None:
     known = make_scene(Row("falling/projectile-v1", "test", 0))
-    scene = replace(known, caption="", prompt="A ball. Static camera, seen from the side.")
-    assert scene_prompt(scene, "natural").startswith("A ball. In a hall ")
+    scene = replace(known, caption="", prompt="A ball. The shelf vanishes. Static camera, 1.5 m away, from the side.")
+    assert scene_prompt(scene, "natural").startswith("A ball. The shelf is drawn back. In a hall ")
     assert scene_prompt(scene, "natural").endswith(STATIC_SHOT)
 
 
