@@ -620,8 +620,8 @@ class Scene:
     prompt: str = ""
     prompt_unpushed: str = ""  # the prompt of the same scene without its actions
     # Set-up and first cause as a person asks a model of real video for them, in place of `prompt` in the natural look:
-    # no outcome, and no word of a camera that stands still. It is told beside the clip and decides nothing in it: stored
-    # scenes keep their hashes.
+    # no outcome, and no word of a camera that stands still. It is told beside the clip and decides nothing in it:
+    # stored scenes keep their hashes.
     caption: str = field(default="", repr=False)
     caption_unpushed: str = field(default="", repr=False)
     free: tuple[str, ...] = ()  # parameters that the context cannot show
