@@ -31,7 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("restitution = [0.9, 0.2]", ZERO, "restitution: expected two numbers"),
         ("speed = 1", ZERO, "speed: Extra inputs"),
         ("gravity = nan", ZERO, "gravity: Input should be"),
-        ("[[points]]\npx = [0, 0]\nm = [0, 0]", ZERO, "points: expected four or more"),
+        ("[[points]]\npx = [3, 4]\nm = [1, 0]", ZERO, "points: expected four or more"),
+        ("[[points]]\npx = [0, 0]\nm = [0, 0]", ZERO, "still to be filled in, .* px and m of the points"),
         ("gravity = ", ZERO, "Invalid value"),
     ],
 )
