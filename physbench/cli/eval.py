@@ -60,8 +60,8 @@ def refuse_early(options: Options) -> None:
 
     options.check()
     if options.suite != EXPECTATION_SUITE:
-        named = options.tasks is None or ".py" in options.tasks  # a file is read once, by `evaluate`
-        find_suite(options.suite, None, None if named else options.tasks)
+        own = options.tasks is not None and ".py" in options.tasks  # a file is read once, by `evaluate`
+        find_suite(options.suite, None, None if own else options.tasks)
     if options.clips is not None and not is_url(options.clips):
         from physbench.clips.packed import opened_archive
 

@@ -41,7 +41,7 @@ from physbench.track.patches import STATS, patch_area
 from physbench.track.scenery import SceneryTracks, SeenBodies, observe_scenery, without_camera
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import MIN_DETECTED_SHARE, VISIBLE_SHARE
-from physbench.world.bodies import is_screen
+from physbench.world.bodies import is_among_stars, is_screen
 from physbench.world.camera import PLANE_AXES, BallSight, depth_axis, pixels_per_metre
 from physbench.world.camera_path import MovingSight, mapped, moving_sight
 from physbench.world.drawing import apparent_radius
@@ -810,9 +810,7 @@ def _screens(clip: Clip, true: Tensor, floor: float | None) -> Tensor:
     Where one moves only what it always covers: the rest of it is looked for in the frames themselves. A night sky is as
     dark where it holds none.
     """
-    from_above, bodies = clip.scene.camera.view == "top", clip.scene.bodies
-    ground = any(body.shape == "plane" and body.drawn for body in bodies)
-    if clip.spec.look != PLAIN and from_above and not ground and not any(is_screen(body) for body in bodies):
+    if clip.spec.look != PLAIN and is_among_stars(clip.scene) and not any(map(is_screen, clip.scene.bodies)):
         return torch.zeros(true.shape[1:3], dtype=torch.uint8)
     red, green, blue = true.unbind(-1)  # an axis of 3 is slow to reduce
     bright = torch.maximum(torch.maximum(red, green), blue)

@@ -268,6 +268,11 @@ def is_screen(body: Body) -> bool:
     return dark and body.shape == "box" and body.role != "moving" and body.until is None and body.drawn
 
 
+def is_among_stars(scene: Scene) -> bool:
+    """True if nothing lies below a scene that is seen from above: the natural look shows a night sky there."""
+    return scene.camera.view == "top" and not any(body.shape == "plane" and body.drawn for body in scene.bodies)
+
+
 def darkness_over(scene: Scene, states: Array) -> NDArray[np.intp]:
     """Index of the body that hides the whole picture at states (T, N, 13), (T,); -1 while the light is on."""
     hiding = np.full(len(states), -1)

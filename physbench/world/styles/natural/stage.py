@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.support.arrays import Array
-from physbench.world.bodies import DARK, is_screen
+from physbench.world.bodies import DARK, is_among_stars, is_screen
 from physbench.world.camera import eye, looking, pixels_per_metre, up
 from physbench.world.geometry import rotate
 from physbench.world.renderer import DRAWN, axis_across, is_plate
@@ -263,7 +263,7 @@ def bodies_of_parts(scene: Scene, stage: Stage) -> list[int]:
 def _kind(scene: Scene) -> Kind:
     if scene.camera.view == "front":
         return "hall"
-    return "table" if any(body.shape == "plane" and body.drawn for body in scene.bodies) else "sky"
+    return "sky" if is_among_stars(scene) else "table"
 
 
 def _lamp(scene: Scene, kind: Kind, above: bool, rng: np.random.Generator) -> Lamp:
