@@ -35,8 +35,8 @@ from physbench.result.skill import Kind, Stratum, clip_qualities, skills, task_m
 from physbench.result.task_roles import kinds_of
 from physbench.run.jobs import SCORING_PRELOAD
 from physbench.score.protocol import AXES
+from physbench.support.processes import scheduled
 from physbench.support.run_folder import RunFolder
-from physbench.support.schedule import scheduled
 from physbench.validity.measure import Settings, read_parts, work
 from physbench.world.scene import RenderSpec
 

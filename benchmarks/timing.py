@@ -24,7 +24,7 @@ from physbench.rollout.store import Rollout
 from physbench.score.frame_timing import frame_timing, smear
 from physbench.score.score_clip import observed
 from physbench.shadowing import shadow
-from physbench.validity.altered_pictures import FRAME_SHIFTS
+from physbench.validity.lawful_alternatives import FRAME_SHIFTS
 from physbench.validity.sources import find_sources, show
 from physbench.validity.violations import Inapplicable
 from physbench.world.scene import RenderSpec

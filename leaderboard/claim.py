@@ -30,8 +30,7 @@ from physbench.clips.suite import (
     find_suite,
     split_name,
 )
-from physbench.models.contract import check_card_types
-from physbench.models.protocol import ModelCard, card_document, card_from
+from physbench.models.protocol import ModelCard, card_document, card_from, check_card_types
 from physbench.result.manifest import MANIFEST_VERSION, Manifest
 from physbench.run.manifest import manifest_suite
 from physbench.support import user_files

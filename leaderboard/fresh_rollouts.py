@@ -41,13 +41,13 @@ from physbench.rollout.store import Rollout, frames_hash
 from physbench.run.jobs import SCORING_PRELOAD
 from physbench.run.model import engine_of
 from physbench.run.options import Options
-from physbench.run.parts import SHARD_COLUMNS, rows_document
 from physbench.run.references import reference_rollout
+from physbench.score.protocol import SHARD_COLUMNS, rows_document
 from physbench.score.score_clip import score_clip
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
+from physbench.support.processes import scheduled
 from physbench.support.progress import Progress
-from physbench.support.schedule import scheduled
 from physbench.world.styles.catalogue import check_look
 
 if TYPE_CHECKING:

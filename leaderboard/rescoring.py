@@ -49,16 +49,15 @@ from physbench.rollout.store import STATES, Rollout, frames_hash, link_rollout, 
 from physbench.run import worker
 from physbench.run.finalize import compile_scores
 from physbench.run.jobs import SCORING_PRELOAD
-from physbench.run.parts import SHARD_COLUMNS, rows_document, write_part
 from physbench.run.references import bring_references
 from physbench.score.observation import Observation
-from physbench.score.protocol import Scorer, ScoreRow
+from physbench.score.protocol import SHARD_COLUMNS, Scorer, ScoreRow, rows_document, write_part
 from physbench.score.score_clip import observed, read_observation, score_clip
 from physbench.shadowing.trace import save_trace, trace
 from physbench.support.errors import UsageError
 from physbench.support.files import NOT_ARRAYS, write_json
+from physbench.support.processes import scheduled
 from physbench.support.run_folder import RunFolder
-from physbench.support.schedule import scheduled
 from physbench.track.tracks import Tracks, Visibility, load_tracks, save_tracks
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates, shift, zoom
 
 from physbench.clips.video import Codec, h264, round_trip
 from physbench.support.arrays import Array, Image
-from physbench.validity.altered_pictures import filmed
+from physbench.validity.lawful_alternatives import filmed
 
 Style = Callable[[Image, float, np.random.Generator], Image]  # frames, frames/s, noise -> frames
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Image
-from physbench.validity.altered_pictures import filmed
+from physbench.validity.lawful_alternatives import filmed
 from physbench.validity.violations import Inapplicable
 from physbench.world.camera import PLANE_AXES
 from physbench.world.drawing import apparent_radius

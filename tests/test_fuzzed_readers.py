@@ -47,7 +47,7 @@ from physbench.clips.suite import Suite, find_suite
 from physbench.leaderboard.claim import read_claim
 from physbench.leaderboard.rescoring import read_sent_tracks, read_sent_video
 from physbench.leaderboard.submission import opened_submission, write_archive
-from physbench.models.graphs.graph_card import graph_document
+from physbench.models.graph_card import graph_document
 from physbench.models.http.model import HEAD_LENGTH, PROTOCOL, ShortAnswerError, parse_card, read_blocks
 from physbench.models.load_model import check_target
 from physbench.models.protocol import ModelCard, card_document

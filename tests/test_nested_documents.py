@@ -19,7 +19,7 @@ from physbench.clips.store import CorruptError, read_head
 from physbench.leaderboard.claim import read_claim
 from physbench.leaderboard.commitment import read_challenge, read_commitment
 from physbench.leaderboard.entries import Entry
-from physbench.models.graphs.graph_card import read_graph_document
+from physbench.models.graph_card import read_graph_document
 from physbench.models.http.model import parse_card
 from physbench.models.huggingface.diffusers_folder import read_json
 from physbench.models.safetensors_files import read_header
@@ -29,7 +29,7 @@ from physbench.result.implied_worlds import is_diagnosed
 from physbench.result.manifest import read_manifest
 from physbench.result.read import summary
 from physbench.rollout.store import load_rollout, read_states
-from physbench.run.parts import read_part
+from physbench.score.protocol import read_part
 from physbench.support.errors import PhysbenchError
 from physbench.support.files import EMPTY_SEAL, NOT_ARRAYS, write_sealed
 from physbench.support.run_folder import RunFolder

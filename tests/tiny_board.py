@@ -28,8 +28,8 @@ from physbench.rollout.store import store_rollout
 from physbench.run.finalize import compile_scores
 from physbench.run.manifest import requested_manifest
 from physbench.run.options import Options
-from physbench.run.parts import write_part
 from physbench.run.references import bring_references, reference_rollout
+from physbench.score.protocol import write_part
 from physbench.score.score_clip import score_clip
 from physbench.shadowing.trace import save_trace, trace
 from physbench.support.files import write_json

@@ -26,8 +26,8 @@ from physbench.score.protocol import AXES, Scorer
 from physbench.score.score_clip import find_scorers
 from physbench.shadowing import why_not
 from physbench.support.progress import Progress
-from physbench.validity.altered_pictures import FRAME_SHIFTS, FrameShift
 from physbench.validity.gaming_baselines import GAMING_BASELINES
+from physbench.validity.lawful_alternatives import FRAME_SHIFTS, FrameShift
 from physbench.validity.violations import REGISTRY, Violation
 from physbench.world.bullet import simulate
 from physbench.world.styles.catalogue import LOOKS

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 from published_tables import MAIN, Published, Row, place, published, verdict
 
-from physbench.validity.altered_pictures import FRAME_SHIFTS
+from physbench.validity.lawful_alternatives import FRAME_SHIFTS
 from physbench.validity.table import (
     GIVEN,
     LEVEL,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from physbench.validity.altered_pictures import FRAME_SHIFTS, is_frame_shift
+from physbench.validity.lawful_alternatives import FRAME_SHIFTS, is_frame_shift
 from physbench.validity.sources import LOW_RATE
 from physbench.validity.table import TableHeader, read_table, records
 from physbench.validity.text import between

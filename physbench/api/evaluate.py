@@ -12,8 +12,7 @@ from pathlib import Path
 
 from physbench.api.evaluation import Evaluation
 from physbench.clips.suite import EXPECTATION_SUITE, find_suite
-from physbench.models.contract import check_contract
-from physbench.models.protocol import Model
+from physbench.models.protocol import Model, check_contract
 from physbench.result.document import read_result
 from physbench.run.evaluate import evaluate as run_evaluation
 from physbench.run.interruption import Interrupted

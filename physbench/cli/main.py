@@ -52,7 +52,7 @@ COMMANDS: Mapping[str, str] = {
 
 
 FILES: Mapping[str, str] = {  # in this folder, of verbs that have none of their own
-    **dict.fromkeys(("rollout", "score", "finish", "merge", "status"), "stages"),
+    **dict.fromkeys(("rollout", "score", "finish", "merge", "status"), "eval"),
     **dict.fromkeys(("train", "export", "probe"), "models"),
     **dict.fromkeys(("view", "report", "diagnose", "compare"), "runs"),
 }

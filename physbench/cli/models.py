@@ -400,8 +400,8 @@ def export(
 
     Example: physbench export examples/export_me.py:make model.onnx
     """
-    from physbench.models.graphs.onnx_file import TO_EXPORT, require_libraries
     from physbench.models.load_model import check_target
+    from physbench.models.onnx_file import TO_EXPORT, require_libraries
 
     if out.suffix not in GRAPH_SUFFIXES:
         raise UsageError(f"Expected a file OUT.onnx, got '{out}'. Write {out.with_suffix(GRAPH_SUFFIXES[0])}.")

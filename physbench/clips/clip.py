@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.scene_changes import PROMPT_MOTION
 from physbench.support.arrays import Image
 from physbench.world.camera import pixels_per_metre, plane_from_world, px_from_world
 from physbench.world.camera_path import relative_poses
@@ -19,6 +18,8 @@ from physbench.world.styles.prompt import StatedVelocity, scene_prompt, stated_v
 
 Split = Literal["train", "test", "ood", "gap"]
 
+# The change in which the prompt alone differs: it says in words how things move, see `Clip.stated_velocities`.
+PROMPT_MOTION = "told"
 ACTION_WIDTH = 6  # of an action: hue of a body as RGB, impulse in N s (driven: velocity in m/s; thrust: force in N)
 
 __all__ = [
@@ -37,7 +38,7 @@ class Row:
     task: str  # "falling/projectile-v1"
     split: Split
     seed: int
-    change: str = ""  # one of `physbench.clips.scene_changes`: how the scene differs from the task's
+    change: str = ""  # one of `physbench.clips.task.CHANGES`: how the scene differs from the task's
 
     @property
     def id(self) -> str:

@@ -39,7 +39,7 @@ from physbench.clips.suite import Suite
 from physbench.clips.video import FFV1, H264, encode, png
 from physbench.support.errors import UsageError
 from physbench.support.files import write_bytes
-from physbench.support.schedule import scheduled
+from physbench.support.processes import scheduled
 from physbench.world.bullet import simulate
 from physbench.world.scene import FAR, HISTORY, MOVING, PLAIN, RenderSpec, Scene, wrong_rate
 from physbench.world.styles.catalogue import check_drawn, draw

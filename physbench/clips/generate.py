@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row
-from physbench.clips.scene_changes import changed
-from physbench.clips.task import Params, Task, find_task
+from physbench.clips.task import Params, Task, changed, find_task
 from physbench.support import user_files
 from physbench.support.errors import UsageError
 from physbench.support.user_files import UserFile, registered_files

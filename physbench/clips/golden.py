@@ -29,7 +29,7 @@ from physbench.clips.suite import (
     golden_tasks,
     suite_hash,
 )
-from physbench.support.schedule import scheduled
+from physbench.support.processes import scheduled
 
 GOLDEN_COMMAND = "python -m physbench.clips.golden"
 TRAIN_LISTS = (150, 1500, 15000)  # clips of `train`: sizes at which trainings are compared

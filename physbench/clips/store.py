@@ -26,8 +26,8 @@ from physbench.clips.generate import CLIP_PRELOAD, known_scene, make_clip
 from physbench.support.errors import PhysbenchError
 from physbench.support.files import DRAFTS, ENVIRONMENT, NOT_ARRAYS, cache_dir, write_bytes, writer_lives
 from physbench.support.fingerprint import fingerprint
+from physbench.support.processes import scheduled
 from physbench.support.progress import Progress
-from physbench.support.schedule import scheduled
 from physbench.world.scene import RenderSpec, Scene
 from physbench.world.styles.catalogue import look_key
 

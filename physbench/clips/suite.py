@@ -11,8 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib.resources import files
 
-from physbench.clips.clip import Row, Split
-from physbench.clips.scene_changes import PROMPT_MOTION
+from physbench.clips.clip import PROMPT_MOTION, Row, Split
 from physbench.clips.task import GAP, Task, builtin_task_ids, find_task, match_tasks, splits_of
 from physbench.support.errors import UsageError, nearest
 

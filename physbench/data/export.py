@@ -51,7 +51,7 @@ from physbench.data.tables import (
 )
 from physbench.support.errors import UsageError
 from physbench.support.files import atomic_path, file_sha256, locked_file, write_bytes, write_json, write_text
-from physbench.support.schedule import scheduled
+from physbench.support.processes import scheduled
 
 # `parquet+video`: a video for each clip, and all else in tables.
 

@@ -7,7 +7,7 @@ Laws of whole scenes, for many candidates at once:
     `support_check` (scenes that no law moves, and why); compiled: `point_distances` (residuals of a fit).
     Planar scenes: `planar_law`, `planar_scene`; compiled: `event_loop` (from event to event), `planar_motion`
     (accelerations, pieces of motion, when discs touch, and what a contact does).
-    Central fields: `central_law`; compiled: `kepler_jit`, `field_orbits` (fields that are not Newton's).
+    Central fields: `central_law`; compiled: `kepler_jit`, `field_motion` (fields that are not Newton's).
     Fields of any power, springs, drag: `field_law`; compiled: `field_motion`.
     Bodies on rods, which may hit each other, and chains of rods: `pendulum_law`; compiled: `pendulum_motion`.
     Driven bodies and what they hit: `drive_law`; compiled: `drive_motion`.

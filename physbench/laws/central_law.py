@@ -15,7 +15,7 @@ import numpy as np
 from physbench.laws import kepler_jit
 from physbench.laws.changes import WorldChange
 from physbench.laws.closed_form import two_bodies
-from physbench.laws.field_orbits import ADVANCE, DRAG, EXPONENT, SOFTENING, TREND, TURN, follow_field
+from physbench.laws.field_motion import ADVANCE, DRAG, EXPONENT, ORBIT_TURN, SOFTENING, TREND, follow_field
 from physbench.laws.planar_motion import H
 from physbench.laws.scene_law import LawConstant, SceneLaw
 from physbench.laws.simulator import MadeTrajectory, Simulator, States, Trajectory
@@ -95,7 +95,7 @@ class KeplerSimulator(Simulator):
 
 @dataclass(frozen=True, eq=False)
 class FieldSimulator(Simulator):
-    """Simulates bodies in changed central fields, see `field_orbits`."""
+    """Simulates bodies in changed central fields, see `field_motion`."""
 
     kepler: KeplerSimulator  # of the true fields
     scale: float  # times their strength
@@ -161,7 +161,7 @@ class CentralLaw(SceneLaw):
         law = np.zeros(6)
         law[EXPONENT], law[SOFTENING], law[TREND] = change.exponent, change.softening, change.gravity_trend
         law[ADVANCE] = 1 - 1 / (1 + change.precession) ** 2
-        law[DRAG], law[TURN] = change.drag, change.turn
+        law[DRAG], law[ORBIT_TURN] = change.drag, change.turn
         scale = change.central_mass * kepler.factor
         if not (law - np.array([2.0, 0, 0, 0, 0, 0])).any() and change.solid:
             return KeplerSimulator(self.scene, self.index, scale)

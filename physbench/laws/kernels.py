@@ -10,8 +10,7 @@ from typing import Any
 from physbench.laws import point_distances
 from physbench.laws.drive_motion import follow_driven
 from physbench.laws.event_loop import follow, followed_positions
-from physbench.laws.field_motion import follow_fields
-from physbench.laws.field_orbits import follow_field
+from physbench.laws.field_motion import follow_field, follow_fields
 from physbench.laws.kepler_jit import follow_orbits
 from physbench.laws.pendulum_motion import follow_chains, follow_pendulums
 from physbench.laws.planar_motion import evaluate

@@ -2,16 +2,18 @@
 
 In the order of use:
 
-- `protocol`: the kinds of answer (frames, states, surprise) and the cards by which the harness knows models.
+- `protocol`: the kinds of answer (frames, states, surprise), the cards by which the harness knows models, and checks
+  that what was loaded keeps to them.
 - `load_model`: finds the adapter of a target and loads the model. `unrecognised`: describes a target that has none.
-- `contract`: checks that what was loaded keeps the protocol. `networks`: its networks, and its untrained copy.
+- `networks`: the networks of what was loaded, and its untrained copy.
 
 One module or folder for each kind of model:
 
 - `python_code`: functions of the user's that make a model.
 - `safetensors_files`: .safetensors files and `reference:NAME`. `pickle_scan` looks into other checkpoints without
   running them.
-- `graphs`: .onnx and .pt2 files. `layouts`: checkpoints of others' training code, by tables of their tensors' names.
+- `onnx_file`, `exported_program`: .onnx and .pt2 files, both with a `graph_card`. `layouts`: checkpoints of others'
+  training code, by tables of their tensors' names.
 - `huggingface`: pipelines of diffusers and networks of transformers, in local folders.
 - `http`: models behind a server, and the server that users copy beside their model.
 - `videos`: videos made elsewhere; `video_containers` lists the formats that are accepted.

@@ -179,7 +179,7 @@ def load_model(
 
     Raises ModelError: the target cannot be loaded or does not keep the protocol. The message says what to do.
     """
-    from physbench.models.contract import check_contract
+    from physbench.models.protocol import check_contract
 
     checked = check_contract(_load(target, **options), target, what_is_handed(target, privileged))
     if not untrained:
@@ -198,7 +198,7 @@ def load_encoder(target: str, *, untrained_beside: Encoder | None = None, **opti
 
     Raises ModelError: the target cannot be loaded, has no encoder, or gives the same networks twice.
     """
-    from physbench.models.contract import check_card_types
+    from physbench.models.protocol import check_card_types
 
     untrained = untrained_beside is not None
     if untrained and target.startswith("reference:"):

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from physbench.models.adapter import Adapter, describe_missing_path, without_scheme
-from physbench.models.contract import check_card_types
-from physbench.models.protocol import CARDS, Model, ModelCard, card_fields
+from physbench.models.protocol import CARDS, Model, ModelCard, card_fields, check_card_types
 from physbench.support import plugins
 from physbench.support.errors import ModelError, PhysbenchError, nearest
 from physbench.support.plugins import describe_error

@@ -13,7 +13,7 @@ from physbench.result.bootstrap import FEWEST, MISS, TOO_FEW
 from physbench.score.motion import MIN_RADIUS, MOMENTS_PER_FRAME
 from physbench.scorers.diagnostics.orbits import FORCE, weak_weights
 from physbench.support.arrays import Array
-from physbench.track.finite_differences import known_runs, upsampled
+from physbench.track.tracks import known_runs, upsampled
 from physbench.validity.task_checks.physics import energy_of
 from physbench.world.camera import plane_from_world
 from physbench.world.drawing import apparent_radius

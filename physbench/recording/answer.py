@@ -20,8 +20,7 @@ from physbench.shadowing.levels import strength
 from physbench.shadowing.search import SegmentSearch
 from physbench.support.arrays import Array, Image
 from physbench.support.errors import UsageError
-from physbench.track.finite_differences import runs
-from physbench.track.tracks import Tracks, Visibility
+from physbench.track.tracks import Tracks, Visibility, runs
 from physbench.track.visibility import VISIBLE_SHARE
 
 

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from physbench.reference import latent_model
-from physbench.reference.autoencoders import Autoencoder, picture_loss
 from physbench.reference.jepa import (
     CELL_PX,
     COVARIANCE_COST,
@@ -28,7 +27,7 @@ from physbench.reference.jepa import (
     moving_cells,
     spread_over_time,
 )
-from physbench.reference.layers import ResidualBlock
+from physbench.reference.layers import Autoencoder, ResidualBlock, picture_loss
 from physbench.reference.simple import SIMPLE_DEFAULTS, ConvDynamics
 from physbench.reference.training_loop import Episodes, TrainingStage, generator, parameters_device
 

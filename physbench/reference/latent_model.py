@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from physbench.models.protocol import ModelCard
 from physbench.reference.architecture import Architecture
-from physbench.reference.autoencoders import CELL_PX, Autoencoder, SpatialAutoencoder
-from physbench.reference.layers import film_tensor
+from physbench.reference.layers import CELL_PX, Autoencoder, SpatialAutoencoder, film_tensor
 from physbench.reference.training_loop import Episodes, TrainingStage, generator, parameters_device
 from physbench.support.errors import ModelError
 from physbench.support.progress import Progress

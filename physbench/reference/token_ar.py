@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from physbench.models.protocol import ModelCard
-from physbench.reference.autoencoders import SpatialAutoencoder
 from physbench.reference.latent_model import Dynamics, LatentArchitecture, LatentNet, cell_weights
-from physbench.reference.layers import Attention, mlp
+from physbench.reference.layers import Attention, SpatialAutoencoder, mlp
 
 PAIR = 2  # frames of a token
 GROUPS = ((0, 0), (1, 1), (0, 1), (1, 0))  # row and column in its block of 2 x 2 cells of the token that comes in turn

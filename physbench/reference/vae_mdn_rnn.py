@@ -17,9 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physbench.reference.autoencoders import Autoencoder, FlatAutoencoder
 from physbench.reference.latent_model import Dynamics, LatentArchitecture, cell_weights, clip_noise, growing
-from physbench.reference.layers import ResidualBlock
+from physbench.reference.layers import Autoencoder, FlatAutoencoder, ResidualBlock
 
 FORCED = 20  # frames of a window that are seen as they are
 FREE = (1, 2, 4, 8, 12)  # frames behind them that are drawn, more as training goes on

@@ -41,8 +41,8 @@ from physbench.result.document import (
 )
 from physbench.result.findings import findings, law_phrases
 from physbench.result.implied_worlds import read_diagnosis, read_timing
+from physbench.result.levels import combination_gaps, skill_by_part
 from physbench.result.manifest import Manifest, read_manifest, renew
-from physbench.result.parts import combination_gaps, skill_by_part
 from physbench.result.read import read_run
 from physbench.result.readings import over_families
 from physbench.result.sentences import note, sentences

@@ -17,8 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from physbench import __version__
 from physbench.clips.suite import suite_label
-from physbench.models.contract import check_card_types
-from physbench.models.protocol import ModelCard, card_document, card_from
+from physbench.models.protocol import ModelCard, card_document, card_from, check_card_types
 from physbench.support.errors import ModelError, UsageError
 from physbench.support.files import SEAL, SEAL_SCHEMA, DamagedFileError, read_sealed_json, write_sealed_json
 from physbench.support.plugins import first_line

@@ -13,7 +13,7 @@ from physbench.result import bootstrap, document
 from physbench.result.formats import FAILED_ON, counted
 from physbench.result.levels import axis_result, family_result, task_result
 from physbench.result.read import REFERENCE_MODELS
-from physbench.result.skill import SKILL, Kind, Stratum, event_rows, skills
+from physbench.result.skill import LARGEST_STRENGTH, SKILL, Kind, Stratum, event_rows, skills, strength_by_clip
 from physbench.score.protocol import ReadingRole
 from physbench.score.score_clip import reading_of
 from physbench.shadowing.levels import HANDOVER_WINDOW
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Strength beside skill: the median over clips of the smallest tolerance without a break, by family and task.
-
-LARGEST = 2.0  # diameters, of what breaks at every tolerance that is tried
 
 
 def strength_of_run(tables: Mapping[str, pd.DataFrame]) -> document.StrengthResult | None:
@@ -52,21 +50,7 @@ def strength_text(median: float | None) -> str:
     """ "0.23"; a dash for none, and "2 or more" where most clips break at every tolerance."""
     if median is None:
         return "–"
-    return "2 or more" if median >= LARGEST else f"{median:.2f}"
-
-
-def strength_by_clip(table: pd.DataFrame, above: float | None = None) -> pd.Series[float]:
-    """Strength of each clip, mean over its samples, LARGEST for one that failed, indexed by (task, clip).
-
-    With `above`, diameters, the share of its samples whose strength is larger.
-    """
-    rows = table[
-        (table["reading"] == reading_of("strength")) & (table["value"].notna() | (table["status"] == "failed"))
-    ]
-    values = rows["value"].astype(float).fillna(LARGEST)
-    if above is not None:
-        values = (values > above).astype(float)
-    return values.groupby([rows["task"], rows["clip"]]).mean()
+    return "2 or more" if median >= LARGEST_STRENGTH else f"{median:.2f}"
 
 
 def _strength_value(values: pd.Series[float]) -> document.StrengthValue:

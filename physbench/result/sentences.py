@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from physbench.clips.clip import Row
-from physbench.clips.scene_changes import PROMPT_MOTION
+from physbench.clips.clip import PROMPT_MOTION, Row
 from physbench.clips.suite import FRESH, OWN, PROMPT_MOTION_SUFFIX, PUSHED_SUITES, PUSHER, THRUST
 from physbench.result import formats
 from physbench.result.bootstrap import FEWEST

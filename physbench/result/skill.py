@@ -232,6 +232,23 @@ def _values(table: pd.DataFrame, key: str) -> pd.DataFrame:
     return table[(table["reading"] == _reading(key)) & table["value"].notna()]
 
 
+LARGEST_STRENGTH = 2.0  # diameters, of what breaks at every tolerance that is tried
+
+
+def strength_by_clip(table: pd.DataFrame, above: float | None = None) -> pd.Series[float]:
+    """Strength of each clip, mean over its samples, LARGEST_STRENGTH for one that failed, indexed by (task, clip).
+
+    With `above`, diameters, the share of its samples whose strength is larger.
+    """
+    rows = table[
+        (table["reading"] == reading_of("strength")) & (table["value"].notna() | (table["status"] == "failed"))
+    ]
+    values = rows["value"].astype(float).fillna(LARGEST_STRENGTH)
+    if above is not None:
+        values = (values > above).astype(float)
+    return values.groupby([rows["task"], rows["clip"]]).mean()
+
+
 Kind = Literal["informative", "guard", "unscored", "absent"]  # absent: no clip of the task counts on the axis
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import ACTION_WIDTH, Clip, pushes_and_poses
 from physbench.clips.generate import frames_before
-from physbench.clips.scene_changes import CHANGES
+from physbench.clips.task import CHANGES
 from physbench.models.protocol import STATE_COLUMNS, ModelCard, StateCard
 from physbench.rollout.states import MOST_ROWS, StateInputs, state_inputs
 from physbench.rollout.store import Rollout, fill_frames, fill_planes

@@ -17,12 +17,11 @@ from torch import Tensor, nn
 
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.models.graphs.exported_program import DOCUMENT_FILE, PROGRAM_SUFFIX
-from physbench.models.graphs.graph_card import graph_document, output_names
-from physbench.models.graphs.onnx_file import OnnxClip, OnnxSteps
-from physbench.models.graphs.program_model import ProgramClip, ProgramSteps
+from physbench.models.exported_program import DOCUMENT_FILE, PROGRAM_SUFFIX, ProgramClip, ProgramSteps
+from physbench.models.graph_card import graph_document, output_names
 from physbench.models.load_model import load_model
 from physbench.models.networks import find_networks
+from physbench.models.onnx_file import OnnxClip, OnnxSteps
 from physbench.models.protocol import ACTION_VALUES, FrameModel, optional_inputs
 from physbench.models.safetensors_files import METADATA_KEY
 from physbench.rollout.answers import model_context

@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from physbench.models.contract import check_contract
 from physbench.models.load_model import Handed
 from physbench.models.networks import find_networks
-from physbench.models.protocol import Model
+from physbench.models.protocol import Model, check_contract
 from physbench.rollout.engine import RolloutEngine
 from physbench.rollout.messages import LoadRequest, RolloutJob
 from physbench.rollout.model_process import ModelProcess, ReceiveTimeout, SharedMemory

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 from annotated_types import Ge, Le, MaxLen, Predicate
 
-from physbench.models.contract import check_card_types
 from physbench.models.load_model import Handed
-from physbench.models.protocol import ModelCard, StateCard, SurpriseCard
+from physbench.models.protocol import ModelCard, StateCard, SurpriseCard, check_card_types
 from physbench.rollout.answers import Inputs
 from physbench.support.errors import ModelError
 

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row, mean_commands
 from physbench.clips.generate import frame_times, make_params, make_scene, past_states, scene_with
-from physbench.clips.scene_changes import CHANGES
 from physbench.clips.suite import Suite
-from physbench.clips.task import find_task
+from physbench.clips.task import CHANGES, find_task
 from physbench.models import protocol
 from physbench.rollout.store import Rollout
 from physbench.support.arrays import Array

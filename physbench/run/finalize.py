@@ -21,10 +21,9 @@ from physbench.result.manifest import Manifest, Stopped, read_manifest, write_ma
 from physbench.result.read import REFERENCE_MODELS, planned_for
 from physbench.rollout.batches import BatchItem
 from physbench.rollout.store import drop_rollout, has_rollout
-from physbench.run.parts import read_part, write_scores
 from physbench.run.progress import StatusLines
 from physbench.run.state import Run
-from physbench.score.protocol import ScoreRow
+from physbench.score.protocol import ScoreRow, read_part, write_scores
 from physbench.score.score_clip import find_scorers
 from physbench.support.errors import LawError, PhysbenchError, UsageError
 from physbench.support.progress import duration

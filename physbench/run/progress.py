@@ -20,9 +20,8 @@ from physbench.result.skill import SCALE
 from physbench.result.task_roles import fixed_kinds
 from physbench.rollout.batches import Batch
 from physbench.run.jobs import Jobs, done_after, in_turn
-from physbench.run.parts import read_part, rows_document
 from physbench.run.state import Run
-from physbench.score.protocol import ScoreRow
+from physbench.score.protocol import ScoreRow, read_part, rows_document
 from physbench.score.score_clip import scorer_of
 from physbench.support import progress
 from physbench.support.progress import Progress, duration

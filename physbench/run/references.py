@@ -24,9 +24,8 @@ from physbench.rollout.answers import answers_of
 from physbench.rollout.batches import item_seed
 from physbench.rollout.predict import predict
 from physbench.rollout.store import Rollout
-from physbench.run.parts import NOT_ROWS, checked_part, read_part, write_part
 from physbench.run.versions import versions
-from physbench.score.protocol import Scorer
+from physbench.score.protocol import NOT_ROWS, Scorer, checked_part, read_part, write_part
 from physbench.score.score_clip import score_clip, scorer_of
 from physbench.shadowing.trace import save_trace, trace
 from physbench.support import user_files

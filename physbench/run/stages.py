@@ -28,11 +28,11 @@ from physbench.run.interruption import PeakMemory, explained, interruptible
 from physbench.run.jobs import SCORING_PRELOAD
 from physbench.run.manifest import OtherSettingsError, first_difference, requested_manifest, requested_suite
 from physbench.run.options import Executor, Options, check_executor, options_of
-from physbench.run.parts import read_part
 from physbench.run.pipeline import roll_and_score
 from physbench.run.ray_cluster import check_cluster, ray_pool
 from physbench.run.state import Run, Say, Stage, drop_damaged, opened, unanswered
 from physbench.run.versions import foreign_code_hash, versions
+from physbench.score.protocol import read_part
 from physbench.score.score_clip import find_scorers
 from physbench.support.errors import UsageError
 from physbench.support.processes import WorkerPool, worker_count

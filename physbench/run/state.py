@@ -27,8 +27,7 @@ from physbench.result.read import REFERENCE_MODELS
 from physbench.rollout.batches import Batch, BatchItem
 from physbench.rollout.store import drop_rollout, has_rollout, is_whole, stored_failure
 from physbench.run.options import Options, is_spent, live_again, parse_shard
-from physbench.run.parts import read_part
-from physbench.score.protocol import ScoreRow
+from physbench.score.protocol import ScoreRow, read_part
 from physbench.support.errors import DISK_FULL, PhysbenchError, UsageError
 from physbench.support.files import DRAFTS, locked_file, writer_lives
 from physbench.support.printable import printable

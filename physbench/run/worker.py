@@ -21,14 +21,13 @@ from typing import Any
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
-from physbench.clips.scene_changes import CHANGES
 from physbench.clips.store import ClipStore, clip_store
+from physbench.clips.task import CHANGES
 from physbench.models.protocol import ModelCard
 from physbench.result.read import ClipSource, clips_of_folder
 from physbench.rollout.store import Rollout, SharedRollout, load_rollout, store_rollout
-from physbench.run.parts import write_part
 from physbench.run.versions import versions
-from physbench.score.protocol import Scorer
+from physbench.score.protocol import Scorer, write_part
 from physbench.support import user_files
 from physbench.support.errors import UsageError
 from physbench.support.files import write_bytes

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.score.image_stats import over_channels
 from physbench.support.arrays import Array, Mask
+from physbench.track.colour import over_channels
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import moving
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.laws.closed_form import Law, Orbit, law_of, supports
 from physbench.support.arrays import Array
-from physbench.track.finite_differences import known_runs, parabola_fits, smooth_velocity
-from physbench.track.tracks import Tracks
+from physbench.track.tracks import Tracks, known_runs, parabola_fits, smooth_velocity
 from physbench.track.visibility import has_position, tracked_with_gaps, truth_framed, truth_visible
 from physbench.world.camera import PLANE_AXES, plane_from_px, plane_from_world
 from physbench.world.drawing import apparent_radius

@@ -24,8 +24,7 @@ from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.levels import EXCUSING
 from physbench.shadowing.shadow import Shadowing
 from physbench.support.arrays import Array, Mask
-from physbench.track.finite_differences import runs
-from physbench.track.tracks import Tracks
+from physbench.track.tracks import Tracks, runs
 from physbench.track.visibility import HIDDEN_SHARE, MAX_GAP, POSITION_SHARE, detected, tracked_with_gaps, truth_visible
 from physbench.world.camera import PLANE_AXES, depth_axis, plane_from_px, plane_from_world
 from physbench.world.drawing import apparent_radius

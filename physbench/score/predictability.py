@@ -95,7 +95,7 @@ def document_of(row: Row) -> tuple[str, tuple[float, list[list[int]]]]:
 def write_shipped(path: Path, workers: int = 2) -> None:
     """Compute all clips of `full`, and so of `core`, write the file, and print the hash to set here."""
     from physbench.clips.suite import find_suite
-    from physbench.support.schedule import scheduled
+    from physbench.support.processes import scheduled
 
     rows = find_suite("full").rows
     with scheduled(document_of, rows, workers=workers, preload=CLIP_PRELOAD) as documents:

@@ -25,8 +25,7 @@ from physbench.shadowing.search import SEGMENT, LawfulSegments, SegmentSearch, i
 from physbench.shadowing.shadow import Shadowing
 from physbench.support.arrays import Array, Mask
 from physbench.track import visibility
-from physbench.track.finite_differences import runs
-from physbench.track.tracks import Tracks
+from physbench.track.tracks import Tracks, runs
 from physbench.world.camera import px_from_plane
 from physbench.world.scene import PHYSICS_HZ
 

@@ -18,7 +18,7 @@ from physbench.shadowing.nuisances import without_independent_noise
 from physbench.shadowing.observed_motion import FORCE_POINTS, FORCE_TIME, REST, PlacedBodies
 from physbench.shadowing.search import GROSS_BREAKS, SEGMENT, Break, LawfulSegments, SegmentSearch, is_long_enough
 from physbench.support.arrays import Array, Mask
-from physbench.track.finite_differences import runs
+from physbench.track.tracks import runs
 
 # What lawful time is worth: little until simple motions have parted from the lawful one, or have been left.
 #

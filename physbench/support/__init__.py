@@ -7,5 +7,5 @@
   result.
 - `plugins`: tasks, scorers, laws, models of installed packages. `user_files`: files of the user's that nothing
   installed.
-- `processes`: workers on every core. `progress`: what takes over two seconds shows it.
+- `processes`: workers on every core, and maps over many items. `progress`: what takes over two seconds shows it.
 """

@@ -46,9 +46,7 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
         # What other looks than the plain one draw.
         "natural": Purpose(("physbench.world.styles.natural",)),
         # A scene becomes a clip. How a task makes the scene does not count: the scene is in the key of the clip.
-        "clips": Purpose(
-            ("physbench.clips.generate",), (NATURAL, "physbench.clips.scene_changes", "physbench.clips.task")
-        ),
+        "clips": Purpose(("physbench.clips.generate",), (NATURAL, "physbench.clips.task")),
         # The clip is in the key, too.
         "predictability": Purpose(("physbench.score.predictability",), (NATURAL,)),
         # Readings of ground truth and of the baselines that need no entry point. `load_model` leads to every model.
@@ -80,14 +78,13 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
             (BARS_MODULE, NATURAL),
         ),
         # What `baseline:memory` keeps of a clip of the `train` split, whose scene is not in a key.
-        "memory": Purpose(("physbench.baselines.memory.recorded_motion", "physbench.tasks"), (NATURAL,)),
+        "memory": Purpose(("physbench.baselines.recorded_motion", "physbench.tasks"), (NATURAL,)),
         # Compiled functions and the constants in them. The columns of `planar_motion` are those of a `PlanarScene`.
         "kernels": Purpose(
             (
                 "physbench.laws.drive_motion",
                 "physbench.laws.event_loop",
                 "physbench.laws.field_motion",
-                "physbench.laws.field_orbits",
                 "physbench.laws.kepler_jit",
                 "physbench.laws.pendulum_motion",
                 "physbench.laws.point_distances",

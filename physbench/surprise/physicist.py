@@ -31,7 +31,7 @@ from physbench.rollout.store import Rollout
 from physbench.score.score_clip import reading_of, score_clip, scorer_of
 from physbench.support.arrays import Image
 from physbench.support.files import write_text
-from physbench.support.schedule import scheduled
+from physbench.support.processes import scheduled
 from physbench.surprise.ask import PairReading
 from physbench.surprise.films import POSSIBLE, film_of
 from physbench.surprise.pairs import IMPOSSIBLE_KINDS, FilmPair, all_pairs, find_pairs, of_this_suite, pairs_hash

@@ -22,8 +22,7 @@ from physbench.result.formats import number
 from physbench.result.task_roles import picture_class
 from physbench.support.arrays import Array
 from physbench.support.files import write_text
-from physbench.support.processes import cores
-from physbench.support.schedule import scheduled
+from physbench.support.processes import cores, scheduled
 from physbench.surprise.ask import LEVEL, PairReading, Solved, auroc, levels, read_pair
 from physbench.surprise.clip_films import FILM_PRELOAD, ClipFilms, clip_films
 from physbench.surprise.films import POSSIBLE, WINDOW

@@ -32,10 +32,9 @@ from physbench.run.versions import versions
 from physbench.support.errors import ModelError, UsageError
 from physbench.support.files import write_sealed_json
 from physbench.support.fingerprint import fingerprint
-from physbench.support.processes import worker_count
+from physbench.support.processes import scheduled, worker_count
 from physbench.support.progress import duration
 from physbench.support.run_folder import RunFolder
-from physbench.support.schedule import scheduled
 from physbench.surprise.ask import IN_TRACKS, UNTRAINED, ClipSurprise, FrameObserver, observer_of, read_part
 from physbench.surprise.clip_films import FILM_PRELOAD, ClipFilms
 from physbench.surprise.films import POSSIBLE

@@ -1,4 +1,4 @@
-"""Hues in the opponent plane, masks of frames, and their means: shading and grey keep the angle of a hue.
+"""Colours of frames: hues in the opponent plane, masks, means, sharpness. Shading and grey keep the angle of a hue.
 
 A pixel's opponent colour is o = (R - (G + B) / 2, sqrt(3) / 2 (G - B)) in 8-bit levels. Maps hold the two whole numbers
 a = 2 R - G - B and b = G - B, so that sums over pixels are exact on every device: o = (a / 2, sqrt(3) / 2 b).
@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.support.arrays import Mask
+from physbench.support.arrays import Image, Mask
 from physbench.world.renderer import AMBIENT, DIFFUSE
 from physbench.world.scene import PALETTE
 
@@ -181,3 +181,55 @@ def hue_shift_deg(a: NDArray[np.float64], b: NDArray[np.float64], unit: NDArray[
     x, y = a / 2, math.sqrt(3) / 2 * b
     along, across = x * unit[0] + y * unit[1], y * unit[0] - x * unit[1]
     return np.asarray(np.degrees(np.arctan2(across, along)))
+
+
+SAMPLED_FRAMES = 16  # evenly spaced over a prediction
+MIN_COLOUR = 40  # levels between the largest and the smallest channel; greys have none
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+def frame_indices(count: int) -> NDArray[np.intp]:
+    """Indices of at most SAMPLED_FRAMES of `count` frames, evenly spaced, first and last among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, SAMPLED_FRAMES)).round().astype(np.intp))
+
+
+def colour_mask(frames: Image) -> Mask:
+    """Mask (..., H, W) of coloured pixels of frames (..., H, W, 3)."""
+    return np.asarray(over_channels(np.maximum, frames) - over_channels(np.minimum, frames) >= MIN_COLOUR)
+
+
+def over_channels(combine: np.ufunc, pixels: NDArray[Scalar]) -> NDArray[Scalar]:
+    """Channels of pixels (..., H, W, 3), reduced by `combine` to (..., H, W), in their type.
+
+    All neighbours in memory are combined, of which every third is kept: an axis of 3 is slow to reduce, and bytes that
+    lie apart are slow to read.
+    """
+    flat = pixels.reshape(-1)
+    pairs = combine(flat[:-1], flat[1:])
+    return np.asarray(combine(pairs[:-1], flat[2:])[::3]).reshape(pixels.shape[:-1])
+
+
+def levels_apart(one: Image, other: Image) -> Image:
+    """|one - other| of levels, without a wider type."""
+    apart = np.maximum(one, other)
+    apart -= np.minimum(one, other)
+    return np.asarray(apart)
+
+
+def squares_apart(one: Image, other: Image) -> NDArray[np.float32]:
+    """(one - other)^2 of levels; as whole numbers below 2^16 they are made in less memory than as floats."""
+    apart = levels_apart(one, other)
+    return np.multiply(apart, apart, dtype=np.uint16).astype(np.float32)
+
+
+def mean_squared_gradient(frames: Image, chosen: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Mean squared difference (n,) of neighbouring pixels, over rows, columns and channels.
+
+    Of `chosen` (n,) of frames (T, H, W, 3).
+    """
+    gradients = []
+    for frame in map(frames.__getitem__, chosen):  # one by one: the differences stay in the processor's cache
+        across, down = squares_apart(frame[:, 1:], frame[:, :-1]), squares_apart(frame[1:], frame[:-1])
+        gradients.append((np.mean(across) + np.mean(down)) / 2)
+    return np.asarray(gradients, np.float64)

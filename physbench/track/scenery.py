@@ -20,9 +20,9 @@ from scipy.ndimage import maximum_filter1d
 from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Mask
 from physbench.track.camera import PIECES, CameraMotion, camera_motion, common_growth, growth, is_shown
-from physbench.track.finite_differences import last_known
 from physbench.track.fixed_edges import FixedEdges, brightness, fixed_edges, read_edges
 from physbench.track.moving_camera import path_framing, warped
+from physbench.track.tracks import last_known
 from physbench.world.bodies import is_darkness
 from physbench.world.camera import PLANE_AXES, most_scale
 from physbench.world.drawing import boxes, shown

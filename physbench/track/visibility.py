@@ -9,9 +9,8 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Mask
-from physbench.track.finite_differences import runs
 from physbench.track.moving_camera import path_framing
-from physbench.track.tracks import Tracks, Visibility
+from physbench.track.tracks import Tracks, Visibility, runs
 from physbench.world.camera_path import in_picture, mapped
 
 # Shares of the area of the whole object.

@@ -22,8 +22,7 @@ from physbench.shadowing.observed_motion import (
     motion_at_handover,
 )
 from physbench.support.arrays import Array, Image
-from physbench.validity.altered_pictures import filmed
-from physbench.validity.lawful_alternatives import ahead, frames_of
+from physbench.validity.lawful_alternatives import ahead, filmed, frames_of
 from physbench.validity.violations import Inapplicable
 from physbench.world.camera import PLANE_AXES
 from physbench.world.geometry import gap

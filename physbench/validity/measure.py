@@ -22,7 +22,7 @@ from physbench.run.jobs import SCORING_PRELOAD
 from physbench.run.versions import library_version, versions
 from physbench.score.protocol import Scorer, ScoreRow
 from physbench.support import user_files
-from physbench.support.schedule import scheduled
+from physbench.support.processes import scheduled
 from physbench.validity.sources import LOW_RATE, NEAR_ALTERNATIVES, REFERENCES, at_rate, kind, show
 from physbench.validity.violations import Inapplicable
 from physbench.world.scene import PLAIN, RenderSpec

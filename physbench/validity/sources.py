@@ -13,9 +13,16 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.support.arrays import Image
 from physbench.support.errors import UsageError, nearest
-from physbench.validity.altered_pictures import FRAME_SHIFTS, find_frame_shift, is_frame_shift, timed_frames
 from physbench.validity.gaming_baselines import GAMING_BASELINES
-from physbench.validity.lawful_alternatives import far, frames_of, near
+from physbench.validity.lawful_alternatives import (
+    FRAME_SHIFTS,
+    far,
+    find_frame_shift,
+    frames_of,
+    is_frame_shift,
+    near,
+    timed_frames,
+)
 from physbench.validity.thresholds import BARS
 from physbench.validity.violations import REGISTRY, Inapplicable, Unseen, ViolationEvent, find_acts, violate
 

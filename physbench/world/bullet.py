@@ -21,7 +21,7 @@ from physbench.support.errors import PhysbenchError
 from physbench.world.ballistic import accelerations, flies, fly, glide, touchable
 from physbench.world.camera import depth_axis
 from physbench.world.geometry import rotate, unrotate
-from physbench.world.joints import Guide, guides, moments
+from physbench.world.links import Guide, guides, moments
 from physbench.world.scene import (
     HISTORY,
     PHYSICS_HZ,

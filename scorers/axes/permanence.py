@@ -16,8 +16,7 @@ from physbench.score.protocol import Reading, scorer
 from physbench.score.visibility import LawfulContinuation, Return
 from physbench.support.arrays import Array, Mask
 from physbench.track.colour import HUE_TOLERANCE_DEG
-from physbench.track.finite_differences import last_known
-from physbench.track.tracks import Tracks, Visibility
+from physbench.track.tracks import Tracks, Visibility, last_known
 from physbench.track.visibility import FULL_VIEW, MAX_AREA_RATIO, MAX_GAP, truth_visible, whole_area
 
 # Identity in view: exchanged bodies, slow changes of size and hue.

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
-from physbench.score import image_stats
 from physbench.score.protocol import Reading, scorer
 from physbench.support.arrays import Array, Image, Mask
+from physbench.track import colour
 from physbench.track.colour import dilated
-from physbench.track.finite_differences import slope
-from physbench.track.tracks import Tracks, Visibility
+from physbench.track.tracks import Tracks, Visibility, slope
 from physbench.track.visibility import FULL_VIEW, detected, truth_visible, whole_area
 from physbench.world.camera_path import eye_moves, lens
 
@@ -111,11 +110,11 @@ def background(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Readin
     """
     if clip.scene.camera.path:
         return {"": Reading(None, "not applicable", "the camera moves")}
-    frames = image_stats.frame_indices(min(len(rollout.frames), clip.horizon))
+    frames = colour.frame_indices(min(len(rollout.frames), clip.horizon))
     if not len(frames):
         return {"": Reading(None, "not applicable", "no frame was predicted")}
     before, shown, truth = clip.frames[clip.handover], rollout.frames, clip.future()
-    objects, own = float(clip.full_area[clip.handover, list(clip.tracked)].sum()), image_stats.colour_mask(before)
+    objects, own = float(clip.full_area[clip.handover, list(clip.tracked)].sum()), colour.colour_mask(before)
     total, counted = np.array([_change(before, own, shown[i], truth[i], objects) for i in frames]).T
     if not counted.all():
         return {"": Reading(None, "not applicable", "no static background is left in a frame")}
@@ -140,12 +139,12 @@ def _change(before: Image, own: Mask, shown: Image, truth: Image, objects: float
         own: (H, W) where the frame before has colour.
         objects: px that all objects cover.
     """
-    changed = image_stats.over_channels(np.logical_or, image_stats.levels_apart(truth, before) > MAX_STATIC_CHANGE)
-    coloured = image_stats.colour_mask(shown)
+    changed = colour.over_channels(np.logical_or, colour.levels_apart(truth, before) > MAX_STATIC_CHANGE)
+    coloured = colour.colour_mask(shown)
     if np.count_nonzero(coloured) > MAX_COLOUR * objects:
         coloured[:] = False
     static = ~(changed | dilated((own | coloured)[None], OBJECT_REACH)[0])
-    off = image_stats.over_channels(np.add, image_stats.levels_apart(shown, before).astype(np.uint16))
+    off = colour.over_channels(np.add, colour.levels_apart(shown, before).astype(np.uint16))
     off *= static
     return float((off / 3).sum()), int(np.count_nonzero(static))
 
@@ -245,13 +244,13 @@ def sharpness(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
 
     Further readings: slope (1/s), of a straight line through the 16 frames.
     """
-    frames = image_stats.frame_indices(min(len(rollout.frames), clip.horizon))
+    frames = colour.frame_indices(min(len(rollout.frames), clip.horizon))
     if not len(frames):
         return {"": Reading(None, "not applicable", "no frame was predicted")}
-    true = image_stats.mean_squared_gradient(clip.future(), frames)
+    true = colour.mean_squared_gradient(clip.future(), frames)
     if (true < 1e-6).any():  # levels squared
         return {"": Reading(None, "not applicable", "a frame of ground truth shows nothing")}
-    return _late(clip, frames, np.sqrt(image_stats.mean_squared_gradient(rollout.frames, frames) / true), "1/s")
+    return _late(clip, frames, np.sqrt(colour.mean_squared_gradient(rollout.frames, frames) / true), "1/s")
 
 
 # Whether first frames are nearer to ground truth than a frozen frame: an early sign in training.
@@ -289,5 +288,5 @@ def _error(shown: Sequence[Image], truth: Image) -> float:
     """Root mean square of levels by which frames (T, H, W, 3) differ from ground truth."""
     squares = np.empty(truth.shape, dtype=np.float32)
     for frame, true, out in zip(shown, truth, squares, strict=True):  # one by one, in the processor's cache
-        out[:] = image_stats.squares_apart(frame, true)
+        out[:] = colour.squares_apart(frame, true)
     return float(np.sqrt(np.mean(squares)))

@@ -11,8 +11,7 @@ from physbench.rollout.store import Rollout
 from physbench.score import motion
 from physbench.score.protocol import Reading, scorer
 from physbench.support.arrays import Array
-from physbench.track.finite_differences import slope
-from physbench.track.tracks import Tracks
+from physbench.track.tracks import Tracks, slope
 from physbench.world.camera import plane_from_world
 
 # Drift of energy and momentum. Hue, size and background have scorers of their own.

@@ -14,8 +14,7 @@ from physbench.score.motion import SPAN, BodyMotion, ContactInterval, FreeSegmen
 from physbench.score.protocol import Reading, no_gravity, scorer
 from physbench.scorers.diagnostics.gravity import fitted_acceleration
 from physbench.support.arrays import Array, Mask
-from physbench.track.finite_differences import resting
-from physbench.track.tracks import Tracks
+from physbench.track.tracks import Tracks, resting
 from physbench.track.visibility import truth_visible
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap

@@ -14,8 +14,7 @@ from physbench.rollout.store import Rollout
 from physbench.score.motion import MIN_ORBIT_FRAMES, MIN_RADIUS, MOMENTS_PER_FRAME, BodyMotion
 from physbench.score.protocol import Reading, scorer
 from physbench.support.arrays import Array
-from physbench.track.finite_differences import known_runs, smooth_velocity, upsampled
-from physbench.track.tracks import Tracks
+from physbench.track.tracks import Tracks, known_runs, smooth_velocity, upsampled
 from physbench.world.camera import plane_from_world
 
 # The law of force that a predicted orbit implies.

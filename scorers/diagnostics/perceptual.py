@@ -15,11 +15,11 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
-from physbench.score.image_stats import SAMPLED_FRAMES
 from physbench.score.protocol import Reading, scorer
 from physbench.support.errors import PhysbenchError, UsageError
 from physbench.support.files import add_file, atomic_path, cache_dir
 from physbench.support.progress import Progress
+from physbench.track.colour import SAMPLED_FRAMES
 from physbench.track.tracks import Tracks
 
 TRUNK = "alexnet-owt-7be5be79.pth"  # of torchvision; the name holds the first digits of its sha256

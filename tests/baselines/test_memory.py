@@ -13,8 +13,7 @@ import torch
 from slow_cases import others_slow
 
 from physbench.baselines.baseline_adapter import baseline_card
-from physbench.baselines.memory import memory_model
-from physbench.baselines.memory.memory_model import (
+from physbench.baselines.memory import (
     Block,
     ClipIndex,
     Memory,
@@ -31,7 +30,7 @@ from physbench.baselines.memory.memory_model import (
     past_at,
     see_objects,
 )
-from physbench.baselines.memory.recorded_motion import (
+from physbench.baselines.recorded_motion import (
     GREY_SIDE,
     PAST_SAMPLES,
     UNIT,
@@ -296,7 +295,7 @@ def test_a_table_is_made_once_and_what_is_missing_is_made_again(
         made.append(row.id)
         return random_motion(np.random.default_rng(row.seed), 1)
 
-    monkeypatch.setattr(memory_model, "record_motion", remember)
+    monkeypatch.setattr("physbench.baselines.memory.record_motion", remember)
     table, rows = MemoryTable(tmp_path), memory_rows(28)
     assert table.ensure(rows, workers=1) == 28 == len(made)
     assert table.ensure(rows, workers=1) == 0 and len(made) == 28

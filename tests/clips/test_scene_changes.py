@@ -13,10 +13,9 @@ from physbench.clips.clip import Row
 from physbench.clips.conditioning import Asked
 from physbench.clips.export import export
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
-from physbench.clips.scene_changes import CHANGES, changed
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.clips.task import builtin_task_ids
+from physbench.clips.task import CHANGES, builtin_task_ids, changed
 from physbench.run.manifest import requested_manifest
 from physbench.run.options import Options
 from physbench.support.errors import UsageError

@@ -189,6 +189,6 @@ def test_the_program_of_the_docs_runs_as_a_file(loading_script: str, folder: Pat
 def test_clips_are_made_in_this_process_where_it_is_asked_to_start_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("physbench.support.schedule.WorkerPool", None)
+    monkeypatch.setattr("physbench.support.processes.WorkerPool", None)
     data = clips(size=32, fps=10, seeds=range(71, 75), tasks="projectile", store=tmp_path / "own")
     assert data.prepare(workers=0) == 4 and data.prepare() == 0

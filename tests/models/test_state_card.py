@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from physbench.models.contract import check_contract
-from physbench.models.protocol import ModelCard, StateCard, StateModel
+from physbench.models.protocol import ModelCard, StateCard, StateModel, check_contract
 from physbench.support.errors import ModelError
 
 

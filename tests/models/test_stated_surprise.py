@@ -19,12 +19,11 @@ import torch
 from model_servers import CARD, SIZE, card_answer, raw_server, respond
 from torch import Tensor
 
-from physbench.models.contract import check_contract
-from physbench.models.graphs.exported_program import DOCUMENT_FILE, read_program_document
+from physbench.models.exported_program import DOCUMENT_FILE, read_program_document
 from physbench.models.http.connection import LostConnectionError
 from physbench.models.http.model import NoJsonError
 from physbench.models.load_model import check_target
-from physbench.models.protocol import SurpriseCard
+from physbench.models.protocol import SurpriseCard, check_contract
 from physbench.support.errors import ModelError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -10,9 +10,8 @@ import torch
 
 from physbench.reference import latent_model, training_loop
 from physbench.reference.architecture import continued
-from physbench.reference.autoencoders import FlatAutoencoder, SpatialAutoencoder, fsq, picture_loss
 from physbench.reference.latent_model import FramePool, LatentBank, cell_weights, clip_noise, weighted_error
-from physbench.reference.layers import unshuffle
+from physbench.reference.layers import FlatAutoencoder, SpatialAutoencoder, fsq, picture_loss, unshuffle
 from physbench.reference.simple import architecture
 from physbench.reference.train import CURVE_FILE, ValidationCurve, learn
 from physbench.reference.training_loop import generator

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from physbench.result.bootstrap import estimate
 from physbench.result.build import build_result
-from physbench.result.parts import ABNORMAL, combination_gaps
+from physbench.result.levels import ABNORMAL, combination_gaps
 from physbench.result.report.markdown import markdown
 from physbench.result.report.terminal import print_summary
 from physbench.score.protocol import AXES

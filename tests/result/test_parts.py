@@ -14,7 +14,7 @@ from physbench.clips.suite import find_suite
 from physbench.clips.task import find_task, level_of
 from physbench.result.bootstrap import estimate
 from physbench.result.build import build_result
-from physbench.result.parts import PARTS, skill_by_part, thirds
+from physbench.result.levels import PARTS, skill_by_part, thirds
 from physbench.result.report.tables import parts
 from physbench.validity.task_checks.clip_protocol import events
 

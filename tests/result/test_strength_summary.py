@@ -12,13 +12,14 @@ from rich.console import Console
 from physbench.result.build import build_result
 from physbench.result.compare import compare
 from physbench.result.manifest import read_manifest
-from physbench.result.readings import LARGEST, strength_of_run, strength_text
+from physbench.result.readings import strength_of_run, strength_text
 from physbench.result.report.data import ReportData
 from physbench.result.report.page import render
 from physbench.result.report.terminal import print_comparison, print_summary
+from physbench.result.skill import LARGEST_STRENGTH
 from physbench.support.run_folder import RunFolder
 
-SIZES = {"model": 0.37, "truth": 0.01, "freeze": LARGEST, "constant-velocity": 1.5}
+SIZES = {"model": 0.37, "truth": 0.01, "freeze": LARGEST_STRENGTH, "constant-velocity": 1.5}
 
 
 def with_strength(folder: RunFolder, factor: float = 1.0) -> RunFolder:
@@ -48,8 +49,8 @@ def test_medians_by_family_and_what_failed_counts_with_the_most(make_run) -> Non
     found = result.strength
     assert found.all.median == 0.37 and found.all.clips == result.counts.clips
     assert found.families["orbits"].median == pytest.approx(0.74)
-    assert found.tasks["falling/projectile-v1"].quartiles[1] == LARGEST
-    assert found.references == {"truth": 0.01, "freeze": LARGEST, "constant-velocity": 1.5}
+    assert found.tasks["falling/projectile-v1"].quartiles[1] == LARGEST_STRENGTH
+    assert found.references == {"truth": 0.01, "freeze": LARGEST_STRENGTH, "constant-velocity": 1.5}
 
 
 def test_it_stands_beside_skill_on_the_terminal_and_in_the_report(make_run) -> None:

@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 from full_counts import SEED, asked, repeatable
 
-from physbench.baselines.memory.recorded_motion import read_motions, record_motion, write_motions
+from physbench.baselines.recorded_motion import read_motions, record_motion, write_motions
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.clips.store import ClipStore, CorruptError, StaleError, unpack
@@ -29,8 +29,8 @@ from physbench.result.implied_worlds import read_diagnosis, write_diagnosis
 from physbench.result.manifest import read_manifest
 from physbench.result.read import read_scores
 from physbench.rollout.store import Rollout, load_rollout, store_rollout
-from physbench.run.parts import read_part
 from physbench.score.predictability import _stored
+from physbench.score.protocol import read_part
 from physbench.shadowing.trace import load_trace
 from physbench.support.errors import PhysbenchError
 from physbench.support.files import DamagedFileError, cached, read_sealed, write_sealed_json

@@ -14,8 +14,8 @@ from physbench.clips.store import ClipStore
 from physbench.models.load_model import load_model
 from physbench.models.protocol import ModelCard
 from physbench.run import references
-from physbench.run.parts import read_part
 from physbench.run.references import REFERENCE_BASELINES, bring_references, clip_hash, reference_rollout
+from physbench.score.protocol import read_part
 from physbench.score.score_clip import find_scorers
 from physbench.support.cache import cache_areas
 from physbench.support.files import cache_dir

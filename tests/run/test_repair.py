@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Row
-from physbench.run.parts import write_part
 from physbench.run.state import drop_damaged, drop_drafts
-from physbench.score.protocol import ScoreRow, Status
+from physbench.score.protocol import ScoreRow, Status, write_part
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import Tracks, save_tracks
 

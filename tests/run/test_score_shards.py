@@ -9,8 +9,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from physbench.run.parts import read_part, write_part, write_scores
-from physbench.score.protocol import ScoreRow
+from physbench.score.protocol import ScoreRow, read_part, write_part, write_scores
 
 
 def row(value: float | None = 0.1, quality: float | None = 1.0, reading: str = "a/b", sample: int = 0) -> ScoreRow:

@@ -11,7 +11,6 @@ from scipy.ndimage import binary_dilation
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
-from physbench.score.image_stats import MIN_COLOUR, frame_indices
 from physbench.scorers.diagnostics.appearance import (
     MAX_COLOUR,
     MAX_STATIC_CHANGE,
@@ -20,6 +19,7 @@ from physbench.scorers.diagnostics.appearance import (
     background,
     persistence_skill,
 )
+from physbench.track.colour import MIN_COLOUR, frame_indices
 
 Clips = Callable[..., Clip]
 Frames = NDArray[np.uint8]

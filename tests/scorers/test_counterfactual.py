@@ -20,8 +20,7 @@ from physbench.cli.main import run
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import render_spec
 from physbench.clips.store import ClipStore
-from physbench.run.parts import read_part
-from physbench.score.protocol import Reading
+from physbench.score.protocol import Reading, read_part
 from physbench.score.score_clip import score_pair
 from physbench.scorers.diagnostics.counterfactual import CHANGE, counterfactual, of_pair, of_push, push_followed
 from physbench.support.run_folder import RunFolder

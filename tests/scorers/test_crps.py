@@ -16,9 +16,8 @@ from scipy.stats import norm
 
 from physbench.cli.main import run
 from physbench.clips.clip import Clip
-from physbench.run.parts import read_part
 from physbench.score.predictability import ensemble_positions
-from physbench.score.protocol import Reading
+from physbench.score.protocol import Reading, read_part
 from physbench.scorers.diagnostics.crps import _spread_and_error, apart, energy_score, of_samples
 from physbench.support.run_folder import RunFolder
 from physbench.world.camera import plane_from_world

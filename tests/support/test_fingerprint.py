@@ -238,7 +238,7 @@ def test_the_predictability_time_depends_on_no_scorer() -> None:
 
 def test_references_cover_scorers_and_tasks_but_no_model() -> None:
     found = names("references")
-    assert {"baselines.constant_velocity", "rollout.predict", "track.tracker", "run.parts"} <= found
+    assert {"baselines.constant_velocity", "rollout.predict", "track.tracker", "score.protocol"} <= found
     assert {"scorers.diagnostics.gravity", "tasks.falling", "score.score_clip", "laws.event_loop"} <= found
     others = ("baselines.physicist", "cli.", "reference.", "result.report.", "validity.")
     assert not [name for name in found if name.startswith(others)]
@@ -262,7 +262,6 @@ def test_runs_cover_all_that_a_name_of_a_model_leads_to() -> None:
 def test_a_part_of_a_validity_table_does_not_depend_on_how_tables_are_made() -> None:
     found = names("validity")
     modules = {
-        "altered_pictures",
         "gaming_baselines",
         "lawful_alternatives",
         "measure",

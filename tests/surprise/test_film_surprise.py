@@ -12,8 +12,7 @@ from torch import Tensor
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
-from physbench.models.contract import check_contract
-from physbench.models.protocol import ModelCard, SurpriseCard
+from physbench.models.protocol import ModelCard, SurpriseCard, check_contract
 from physbench.rollout.in_process import InProcessEngine
 from physbench.support.errors import ModelError, UsageError
 from physbench.surprise.ask import ClipSurprise, observer_of, read_pair

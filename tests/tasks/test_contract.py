@@ -17,7 +17,7 @@ from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, past_states, render_spec
 from physbench.clips.suite import find_suite
 from physbench.clips.task import HORIZON, SPLITS, Params, Task, find_task, parameter_table, short_names, task_ids
-from physbench.result.parts import level_of
+from physbench.result.levels import level_of
 from physbench.world.bullet import simulate_ensemble
 from physbench.world.camera import plane_from_world
 from physbench.world.drawing import apparent_radius

@@ -12,7 +12,7 @@ from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
 from physbench.tasks.falling import SIDES, TORQUE_MARGIN, Seesaw, torque_margin, torques
 from physbench.world.bullet import simulate
-from physbench.world.joints import moments
+from physbench.world.links import moments
 
 TIMES = np.arange(81) / 20  # s
 TURNS = 0.15  # rad of a plank that has not reached the floor

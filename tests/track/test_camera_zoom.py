@@ -9,7 +9,7 @@ from kept_clips import kept_clip
 from physbench.clips.clip import Clip
 from physbench.track.camera import common_growth, is_shown
 from physbench.track.tracker import track
-from physbench.validity.altered_pictures import filmed
+from physbench.validity.lawful_alternatives import filmed
 from physbench.validity.sources import show
 
 CONTEXT, FPS = 8, 15.0

@@ -15,7 +15,7 @@ from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
 from physbench.track.tracker import track
-from physbench.validity.altered_pictures import filmed
+from physbench.validity.lawful_alternatives import filmed
 
 C, STEPS = 8, 40
 CLEAR = (54.0, 47.5)  # px at 64, far from all four balls

@@ -17,7 +17,7 @@ from physbench.clips.generate import make_clip, render_spec
 from physbench.track.scenery import without_camera
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks, Visibility
-from physbench.validity.altered_pictures import filmed
+from physbench.validity.lawful_alternatives import filmed
 
 CONTEXT = 8
 STYLES = ("", "h264-28", "blur-1.5", "bright-.6", "grain-8", "unsharp-2", "contrast-10")

@@ -12,8 +12,8 @@ from physbench.clips.clip import Clip
 from physbench.models.load_model import load_model
 from physbench.models.protocol import PrivilegedModel
 from physbench.support.errors import ModelError, UsageError
-from physbench.validity.altered_pictures import FRAME_SHIFTS, timed_frames
 from physbench.validity.gaming_baselines import GAMING_BASELINES
+from physbench.validity.lawful_alternatives import FRAME_SHIFTS, timed_frames
 from physbench.validity.sources import (
     FAR_ALTERNATIVES,
     LASTING,

@@ -16,7 +16,7 @@ from physbench.validity.task_checks.clip_protocol import check_links
 from physbench.world.bodies import ball, turned_from_front
 from physbench.world.bullet import World, initial_states, simulate, simulate_ensemble
 from physbench.world.drawing import render
-from physbench.world.joints import guides
+from physbench.world.links import guides
 from physbench.world.scene import PHYSICS_HZ, Body, Camera, Hinge, Scene, Slider, Vector
 
 G, FRONT, TOP = 9.81, Camera("front", (0.0, 0.0, 2.0)), Camera("top", (0.0, 0.0, 0.0))

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.models.contract import check_card_types
 from physbench.models.http.connection import (
     LONGEST_CALL,
     NO_ANSWER,
@@ -37,7 +36,7 @@ from physbench.models.http.serve_model import (
     ROLLOUT_PATH,
     pack_head,
 )
-from physbench.models.protocol import CARD_BOUNDS, ModelCard, SurpriseCard, card_fields
+from physbench.models.protocol import CARD_BOUNDS, ModelCard, SurpriseCard, card_fields, check_card_types
 from physbench.support.arrays import Image
 from physbench.support.errors import ModelError, PhysbenchError, nearest
 

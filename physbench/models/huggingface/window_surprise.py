@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
 from physbench.models.huggingface.diffusers_load import NAMED_TENSORS, forbid_network
-from physbench.models.huggingface.window_plan import WindowPlan
 from physbench.models.networks import take_weights
 from physbench.models.safetensors_files import prefix_words
 from physbench.support.errors import ModelError, PhysbenchError
 from physbench.support.plugins import describe_error
+
+if TYPE_CHECKING:
+    from physbench.models.huggingface.transformers_adapter import WindowPlan
 
 
 class WindowSurprise:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from physbench.clips.clip import Clip, Row
-from physbench.clips.scene_changes import CHANGES
+from physbench.clips.task import CHANGES
 from physbench.result.bootstrap import median_interval
 from physbench.result.diagnosis.explanation import Evidence, evidence_of
 from physbench.result.diagnosis.ranking import EFFORT, diagnose_family, share_interval
@@ -33,8 +33,8 @@ from physbench.score.frame_timing import BEGINNING, REPEATS, Estimate, FrameTimi
 from physbench.score.score_clip import reading_of
 from physbench.shadowing import shadow
 from physbench.support.arrays import Array, Mask
+from physbench.support.processes import scheduled
 from physbench.support.run_folder import RunFolder
-from physbench.support.schedule import scheduled
 from physbench.track.tracks import Tracks, load_tracks
 
 if TYPE_CHECKING:

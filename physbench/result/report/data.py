@@ -29,9 +29,9 @@ from physbench.score.score_clip import reading_of
 from physbench.shadowing.trace import Trace, load_trace
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
+from physbench.support.processes import scheduled
 from physbench.support.progress import Progress
 from physbench.support.run_folder import RunFolder
-from physbench.support.schedule import scheduled
 from physbench.support.user_files import registered_files
 from physbench.track.tracks import Tracks, Visibility, load_tracks
 from physbench.world.scene import hue_name

@@ -31,8 +31,7 @@ from physbench.support.progress import Progress
 from physbench.validity.task_checks.finding import AxisReading, Finding, Report, Shot, failed, fine, remark, save
 from physbench.world.camera import normal
 from physbench.world.drawing import apparent_radius
-from physbench.world.joints import ARM, guides
-from physbench.world.links import depth_in
+from physbench.world.links import ARM, depth_in, guides
 from physbench.world.scene import (
     DENSITY,
     PALETTE,
@@ -653,7 +652,7 @@ def check_all(
 ) -> Iterator[Report]:
     """Check tasks in processes, in order."""
     from physbench.run.jobs import SCORING_PRELOAD
-    from physbench.support.schedule import scheduled
+    from physbench.support.processes import scheduled
 
     check = partial(_one, clips, pictures, look)
     with scheduled(check, names, workers=workers, preload=SCORING_PRELOAD, long=True) as reports:

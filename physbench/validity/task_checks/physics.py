@@ -20,7 +20,7 @@ from physbench.validity.task_checks.finding import Finding, Shot, failed, fine, 
 from physbench.world.ballistic import accelerations
 from physbench.world.bullet import initial_states, simulate
 from physbench.world.geometry import gap, unrotate
-from physbench.world.joints import moments
+from physbench.world.links import moments
 from physbench.world.scene import PHYSICS_HZ, Body, Scene, Vector
 
 # Where the law of a scene leaves ground truth, and what happens there.

@@ -25,7 +25,7 @@ from physbench.validity.violations.violation_plan import (
     violation,
 )
 
-for _catalogue in ("time", "interactions", "looks", "motion"):  # the order in which they are listed
+for _catalogue in ("interactions", "looks", "motion"):  # the order in which they are listed
     import_module(f"{__name__}.violation_{_catalogue}")
 import_module(f"{__name__}.lawful_effects")
 import_module(f"{__name__}.violation_reappearance")

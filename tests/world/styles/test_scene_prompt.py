@@ -10,8 +10,7 @@ import pytest
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip, make_scene, render_spec
-from physbench.clips.scene_changes import unpushed
-from physbench.clips.task import builtin_task_ids
+from physbench.clips.task import builtin_task_ids, unpushed
 from physbench.world.scene import FAR, HUE_NAMES, PLAIN, VIEWS, Camera, RenderSpec, Scene
 from physbench.world.styles.natural.frames import stage_of
 from physbench.world.styles.prompt import ONE_TAKE, STATIC_SHOT, scene_prompt, side_seen

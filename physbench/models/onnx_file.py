@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from physbench.models import graph_card
 from physbench.models.adapter import Adapter, without_scheme
-from physbench.models.graphs import graph_card
 from physbench.models.protocol import (
     ACTION_VALUES,
     FrameModel,

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from physbench.support import schedule
-from physbench.support.processes import WorkerDiedError, WorkerPool
+from physbench.support import processes
+from physbench.support.processes import WorkerDiedError, WorkerPool, ordered, scheduled
 from physbench.support.progress import Progress
-from physbench.support.schedule import ordered, scheduled
 
 WORKERS = pytest.mark.parametrize("workers", [0, 1, 2])
 
@@ -99,18 +98,18 @@ def test_progress_counts_the_sizes_of_items(monkeypatch: pytest.MonkeyPatch) -> 
             shown.append(self)
             return super().__enter__()
 
-    monkeypatch.setattr(schedule, "Progress", Kept)
+    monkeypatch.setattr(processes, "Progress", Kept)
     with scheduled(len, ["a", "bcd", ""], workers=0, label="letters", size=len) as results:
         assert [(next(results), shown[0].done) for _ in range(3)] == [(1, 1), (3, 4), (0, 4)]
     assert (shown[0].label, shown[0].total) == ("letters", 4)
 
 
 @pytest.mark.parametrize(
-    ("items", "long", "beside", "processes"), [(5, False, False, 0), (6, False, False, 2), (2, True, False, 2),
+    ("items", "long", "beside", "started"), [(5, False, False, 0), (6, False, False, 2), (2, True, False, 2),
                                                 (1, True, False, 0), (3, False, True, 1), (100, False, False, 3)]
 )  # fmt: skip
 def test_processes_start_where_the_items_are_worth_them(
-    items: int, long: bool, beside: bool, processes: int, monkeypatch: pytest.MonkeyPatch
+    items: int, long: bool, beside: bool, started: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
 
@@ -119,8 +118,8 @@ def test_processes_start_where_the_items_are_worth_them(
             asked.append(workers)
             super().__init__(0)
 
-    monkeypatch.setattr(schedule, "WorkerPool", Noted)
-    monkeypatch.setattr(schedule, "cores", lambda: 4)
+    monkeypatch.setattr(processes, "WorkerPool", Noted)
+    monkeypatch.setattr(processes, "cores", lambda: 4)
     with scheduled(abs, range(items), workers=3, long=long, beside=beside) as results:
         assert list(results) == list(range(items))
-    assert asked == [processes] * (processes > 0)
+    assert asked == [started] * (started > 0)

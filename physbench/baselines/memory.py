@@ -2,10 +2,15 @@
 
 It sees the pixels of the context. The most similar clip of the `train` split gives the displacement of each object, and
 of a grey plate that moves; the pictures are those of the context's own objects over its own background.
+
+python -m physbench.baselines.memory CLIPS     makes the clips that `baseline:memory` remembers.
 """
 
 from __future__ import annotations
 
+import argparse
+import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
@@ -18,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
 from physbench.baselines.constant_velocity import Sprite, decompose_context, draw_ways, hue_angle
-from physbench.baselines.memory.recorded_motion import (
+from physbench.baselines.recorded_motion import (
     GREY_SIDE,
     KICK_NUMBERS,
     MOTION_HZ,
@@ -38,8 +43,7 @@ from physbench.support.arrays import Array, Mask
 from physbench.support.errors import ModelError, PhysbenchError
 from physbench.support.files import cache_dir, cached
 from physbench.support.fingerprint import fingerprint
-from physbench.support.processes import cores
-from physbench.support.schedule import scheduled
+from physbench.support.processes import cores, scheduled
 from physbench.track.tracker import track
 from physbench.world.camera import pixels_per_metre
 from physbench.world.scene import PALETTE, Body, Camera, RenderSpec, Scene
@@ -565,3 +569,25 @@ def cut_plate(background: Picture, front: Mask) -> tuple[Picture, Sprite]:
     at = distance_transform_edt(front, return_distances=False, return_indices=True)
     still, shown = np.zeros(2, dtype=np.float32), np.ones(1, dtype=np.float32)
     return background[tuple(at)], Sprite(color, opacity, corner, still, 0.0, shown)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m physbench.baselines.memory", description="Make the clips that the memory holds."
+    )
+    parser.add_argument("clips", type=int, help="of all tasks together, such as 150, 1500 or 15000")
+    parser.add_argument("--pushed", action="store_true", help="as many clips a task of the tasks with pushes instead")
+    parser.add_argument("--workers", type=int, default=cores())
+    arguments = parser.parse_args()
+    table, rows = MemoryTable(), memory_rows(arguments.clips, pushed=arguments.pushed)
+    started = time.monotonic()
+    written = table.ensure(rows, arguments.workers)
+    seconds = time.monotonic() - started
+    print(f"{len(rows):,} clips, {table.size(rows) / 1e6:.1f} MB in {table.folder}")
+    print(f"{written:,} of them made now, in {seconds:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    from physbench.baselines import memory  # under this name worker processes find it
+
+    memory.main()

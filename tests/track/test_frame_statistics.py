@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from physbench.score.image_stats import (
+from physbench.track.colour import (
     MIN_COLOUR,
     colour_mask,
     levels_apart,

@@ -1,25 +1,86 @@
-"""Runs torch.export programs, the two parts of one apart. Loading one runs code in the file."""
+"""Models from .pt2 files: programs of torch.export, with a card beside them. Loading one runs code in the file."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, fx
-
-from physbench.models.graphs.graph_card import OPTIONAL_INPUTS, GraphDocument, output_names, state_names
-from physbench.models.protocol import FrameModel, SteppedModel
+from physbench.models.adapter import Adapter, without_scheme
+from physbench.models.graph_card import (
+    OPTIONAL_INPUTS,
+    GraphDocument,
+    output_names,
+    read_graph_document,
+    state_names,
+)
+from physbench.models.protocol import FrameModel, Model, SteppedModel
+from physbench.models.unrecognised import describe_unrecognised
 from physbench.support.errors import ModelError
+from physbench.support.files import DAMAGED_ARCHIVE, file_sha256
 from physbench.support.plugins import first_line
 
-State = tuple[Tensor, ...]
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, fx
+
+PROGRAM_SUFFIX = ".pt2"
+DOCUMENT_FILE = "physbench.json"  # among the extra files of the archive
+
+
+def looks_like_program(path: Path) -> bool:
+    """True if the file is an archive of torch.export. Nothing in it is run."""
+    try:
+        with path.open("rb") as file:
+            if file.read(2) != b"PK":
+                return False
+        with zipfile.ZipFile(path) as archive:
+            names = [name.split("/", 1)[-1] for name in archive.namelist()]
+    except DAMAGED_ARCHIVE:
+        return False
+    return any("serialized_exported_program" in name or name == "archive_format" for name in names)
+
+
+def read_program_document(path: Path) -> GraphDocument:
+    """Read the document beside a program, without loading the program. Raises ModelError."""
+    place = f"the extra file '{DOCUMENT_FILE}'"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [info for info in archive.infolist() if info.filename.rpartition("/")[2] == DOCUMENT_FILE]
+            if members and members[0].file_size > 1_000_000:  # bytes
+                raise ModelError(
+                    f"{path}: {place} has {members[0].file_size} bytes, which is no card. Export it again."
+                )
+            text = archive.read(members[0]).decode("utf-8") if members else None
+    except DAMAGED_ARCHIVE as error:
+        raise ModelError(f"{path} is corrupt: {place} cannot be read ({error}). Copy it again.") from None
+    document = read_graph_document(text, str(path), place)
+    _check_inputs(document, path)
+    return document
+
+
+def _check_inputs(document: GraphDocument, path: Path) -> None:
+    card, inputs = document.card, document.inputs
+    if not card.continues:
+        raise ModelError(f"{path}: a .pt2 predicts frames. Export surprise as an .onnx of the kind 'surprise'.")
+    if inputs and (inputs[0] != "context" or not state_names(inputs) or len(set(inputs)) < len(inputs)):
+        raise ModelError(f"{path}: expected its inputs to be context and at least one state, got {', '.join(inputs)}.")
+    for field, name in (("uses_actions", "action"), ("uses_camera", "action"), ("stochastic", "noise")):
+        if getattr(card, field) and name not in inputs:
+            raise ModelError(f"{path}: its card says {field}=True, but the program has no input `{name}`.")
+    if card.uses_prompt:
+        raise ModelError(f"{path}: its card says uses_prompt=True, but a program takes no text.")
+
+
+State = tuple["Tensor", ...]
 
 
 def load_program(path: Path, document: GraphDocument, device: torch.device) -> FrameModel:
     """Load the model in a .pt2 file. Raises ModelError that says what is wrong."""
+    import torch
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -48,6 +109,8 @@ def part_of_program(program: Any, names: Sequence[str], kept: Sequence[str], whe
         kept: Names of the outputs.
         where: The file, for messages.
     """
+    from torch import fx
+
     module: fx.GraphModule = program.module()
     graph = module.graph
     outputs = output_names(names)
@@ -122,3 +185,44 @@ class ProgramClip:
     def rollout(self, context: Tensor, *, horizon: int, **given: object) -> Iterator[Tensor]:
         """The first `horizon` of its frames, (B, horizon, 3, H, W) in one chunk."""
         yield self._module(context)[:, :horizon]
+
+
+class ExportedProgramAdapter(Adapter):
+    """A torch.export program, whatever its name."""
+
+    name = "pt2"
+    summary = "path/to/model.pt2  a program of torch.export; it can run code, so that it needs --trust-code"
+
+    def recognises(self, target: str) -> bool:
+        path = Path(target)
+        return path.is_file() and looks_like_program(path)
+
+    def _path(self, target: str) -> Path:
+        path = Path(without_scheme(target, self.name))
+        if not path.is_file() or not looks_like_program(path):
+            raise ModelError(describe_unrecognised(str(path)))
+        return path
+
+    def code_warning(self, target: str) -> str:
+        return (
+            f"{self._path(target)} is a torch.export program. Loading it can run any code that is in it, with your "
+            "rights.\nIf you trust who made it, give --trust-code; an .onnx file of the same model runs no code."
+        )
+
+    def check(self, target: str) -> None:
+        read_program_document(self._path(target))
+
+    def sha256(self, target: str) -> str | None:
+        return file_sha256(self._path(target))
+
+    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
+
+        path = self._path(target)
+        if model_args:
+            raise ModelError(f"--model-arg {next(iter(model_args))}: a program takes no arguments.")
+        if str(dtype) != "torch.float32":
+            raise ModelError(f"{path}: --dtype does not change a program, which holds its own types. Leave it out.")
+        return load_program(path, read_program_document(path), device)
+
+
+adapter = ExportedProgramAdapter()

@@ -1,1 +1,0 @@
-"""Models without code: ONNX graphs and programs of torch.export."""
