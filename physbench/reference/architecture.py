@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from physbench.clips.store import ClipStore
 from physbench.data.clip_dataset import ClipEpisodes
 from physbench.models.networks import take_weights
 from physbench.models.protocol import FrameModel, ModelCard, StateModel, SurpriseModel
-from physbench.reference.training_loop import Episodes, TrainingStage, load_weights
+from physbench.reference.training_loop import Episodes, TrainingStage, generator, load_weights
 from physbench.support.errors import ModelError, UsageError, nearest
 from physbench.world.scene import RenderSpec
 
@@ -49,6 +50,67 @@ def continued(
     return torch.cat(parts[1:], 1)
 
 
+# How near a model comes to held-out clips while it is trained.
+
+SPANS = (0.25, 0.5, 1.0, 2.0)  # s from the hand-over, at most to the end of the clips
+VALIDATION_CLIPS = 28
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Readings of a model on held-out clips, each (E_still - E) / (E_still + E): 0 as if nothing changed, 1 the truth.
+
+    E is an error of the model, E_still that of an answer in which nothing changes.
+    """
+
+    names: tuple[str, ...]
+    skills: Callable[[], list[float]]  # one for each name; the model is in eval mode
+
+
+def skill_of_errors(error: Tensor, still: Tensor, least: float) -> float:
+    """The skill from errors (n,) of n clips, mean over those of which `still` (n,) exceeds `least`; NaN for none.
+
+    An error that is not finite counts as infinite: -1.
+    """
+    ratio = (error / still)[still > least].nan_to_num(torch.inf, torch.inf)
+    return float(torch.where(ratio.isinf(), -1.0, (1 - ratio) / (1 + ratio)).mean())
+
+
+def validation_clips(episodes: Episodes) -> list[int]:
+    """VALIDATION_CLIPS indices that are spread over all episodes."""
+    count = len(episodes)
+    chosen: list[int] = torch.linspace(0, count - 1, min(VALIDATION_CLIPS, count)).long().tolist()
+    return chosen
+
+
+def span_frames(fps: float, shown: int) -> dict[str, int]:
+    """Frames of each of SPANS by its name, at most the `shown` ones that all clips have after the hand-over."""
+    return {f"within {min(span, shown / fps):.3g} s": min(max(1, round(span * fps)), shown) for span in SPANS}
+
+
+def frame_validation(model: Any, episodes: Episodes) -> Validation:
+    """Root mean square error of all pixels, as `appearance/persistence-skill` has it, within each of SPANS."""
+    count = model.card.context_frames
+    clips = [episodes.frames(index) for index in validation_clips(episodes)]
+    spans = span_frames(model.card.fps, min(len(frames) for frames in clips) - count)
+    most = max(spans.values())
+    videos = torch.stack([frames[: count + most] for frames in clips])
+
+    def skills() -> list[float]:
+        context = videos[:, :count].to(model.device).float() / 255
+        generators = [generator("validation", index) for index in range(len(context))]
+        frames = continued(model, context, most, None, generators).float()
+        truth = videos[:, count:].to(frames.device).float() / 255
+        own = (frames - truth).square().mean((2, 3, 4))
+        frozen = (context[:, -1:] - truth).square().mean((2, 3, 4))
+        return [
+            skill_of_errors(own[:, :each].mean(1).sqrt(), frozen[:, :each].mean(1).sqrt(), 1e-5)
+            for each in spans.values()
+        ]
+
+    return Validation(tuple(spans), skills)
+
+
 class Architecture(ABC):
     """An architecture, as the harness and the training use it. Registered in `physbench.architectures`."""
 
@@ -60,6 +122,7 @@ class Architecture(ABC):
     defaults: Mapping[str, Any]
     sizes: Mapping[str, Mapping[str, Any]] = {"S": {}}  # what differs from the defaults
     model_class: type[Any]  # of a network, a card, a device and a dtype
+    validation_of = "pixels"  # what `validation` compares with the truth, in words
 
     def config(self, size: str = "S") -> dict[str, Any]:
         """The configuration of a size. Raises UsageError where there is none of this name."""
@@ -85,6 +148,10 @@ class Architecture(ABC):
         self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None
     ) -> list[TrainingStage]:
         """The stages of its training; `steps` is the number of the main one."""
+
+    def validation(self, model: Any, episodes: Episodes) -> Validation:
+        """What a training writes down as it goes on, on held-out episodes."""
+        return frame_validation(model, episodes)
 
     def clip_spec(self, card: ModelCard) -> RenderSpec:
         """The clips that it is trained on."""

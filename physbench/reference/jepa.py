@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from physbench.models.protocol import SurpriseCard
-from physbench.reference.architecture import Architecture
+from physbench.reference.architecture import Architecture, Validation, skill_of_errors, validation_clips
 from physbench.reference.layers import film_tensor
 from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
 from physbench.support.errors import ModelError
@@ -153,7 +153,7 @@ def jepa_stages(net: JepaNet, episodes: Episodes, steps: int) -> list[TrainingSt
     say, encode = losses.describe, losses.encode
     return [
         TrainingStage("latents", others, LATENT_RATE, learning, losses.latents, describe=say),
-        TrainingStage("motion", steps, 2e-3, expecting, losses.motion, prepare=encode, describe=say),
+        TrainingStage("motion", steps, 2e-3, expecting, losses.motion, prepare=encode, describe=say, watched=True),
         TrainingStage("errors", others, 5e-3, usual, losses.errors, prepare=encode, describe=say),
     ]
 
@@ -297,6 +297,7 @@ class Jepa(Architecture):
         "ahead": (1, 3),  # frames; 3 are the 0.2 s in which models of frames are asked
     }
     model_class = JepaModel
+    validation_of = "expected latents"
 
     def card(self, config: Mapping[str, Any]) -> SurpriseCard:
         return SurpriseCard(
@@ -306,6 +307,24 @@ class Jepa(Architecture):
 
     def net(self, config: Mapping[str, Any]) -> JepaNet:
         return JepaNet(config)
+
+    def validation(self, model: Any, episodes: Episodes) -> Validation:
+        """Mean absolute error of the latents that are expected each number of frames ahead."""
+        clips = [episodes.frames(index) for index in validation_clips(episodes)]
+        shortest = min(map(len, clips))
+        videos = torch.stack([frames[:shortest] for frames in clips])
+        net = model.net
+
+        def skills() -> list[float]:
+            latents = net.encode(videos.to(model.device).float() / 255)
+            wrong = [wrong for wrong, _ in net.compare(latents)]
+            still = [latents[:, :-k] - latents[:, k:] for k in net.ahead]
+            return [
+                skill_of_errors(each.abs().mean((1, 2, 3, 4)), same.abs().mean((1, 2, 3, 4)), 1e-9)
+                for each, same in zip(wrong, still, strict=True)
+            ]
+
+        return Validation(tuple(f"{k / model.card.fps:.2g} s ahead" for k in net.ahead), skills)
 
     def sample(self, model: Any, frames: Tensor, actions: Tensor | None, numbers: torch.Generator) -> Tensor:
         """Surprise in the cells of the frames of an episode: white is WHITE_SURPRISE or more."""

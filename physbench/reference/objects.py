@@ -388,7 +388,7 @@ def stages(
         TrainingStage("draw", draw, 1e-2, drawn, data.drawing_loss, data.gather_drawing_examples, every=100),
         TrainingStage(
             "motion", steps, 1e-2, moved, data.motion_loss, data.gather_slots, refresh=data.fit_starts,
-            every=POOL_LIFETIME,
+            every=POOL_LIFETIME, watched=True,
         ),
     ]  # fmt: skip
 

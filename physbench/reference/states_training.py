@@ -16,12 +16,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from physbench.clips.clip import Row
+from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.data.clip_dataset import ClipEpisodes
 from physbench.models.protocol import BODY_COLUMNS, STATE_COLUMNS, STATIC_COLUMNS, Columns, StateCard
-from physbench.reference.architecture import Architecture
-from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
+from physbench.reference.architecture import (
+    Architecture,
+    Validation,
+    skill_of_errors,
+    span_frames,
+    validation_clips,
+)
+from physbench.reference.training_loop import Episodes, TrainingStage, generator, parameters_device
 from physbench.rollout.states import NO_SHAPE, draw_states, from_model, state_inputs, to_model
 from physbench.world.scene import RenderSpec
 
@@ -261,8 +267,9 @@ def dynamics_stage(net: StateNet, episodes: StateEpisodes, steps: int) -> Traini
         return f"{seen['median']:.1f} mm off after {seen['ahead']:.0f} moments (median)" if seen else ""
 
     return TrainingStage(
-        "states", steps, net.rate, list(net.parameters()), loss, prepare, every=SAVED_EVERY, describe=describe
-    )
+        "states", steps, net.rate, list(net.parameters()), loss, prepare, every=SAVED_EVERY, describe=describe,
+        watched=True,
+    )  # fmt: skip
 
 
 class TrainedStateModel:
@@ -292,6 +299,31 @@ class TrainedStateModel:
         return torch.stack([*moments], 1).to(states.dtype)
 
 
+def answered(
+    model: Any, clips: Sequence[Clip], horizon: int, generators: Sequence[torch.Generator]
+) -> list[NDArray[np.float64]]:
+    """States (horizon, K, 13) of the K tracked bodies that a model predicts of each clip."""
+    card = model.card
+    given = state_inputs(clips, card)
+
+    def tensor(values: NDArray[np.float64]) -> Tensor:
+        return torch.from_numpy(values).to(model.device, torch.float32)
+
+    answer = model.rollout_states(
+        tensor(to_model(given.states, card, given)),
+        bodies=tensor(given.bodies),
+        statics=tensor(given.statics),
+        mask=torch.from_numpy(given.mask).to(model.device),
+        gravity=tensor(given.gravity),
+        horizon=horizon,
+        actions=None,
+        prompts=[""] * len(clips),
+        generators=list(generators),
+    )
+    states = from_model(answer.cpu().double().numpy(), card, given, given.states[:, -1])
+    return [each[:, : len(clip.tracked)] for each, clip in zip(states, clips, strict=True)]
+
+
 class StateArchitecture(Architecture):
     """Common part of the kinds of model of states as the harness and the training use them."""
 
@@ -299,6 +331,7 @@ class StateArchitecture(Architecture):
     exact = True
     net_class: type[StateNet]
     model_class = TrainedStateModel
+    validation_of = "places"
 
     def card(self, config: Mapping[str, Any]) -> StateCard:
         columns = self.net_class.columns
@@ -319,25 +352,35 @@ class StateArchitecture(Architecture):
 
     def sample_episode(self, model: Any, episodes: ClipEpisodes, index: int, numbers: torch.Generator) -> Tensor:
         """Frames (horizon, 3, H, W) uint8 of what a model makes of an episode, drawn as a report draws states."""
-        clip, card = episodes.clip(index), model.card
-        given = state_inputs([clip], card)
-
-        def tensor(values: NDArray[np.float64]) -> Tensor:
-            return torch.from_numpy(values).to(model.device, torch.float32)
-
-        answer = model.rollout_states(
-            tensor(to_model(given.states, card, given)),
-            bodies=tensor(given.bodies),
-            statics=tensor(given.statics),
-            mask=torch.from_numpy(given.mask).to(model.device),
-            gravity=tensor(given.gravity),
-            horizon=clip.horizon,
-            actions=None,
-            prompts=[""],
-            generators=[numbers],
-        )
-        states = from_model(answer.cpu().double().numpy(), card, given, given.states[:, -1])[0]
+        clip = episodes.clip(index)
+        states = answered(model, [clip], clip.horizon, [numbers])[0]
         return torch.from_numpy(draw_states(clip, states)).movedim(-1, 1)
+
+    def validation(self, model: Any, episodes: Episodes) -> Validation:
+        """Root mean square distance m of moving bodies from their true places within each of SPANS."""
+        assert isinstance(episodes, ClipEpisodes)
+        clips = [episodes.clip(index) for index in validation_clips(episodes)]
+        horizon = min(clip.horizon for clip in clips)
+        spans = span_frames(model.card.fps, horizon)
+        most = max(spans.values())
+        moves = [[clip.scene.bodies[i].role == "moving" for i in clip.tracked] for clip in clips]
+        truth = [clip.states[clip.handover :][: most + 1, list(clip.tracked), :3] for clip in clips]
+        generators = [generator("validation", index) for index in range(len(clips))]
+
+        def distance(places: Sequence[NDArray[np.float64]], frames: int) -> Tensor:
+            off = [
+                np.square(each[:frames] - true[1 : frames + 1])[:, moving].sum(-1).mean()
+                for each, true, moving in zip(places, truth, moves, strict=True)
+            ]
+            return torch.tensor(off, dtype=torch.float64).sqrt()
+
+        def skills() -> list[float]:
+            places = [states[..., :3] for states in answered(model, clips, most, generators)]
+            still = [true[:1].repeat(most, 0) for true in truth]
+            # What moves by less than a centimetre, a hundredth of a diameter, stands still
+            return [skill_of_errors(distance(places, n), distance(still, n), 0.01) for n in spans.values()]
+
+        return Validation(tuple(spans), skills)
 
     def stages(
         self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None

@@ -22,68 +22,39 @@ from physbench.clips.suite import COMBO, EXPECTATION_SUITE, TRAIN, TRAINING_LIST
 from physbench.data.clip_dataset import ClipEpisodes, training_hash, training_rows
 from physbench.models.protocol import ModelCard
 from physbench.models.safetensors_files import save_checkpoint
-from physbench.reference.architecture import ReferenceModel, continued
+from physbench.reference.architecture import ReferenceModel, Validation
 from physbench.reference.training_loop import STATE_FILE, Episodes, check_state, generator, run_stages, saved_setting
 from physbench.support import plugins
 from physbench.support.errors import UsageError, nearest
 from physbench.support.files import atomic_path
 
-# The validation curve of a training: how near to the truth the pixels of held-out clips are, as it goes on.
+# The validation curve of a training: how near a model comes to held-out clips as it goes on.
 
 CURVE_FILE = "curve.csv"
-SPANS = (0.25, 0.5, 1.0, 2.0)  # s from the hand-over, at most to the end of the clips
-CLIPS = 28
 
 
 class ValidationCurve:
-    """Rolls a model out on held-out clips and writes a row of CURVE_FILE: steps, seconds and skill within each span.
+    """A row of CURVE_FILE at each call of `row`: steps, seconds and what a `Validation` reads of the model then."""
 
-    The skill is that of `appearance/persistence-skill`: (E_freeze - E) / (E_freeze + E), E the root mean square error
-    of all pixels, 0 of a frozen last frame, 1 of ground truth, and moves from the first steps on.
-    """
-
-    def __init__(self, model: Any, episodes: Episodes, folder: Path) -> None:
-        self.model, self.path = model, folder / CURVE_FILE
-        self.context = model.card.context_frames
-        chosen = torch.linspace(0, len(episodes) - 1, min(CLIPS, len(episodes))).long().tolist()
-        clips = [episodes.frames(index) for index in chosen]
-        shown = min(len(frames) for frames in clips) - self.context
-        self.counts = [min(max(1, round(span * model.card.fps)), shown) for span in SPANS]
-        self.spans = [min(span, shown / model.card.fps) for span in SPANS]  # s
-        self.videos = torch.stack([frames[: self.context + self.counts[-1]] for frames in clips])
-
-    @torch.no_grad()
-    def skills(self) -> list[float]:
-        """The skill within each of SPANS, mean over clips in which something moves within it."""
-        net = self.model.net
-        training = net.training
-        net.eval()
-        context = self.videos[:, : self.context].to(self.model.device).float() / 255
-        generators = [generator("validation", index) for index in range(len(context))]
-        frames = continued(self.model, context, self.counts[-1], None, generators).float()
-        truth = self.videos[:, self.context :].to(frames.device).float() / 255
-        own = (frames - truth).square().mean((2, 3, 4))
-        frozen = (context[:, -1:] - truth).square().mean((2, 3, 4))
-        net.train(training)
-        skills = []
-        for count in self.counts:
-            mine, still = own[:, :count].mean(1).sqrt(), frozen[:, :count].mean(1).sqrt()
-            moved = still > 1e-5
-            skills.append(float(((still - mine) / (still + mine))[moved].mean()))
-        return skills
+    def __init__(self, validation: Validation, net: nn.Module, folder: Path) -> None:
+        self.validation, self.net, self.path = validation, net, folder / CURVE_FILE
 
     def row(self, stage: str, step: int, seconds: float) -> str:
         """Add a row to the file, in place of later ones of a training that was interrupted. Returns it in words."""
-        skills = self.skills()
+        training = self.net.training
+        self.net.eval()
+        with torch.no_grad():
+            skills = self.validation.skills()
+        self.net.train(training)
         rows = list(csv.reader(self.path.read_text().splitlines())) if self.path.exists() else []
         kept = [row for row in rows[1:] if row[0] != stage or int(row[1]) < step]
         with self.path.open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(["stage", "step", "seconds", *(f"skill within {span:.3g} s" for span in self.spans)])
+            writer.writerow(["stage", "step", "seconds", *(f"skill {name}" for name in self.validation.names)])
             writer.writerows(kept)
             writer.writerow([stage, step, round(seconds, 1), *(f"{each:.4f}" for each in skills)])
-        return "nearer than a frozen frame by " + ", ".join(
-            f"{value:.2f} ({span:.3g} s)" for value, span in zip(skills, self.spans, strict=True)
+        return "nearer than no change by " + ", ".join(
+            f"{value:.2f} ({name})" for name, value in zip(self.validation.names, skills, strict=True)
         )
 
 
@@ -93,8 +64,9 @@ MOST_ROWS = 8  # of the validation curve
 
 
 def training_card(
-    name: str, summary: str, card: ModelCard, numbers: int, training: Mapping[str, Any], folder: Path, picture: str
-) -> str:
+    name: str, summary: str, card: ModelCard, numbers: int, training: Mapping[str, Any], folder: Path, picture: str,
+    nearness: str = "pixels",
+) -> str:  # fmt: skip
     """The card as Markdown.
 
     Args:
@@ -105,6 +77,7 @@ def training_card(
         training: Settings, device and seconds, as its checkpoint holds them.
         folder: In which CURVE_FILE lies, if there is one.
         picture: Name of the file with samples.
+        nearness: What the curve compares with the truth.
     """
     seconds = training.get("seconds", {})
     spent = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items()) or "not measured"
@@ -135,7 +108,7 @@ def training_card(
         chosen = [values[round(k * (len(values) - 1) / (MOST_ROWS - 1))] for k in range(MOST_ROWS)]
         kept = list({row[1]: row for row in chosen}.values())
         lines += [
-            "Nearness of pixels to the truth on held-out clips: 0 as a frozen frame, 1 the truth.",
+            f"Nearness of {nearness} to the truth on held-out clips: 0 as if nothing changed, 1 the truth.",
             "",
             "| " + " | ".join(head[1:]) + " |",
             "|" + " --- |" * len(head[1:]),
@@ -258,7 +231,9 @@ def train(
     model = architecture.wrap(net, card, torch.device(device), torch.float32)
     save_sample_sheet(picture, architecture, model, watched, first_clip_of_each_task(held_out))
     numbers = sum(each.numel() for each in net.parameters())
-    words = training_card(name, architecture.summary, card, numbers, training, out, picture.name)
+    words = training_card(
+        name, architecture.summary, card, numbers, training, out, picture.name, architecture.validation_of
+    )
     (out / f"{name}.md").write_text(words, encoding="utf-8")
     judged = "smoke" if suite == TRAIN else COMBO
     options = f" --suite {judged if card.continues else EXPECTATION_SUITE}"
@@ -286,7 +261,7 @@ def learn(
         if watched is not None and any(stage.watched for stage in stages):
             model = architecture.wrap(net, architecture.card(config), torch.device(device), torch.float32)
             net.train()
-            watch = ValidationCurve(model, watched, folder).row
+            watch = ValidationCurve(architecture.validation(model, watched), net, folder).row
         seconds = run_stages(net, stages, folder, key, seed, minutes, resume, watch)
     finally:
         torch.set_num_threads(before)

@@ -58,7 +58,7 @@ class TrainingStage:
     refresh: Callable[[float, torch.Generator], None] | None = None  # at every save
     every: int = 50  # steps between saves
     describe: Callable[[], str] = str  # what the last step was like beside its loss, a line at every save
-    watched: bool = False  # whether frames of the model are worth looking at while it goes on
+    watched: bool = False  # whether what the model answers is worth reading while it goes on
     losses: list[float] = field(default_factory=list)
 
 
@@ -129,10 +129,11 @@ def run_stages(
                     _write_state(net, optimizer, stage.parameters, path, key, number, step, clocks)
                     saved = time.monotonic()
                 if step % stage.every == 0:
-                    line = stage.describe()
+                    lines = [stage.describe()]
                     if watch is not None and stage.watched and step > 0:
-                        line = line or watch(stage.name, step, sum(clocks.values()))
-                    if line:
+                        lines.append(watch(stage.name, step, sum(clocks.values())))
+                    if any(lines):
+                        line = "; ".join(filter(None, lines))
                         print(f"{stage.name}, step {step}: {line}", file=sys.stderr, flush=True)
                     if stage.refresh is not None and share < 1:
                         stage.refresh(share, generator(seed, stage.name, "refresh", step))

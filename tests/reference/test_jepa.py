@@ -93,6 +93,16 @@ def test_a_resumed_training_ends_with_the_same_weights(toys, tmp_path: Path, mon
         assert torch.equal(value, resumed[name]), name
 
 
+def test_latents_that_are_expected_to_stay_have_no_skill(toys) -> None:  # type: ignore[no-untyped-def]
+    model = tiny_model()
+    torch.nn.init.zeros_(model.net.change.weight)
+    torch.nn.init.zeros_(model.net.change.bias)
+    validation = architecture.validation(model, toys)
+    assert validation.names == ("0.067 s ahead", "0.2 s ahead")
+    with torch.no_grad():
+        assert validation.skills() == pytest.approx([0, 0], abs=1e-6)
+
+
 def test_only_moving_cells_count_for_the_spread() -> None:
     video = torch.full((1, 4, 3, 64, 64), 0.5)
     video[0, 2, :, 9, 17] = 1.0

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from physbench.reference import latent_model, training_loop
-from physbench.reference.architecture import continued
+from physbench.reference.architecture import continued, frame_validation
 from physbench.reference.latent_model import FramePool, LatentBank, cell_weights, clip_noise, weighted_error
 from physbench.reference.layers import FlatAutoencoder, SpatialAutoencoder, fsq, picture_loss, unshuffle
 from physbench.reference.simple import architecture
@@ -254,7 +254,8 @@ def test_the_curve_of_a_training_is_0_for_a_frozen_frame_and_1_for_the_truth(toy
     rows = (tmp_path / "run" / CURVE_FILE).read_text().splitlines()
     assert rows[0].split(",")[:3] == ["stage", "step", "seconds"] and rows[1].startswith("dynamics,4,")
     assert len(rows) == 3 and rows[2].startswith("dynamics,8,")
-    again = ValidationCurve(architecture.build(TINY), toys, tmp_path / "run")
+    built = architecture.build(TINY)
+    again = ValidationCurve(architecture.validation(built, toys), built.net, tmp_path / "run")
     again.row("dynamics", 6, 2.0)  # of a training that went back to a save
     assert [row.split(",")[1] for row in (tmp_path / "run" / CURVE_FILE).read_text().splitlines()] == ["step", "4", "6"]
 
@@ -265,12 +266,10 @@ def test_the_curve_of_a_training_is_0_for_a_frozen_frame_and_1_for_the_truth(toy
             self.true = true
 
         def rollout(self, context, *, horizon, **_):  # type: ignore[no-untyped-def]
-            index = [
-                int((curve.videos[:, 0].float() / 255 - each).abs().amax((1, 2, 3)).argmin()) for each in context[:, 0]
-            ]
-            truth = curve.videos[index][:, 8 : 8 + horizon].float() / 255
+            index = [int((firsts - each).abs().amax((1, 2, 3)).argmin()) for each in context[:, 0]]
+            truth = torch.stack([toys.frames(k)[8 : 8 + horizon] for k in index]).float() / 255
             return truth if self.true else context[:, -1:].expand_as(truth)
 
+    firsts = torch.stack([toys.frames(k)[0] for k in range(len(toys))]).float() / 255
     for true in (True, False):
-        curve = ValidationCurve(Answers(true), toys, tmp_path)
-        assert curve.skills() == pytest.approx([float(true)] * 4, abs=1e-6)
+        assert frame_validation(Answers(true), toys).skills() == pytest.approx([float(true)] * 4, abs=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from dataclasses import replace
 from functools import cache
@@ -34,7 +35,7 @@ from physbench.reference.states_training import (
     training_spec,
     turned,
 )
-from physbench.reference.train import learn
+from physbench.reference.train import CURVE_FILE, learn
 from physbench.reference.training_loop import generator
 from physbench.rollout.states import state_inputs
 from physbench.world.bullet import simulate
@@ -327,7 +328,7 @@ def test_a_resumed_training_ends_with_the_same_weights(
     monkeypatch.setattr(states_training, "SAVED_EVERY", 2)
     monkeypatch.setattr(kind.net_class, "batch", 4)
     monkeypatch.setattr(kind.net_class, "unrolls", {0.0: 1, 0.5: 2})
-    episodes, ends = Simulated(kind, TASKS[:2]), []
+    episodes, ends, curves = Simulated(kind, TASKS[:2]), [], []
     for folder, parts in (("whole", (6,)), ("parts", (2, 6))):
         (tmp_path / folder).mkdir()
         for part in parts:
@@ -337,11 +338,14 @@ def test_a_resumed_training_ends_with_the_same_weights(
                 try:
                     net, _ = learn(
                         kind, tiny_config(kind), episodes, tmp_path / folder, {}, seed=0, steps=6, minutes=None,
-                        device="cpu", resume=part > 2 and folder == "parts", threads=1,
+                        device="cpu", resume=part > 2 and folder == "parts", threads=1, watched=episodes,
                     )  # fmt: skip
                 except KeyboardInterrupt:
                     assert part < 6
         ends.append(net.state_dict())
+        with (tmp_path / folder / CURVE_FILE).open(newline="") as file:
+            curves.append([(row["step"], row["skill within 1 s"]) for row in csv.DictReader(file)])
+    assert curves[0] == curves[1] and [step for step, _ in curves[0]] == ["2", "4", "6"]
     for name, value in ends[0].items():
         assert torch.equal(value, ends[1][name]), name
 
@@ -433,6 +437,27 @@ def test_a_checkpoint_gives_the_model_back_with_its_card(
     assert torch.equal(ask(again, [whole], 8), ask(model, [whole], 8))
     make_untrained(again, str(path))
     assert not torch.equal(ask(again, [whole], 8), ask(model, [whole], 8))
+
+
+@pytest.mark.parametrize("true", (True, False))
+def test_the_curve_is_1_for_true_places_and_0_for_bodies_that_stay(true: bool) -> None:
+    """Clips of one, two and three bodies; the stack hardly moves."""
+    episodes = Simulated(TRANSFORMER)
+    clips = [episodes.clip(index) for index in range(len(episodes))]
+
+    class Answers:
+        card, device = episodes.card, CPU
+
+        def rollout_states(self, states: Tensor, *, horizon: int, **given: object) -> Tensor:
+            answer = states[:, -1:].repeat(1, horizon, 1, 1)
+            for mine, each in zip(answer, clips, strict=True):
+                places = each.states[each.handover + 1 :][:horizon, list(each.tracked), :3]
+                mine[:, : places.shape[1]] = torch.from_numpy(places)
+            return answer if true else states[:, -1:].repeat(1, horizon, 1, 1)
+
+    validation = TRANSFORMER.validation(Answers(), episodes)
+    assert validation.names == ("within 0.25 s", "within 0.5 s", "within 1 s", "within 2 s")
+    assert validation.skills() == pytest.approx([float(true)] * 4, abs=1e-4)
 
 
 @BOTH

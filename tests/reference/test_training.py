@@ -19,7 +19,8 @@ from physbench.models.load_model import load_model
 from physbench.models.protocol import ModelCard
 from physbench.models.safetensors_files import read_checkpoint, save_checkpoint, shipped_checkpoints
 from physbench.reference import objects, training_loop
-from physbench.reference.train import ValidationCurve, learn, pick_device, prepare_folder, train
+from physbench.reference.architecture import frame_validation, skill_of_errors
+from physbench.reference.train import learn, pick_device, prepare_folder, train
 from physbench.reference.training_loop import generator
 from physbench.support import plugins
 from physbench.support.errors import ModelError, UsageError
@@ -154,7 +155,7 @@ def test_a_list_of_templates_is_learned_from_and_no_suite_that_is_judged() -> No
     assert {row.split for row in (*rows, *held_out)} == {"train"}
 
 
-def test_the_validation_curve_ends_with_the_clips(tmp_path: Path) -> None:
+def test_the_validation_curve_ends_with_the_clips() -> None:
     """Clips of 1.6 s have no 2 s to be compared."""
     simple = plugins.load("physbench.architectures", "simple")
     model = simple.build(simple.config())
@@ -167,8 +168,15 @@ def test_the_validation_curve_ends_with_the_clips(tmp_path: Path) -> None:
         def frames(self, index: int) -> torch.Tensor:
             return videos[index]
 
-    curve = ValidationCurve(model, Episodes(), tmp_path)  # type: ignore[arg-type]
-    assert curve.counts == [4, 8, 15, 24] and len(curve.skills()) == 4
+    validation = frame_validation(model, Episodes())  # type: ignore[arg-type]
+    assert validation.names == ("within 0.25 s", "within 0.5 s", "within 1 s", "within 1.6 s")
+    assert len(validation.skills()) == 4
+
+
+def test_an_answer_without_numbers_has_the_least_skill() -> None:
+    """(2 - 1) / (2 + 1), nothing to be right about, NaN, and an overflow."""
+    error, still = torch.tensor([1.0, 1.0, torch.nan, torch.inf]), torch.tensor([2.0, 0.0, 1.0, 1.0])
+    assert skill_of_errors(error, still, 1e-5) == pytest.approx((1 / 3 - 1 - 1) / 3)
 
 
 ARCHITECTURES = [plugins.load("physbench.architectures", name) for name in entries("physbench.architectures")]
