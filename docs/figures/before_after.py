@@ -133,6 +133,11 @@ def page(tables: dict[str, Published]) -> str:
 
 
 MEASURED = [
+    (
+        "the same wrong future behind 2, 4, 8, 16 context frames: consistency",
+        ".47, .54, .53, .53",
+        "`kick:0.5` .68, .68, .69, .69; `gravity:0.9` .48, .47, .48, .48 (`benchmarks/context.py`)",
+    ),
     ("zoom of 3 %/s: overall", "-.18", "-.01 (`benchmarks/style_cost.py`, 128 px)"),
     ("reduced by 8: overall", "-.49", "-.01 (64 px)"),
     ("JPEG q 30, a camera that shakes by 1 %: overall", "-.28, -.09 at 64 px", ".00, .00; at 64 px -.04, .00"),
