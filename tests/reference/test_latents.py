@@ -208,7 +208,6 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.slow
 def test_a_resumed_training_ends_with_the_same_weights(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     whole = train(toys, tmp_path / "whole").state_dict()
     for calls in (3, 6):  # in the autoencoder, in the dynamics
