@@ -100,6 +100,7 @@ class ScreenPass(Task):
     """
 
     id = "occlusion/screen-pass-v1"
+    straight_motion = True
     levels: ClassVar[Mapping[str, Level]] = {"difficulty": "hidden_for", "event": "hidden_at"}
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
@@ -317,6 +318,7 @@ class ScreenSwap(Task):
     """
 
     id = "occlusion/screen-swap-v1"
+    straight_motion = True
     levels: ClassVar[Mapping[str, Level]] = {
         "difficulty": lambda p: p["speed_a"] + p["speed_b"],
         "event": lambda p: swap_times(p, "a", 1.0)[1],

@@ -94,6 +94,7 @@ class Uniform(PhyWorldTask):
     """
 
     id = "phyworld/uniform-v1"
+    straight_motion = True
     levels: ClassVar[Mapping[str, Level]] = {"difficulty": "speed"}
     parameters = declare(outside=OUTSIDE, radius=RADIUS, speed=SPEED, start=START, height=HEIGHT)
 

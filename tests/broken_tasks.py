@@ -63,6 +63,17 @@ NOTHING_LEFT = source(
     velocity="velocity=(0.0, 0.0, 0.0),",
 )
 EXPLODING = source("exploding", restitution="restitution=Parameter.fixed(1.3,")
+# A spring that swings in less than the simulator's step.
+SPRUNG = source(
+    "sprung",
+    floor="(thrown, knob, floor(), ",
+    gravity=PIECES["gravity"] + '\n            fields=(Spring("knob", "ball", 1e8, 1.0),),',
+    scene="""\
+        knob = Body("knob", "sphere", (0.2,), "fixed", (0.0, 0.0, 4.4), grey=0.3, collides=False)
+"""
+    + PIECES["scene"],
+    **{"import": "import math\nfrom physbench import Body, Spring\n"},
+)
 # A floor that is lit as grey as the background, and one that is not drawn.
 UNSEEN = source("unseen", floor="(thrown, floor(0.53), ")
 UNDRAWN = source("undrawn", floor="(thrown, replace(floor(), drawn=False), ", **{"import": REPLACE})

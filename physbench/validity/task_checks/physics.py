@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
@@ -21,7 +22,7 @@ from physbench.world.ballistic import accelerations
 from physbench.world.bullet import initial_states, simulate
 from physbench.world.geometry import gap, unrotate
 from physbench.world.links import moments
-from physbench.world.scene import PHYSICS_HZ, Body, Scene, Vector
+from physbench.world.scene import PHYSICS_HZ, Body, Scene, Spring, Vector
 
 # Where the law of a scene leaves ground truth, and what happens there.
 
@@ -157,18 +158,22 @@ class EnergyLimits:
 TRUTH = EnergyLimits()
 
 
+FASTEST = 30.0  # m/s, of any body
+
+
 def check_sane(clip: Clip) -> Iterator[Finding]:
     """Nothing is infinitely far or absurdly fast."""
     for i, body in moving(clip):
         state = clip.states[:, i]
         speed = np.linalg.norm(state[:, 7:10], axis=-1)
-        wild = ~np.isfinite(state).all(axis=-1) | (speed > 30.0)  # m/s
+        wild = ~np.isfinite(state).all(axis=-1) | (speed > FASTEST)
         if wild.any():
             when = float(clip.times[np.argmax(wild)])
             yield failed(
                 "explosion",
                 f"{body.name} reaches {speed[np.argmax(wild)]:.0f} m/s at {when:.2f} s",
-                "Bodies that start inside each other, restitution above 1 or a body in the centre of a force do that.",
+                _wild_springs(clip.scene)
+                or "Bodies that start inside each other, restitution above 1 or a body in the centre of a force.",
                 clip,
                 Shot(
                     clip,
@@ -252,10 +257,36 @@ def _where_energy_may_come_from(scene: Scene) -> str:
     ]
     if lively:
         return f"A bounce has the product of two restitutions, here above 1: {', '.join(lively[:3])}. Lower them."
-    return (
+    return _wild_springs(scene) or (
         "Bodies that begin inside each other (restitution throws them out), a body through the centre of a force, or a "
         "force that is not declared as a field of the scene do that."
     )
+
+
+def _wild_springs(scene: Scene) -> str:
+    """Remedy where a spring swings too fast for the simulator's step, or begins too far from its length; "" for none.
+
+    With 30 steps or more in a period, the energy of a swing stays within what is allowed.
+    """
+    least_steps = 30
+    for spring in (each for each in scene.fields if isinstance(each, Spring)):
+        ends = [scene.bodies[scene.index(name)] for name in spring.sources]
+        rate = np.sqrt(spring.stiffness * sum(1 / body.mass for body in ends if body.role == "moving"))  # rad/s
+        name = f"The spring from {spring.anchor} to {spring.body}, {spring.stiffness:.3g} N/m,"
+        steps = 2 * np.pi * PHYSICS_HZ / rate if rate else np.inf
+        if steps < least_steps:
+            softer = spring.stiffness * (steps / least_steps) ** 2
+            return (
+                f"{name} has a period of {steps:.1f} steps of 1/{PHYSICS_HZ} s. Make it softer than {softer:.2g} N/m, "
+                f"so that it has {least_steps}, or its bodies heavier."
+            )
+        stretch = math.dist(ends[0].position, ends[1].position) - spring.length
+        if (speed := abs(stretch) * rate) > FASTEST:
+            return (
+                f"{name} begins {abs(stretch):.2f} m {'longer' if stretch > 0 else 'shorter'} than it is at rest, good "
+                f"for {speed:.0f} m/s. Place its bodies nearer to {spring.length:g} m apart, or make it softer."
+            )
+    return ""
 
 
 def energy_of(scene: Scene, states: Array, times: Array) -> Array:

@@ -128,8 +128,11 @@ def _quality(rows: Sequence[ScoreRow], axis: str) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def check_axes(measured: Sequence[Measured], axes: dict[str, AxisReading]) -> Iterator[Finding]:
-    """Ground truth scores well on every axis, and on some axis a frozen picture does not."""
+def check_axes(measured: Sequence[Measured], axes: dict[str, AxisReading], straight: bool = False) -> Iterator[Finding]:
+    """Ground truth scores well on every axis, and on some axis neither a frozen picture nor straight motion does.
+
+    straight: The task declares that things go on in straight lines.
+    """
     least_truth_quality = 0.95  # least mean quality of ground truth on an axis on which it is scored
     for axis, reading in axes.items():
         if (
@@ -148,8 +151,9 @@ def check_axes(measured: Sequence[Measured], axes: dict[str, AxisReading]) -> It
                 worst.clip,
                 _overview(worst.clip),
             )
-    if not any(reading.kind == "informative" for reading in axes.values()):
-        clip = measured[0].clip
+    clip = measured[0].clip
+    informative = {axis: reading for axis, reading in axes.items() if reading.kind == "informative"}
+    if not informative:
         yield failed(
             "nothing to predict",
             "on no axis is ground truth better than the frozen last frame by 0.25: "
@@ -159,8 +163,21 @@ def check_axes(measured: Sequence[Measured], axes: dict[str, AxisReading]) -> It
             _overview(clip),
         )
     # share of ground truth's quality from which constant velocity solves a task
-    elif all((r.constant_velocity or 0.0) >= 0.95 * (r.truth or 0.0) for r in axes.values() if r.kind == "informative"):
-        yield remark("easy", "constant velocity solves this task", "A turning point or a contact would tell more.")
+    elif all((each.constant_velocity or 0.0) >= 0.95 * (each.truth or 0.0) for each in informative.values()):
+        text = "constant velocity solves this task: " + ", ".join(
+            f"{axis} {_or_dash(each.constant_velocity)} of {_or_dash(each.truth)}" for axis, each in informative.items()
+        )
+        if straight:
+            yield fine("straight motion", f"{text}, as it declares")
+        else:
+            yield failed(
+                "straight motion",
+                text,
+                "Let things turn, be hit or stop after 0. If something else is tested, such as whether they persist "
+                "behind a screen, say straight_motion = True in the class.",
+                clip,
+                _overview(clip),
+            )
 
 
 def check_known(measured: Sequence[Measured]) -> Iterator[Finding]:

@@ -19,11 +19,14 @@ from physbench.cli.tasks import clips_of
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_scene
 from physbench.clips.task import find_task
+from physbench.models.protocol import ModelCard
+from physbench.score.score_clip import find_scorers
 from physbench.support.progress import Progress
-from physbench.validity.task_checks.check_task import SPEC, check_declaration, check_scene, check_task
+from physbench.validity.task_checks.check_task import COST, SPEC, check_declaration, check_scene, check_task
 from physbench.validity.task_checks.clip_protocol import check_seen, check_view, outside, touched
 from physbench.validity.task_checks.finding import Finding, Shot, failed, save
 from physbench.validity.task_checks.physics import check_energy
+from physbench.validity.task_checks.task_readings import axis_readings, check_axes, measure
 from physbench.world.bullet import simulate
 from physbench.world.drawing import render
 from physbench.world.scene import Body, Camera, RenderSpec, Scene
@@ -45,6 +48,7 @@ def failures(path: Path, pictures: Path | None = None) -> list[Finding]:
         ("NONDETERMINISTIC", "determinism", "differs in its scene"),
         pytest.param("BY_HASH", "determinism", "differs in its scene", marks=pytest.mark.slow),
         ("EXPLODING", "energy", "from nowhere"),
+        ("SPRUNG", "explosion", "ball reaches "),
         pytest.param("UNSEEN", "visible", "floor is touched at", marks=pytest.mark.slow),
         pytest.param("UNDRAWN", "visible", "is not seen at any time before 0", marks=pytest.mark.slow),
     ],
@@ -56,6 +60,8 @@ def test_broken_tasks_are_refused_with_a_picture(
     assert found[0].check == check and says in found[0].text
     if name == "EXPLODING":
         assert "ball 1.3 x floor" in found[0].remedy and "product" in found[0].remedy
+    if name == "SPRUNG":
+        assert found[0].remedy.startswith("The spring from knob to ball, 1e+08 N/m, has a period of ")
     for finding in found:
         assert finding.remedy and finding.clip and finding.picture
         assert Path(finding.picture).read_bytes().startswith(b"\x89PNG")
@@ -63,24 +69,46 @@ def test_broken_tasks_are_refused_with_a_picture(
 
 def test_the_check_that_runs_is_said(written: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     notes: list[str] = []
+    left: list[int] = []
 
     class Shown(Progress):
         def advance(self, count: int = 1, note: str = "") -> None:
             super().advance(count, note)
             notes.extend([note] if note else [])
             if note == "readings":
-                assert self.total is not None and self.total - self.done == 2, "of a clip of test and of one of ood"
+                assert self.total is not None
+                left.append(self.total - self.done)
 
     monkeypatch.setattr("physbench.validity.task_checks.check_task.Progress", Shown)
     failures(written("overlapping", broken.OVERLAPPING))
     before = ["declaration and splits", "scenes", "simulation", "the same clips in a fresh process"]
     assert notes == [*before, "states and frames", "readings"]
+    assert left[0] % 2 == 0 and left[0] >= 2 * COST.futures, "of test and of ood, each five times its making"
 
 
 @pytest.mark.slow
 def test_a_frozen_picture_that_is_as_good_as_the_truth_leaves_nothing_to_predict(written: Write) -> None:
     found = failures(written("slow", broken.SLOW))
     assert [finding.check for finding in found] == ["nothing to predict"] and "frozen" in found[0].text
+
+
+def test_what_straight_motion_solves_is_refused_unless_the_task_says_so() -> None:
+    clip = make_clip(Row("occlusion/screen-pass-v1", "test", 901), SPEC)
+    scorers = tuple(each for each in find_scorers() if each.headline)
+    measured = [measure(clip, ModelCard("check", (64, 64), 15.0, 8), scorers)]
+    axes = axis_readings(measured)
+    assert {axis.kind for axis in axes.values()} == {"informative"}
+    (refused,) = check_axes(measured, axes)
+    assert (refused.check, refused.state) == (
+        "straight motion",
+        "failed",
+    ) and "consistency 1.00 of 1.00" in refused.text
+    assert "straight_motion = True" in refused.remedy and refused.shot is not None
+    assert getattr(find_task(clip.row.task), "straight_motion", False)
+    (declared,) = check_axes(measured, axes, straight=True)
+    assert declared.state == "ok" and declared.text.startswith(refused.text)
+    slower = {name: replace(axis, constant_velocity=0.9) for name, axis in axes.items()}
+    assert not [*check_axes(measured, slower)]
 
 
 @pytest.mark.parametrize(
@@ -113,15 +141,17 @@ def test_all_that_is_wrong_is_listed(written: Write) -> None:
     assert [finding.check for finding in overlapping] == ["overlap", "view", "history"]
 
 
-def test_what_cannot_be_simulated_is_not_scored(written: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_scene_that_is_refused_nothing_is_scored(written: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lawful paths of bodies that start inside each other are sought for minutes."""
     asked: list[object] = []
     monkeypatch.setattr(
         "physbench.validity.task_checks.check_task._check_readings", lambda work, clips, progress: asked.append(clips)
     )
-    last = check_task(str(written("overlapping", broken.OVERLAPPING)), clips=1).findings[-1]
-    assert not asked
-    assert (last.check, last.state, last.remedy) == ("readings", "note", "Mend first what failed.")
+    for name in ("OVERLAPPING", "OUT_OF_VIEW"):
+        last = check_task(str(written(name.lower(), getattr(broken, name))), clips=1).findings[-1]
+        assert not asked
+        assert (last.check, last.state) == ("readings", "note")
+        assert (last.text, last.remedy) == ("not asked: the scene was refused", "Mend first what failed.")
 
 
 def test_a_group_that_breaks_on_what_is_refused_is_noted(written: Write, monkeypatch: pytest.MonkeyPatch) -> None:
