@@ -486,28 +486,9 @@ class Domino(Task):
 
     def scene(self, p: Params) -> Scene:
         side, friction = p["side"], math.sqrt(p["friction"] / 6)
-        size = (p["width"], DOMINOES.depth, p["height"])
         near, far = domino_reach(p)
         edges = [side * (edge - (near + far) / 2) for edge in domino_edges(p)]  # lower ones, on the side of the fall
-        blocks = []
-        for i, edge in enumerate(edges, start=1):
-            lean = p["angle"] if i == 1 else 0.0
-            x, z = -p["width"] * math.cos(lean) + p["height"] * math.sin(lean), p["width"] * math.sin(lean)
-            blocks.append(
-                Body(
-                    f"block {i}",
-                    "box",
-                    size,
-                    "moving",
-                    (edge + side * x, 0.0, z + p["height"] * math.cos(lean)),
-                    turned_from_front(-side * lean),
-                    hue=int(p[f"hue_{i}"]),
-                    restitution=p["restitution"],
-                    friction=friction,
-                    flat=True,
-                    release=0.0,
-                )
-            )
+        blocks = [domino_block(p, i, edge, friction) for i, edge in enumerate(edges, start=1)]
         tall = (DOMINOES.prop - 0.05) / math.tan(p["angle"])
         prop = holder("prop", (0.05, 0.2, tall / 2), (edges[0] + side * DOMINOES.prop, 0.0, tall / 2), 0.0)
         names = ", ".join(hue_name(p[f"hue_{i}"]) for i in range(1, len(blocks) + 1))
@@ -526,6 +507,25 @@ class Domino(Task):
                 Outcome("hangs", None),
             ),
         )
+
+
+def domino_block(p: Params, number: int, edge: float, friction: float) -> Body:
+    """A block whose lower edge on the side of the fall is at `edge` m; the first one leans."""
+    side, lean = p["side"], p["angle"] if number == 1 else 0.0
+    x, z = -p["width"] * math.cos(lean) + p["height"] * math.sin(lean), p["width"] * math.sin(lean)
+    return Body(
+        f"block {number}",
+        "box",
+        (p["width"], DOMINOES.depth, p["height"]),
+        "moving",
+        (edge + side * x, 0.0, z + p["height"] * math.cos(lean)),
+        turned_from_front(-side * lean),
+        hue=int(p[f"hue_{number}"]),
+        restitution=p["restitution"],
+        friction=friction,
+        flat=True,
+        release=0.0,
+    )
 
 
 def domino_gaps(p: Params) -> list[float]:

@@ -423,57 +423,9 @@ class RollingRace(Task):
         )
 
     def scene(self, p: Params) -> Scene:
-        turned = turned_from_front(p["side"] * p["angle"])
-        bodies: list[Body] = []
-        for level, name in ((-1, "lower"), (1, "upper")):
-            hollow = (level > 0) == (p["above"] > 0)
-            x, z = deck_point(p, level, DECK.curb_width + p["radius"] + p["start"], p["radius"])
-            block_x, block_z = deck_point(p, level, DECK.curb_width + p["start"] - HOLDER_GAP, 0.5 * p["radius"])
-            stop_x, stop_z = deck_point(p, level, DECK.curb_width / 2, DECK.curb_height / 2)
-            left = deck_point(p, level, 0.0 if p["side"] > 0 else deck_length(p), 0.0)
-            bodies += [
-                Body(
-                    "hollow" if hollow else "full",
-                    "cylinder",
-                    (p["radius"], 2 * BOX.depth),
-                    "moving",
-                    (x, 0.0, z),
-                    (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)),  # its axis is that of the view
-                    hue=int(p["hue_hollow" if hollow else "hue_full"]),
-                    restitution=p["restitution"],
-                    friction=p["friction"],
-                    flat=True,
-                    release=p["release"],
-                    bore=p["bore"] if hollow else 0.0,
-                ),
-                ramp(
-                    f"{name}-ramp",
-                    left,
-                    p["side"] * p["angle"],
-                    deck_length(p),
-                    thickness=DECK.thickness,
-                    depth=DECK.depth,
-                    grey=DECK.grey,
-                    friction=1.0,
-                ),
-                wall(
-                    f"{name}-stop",
-                    (DECK.curb_width / 2, DECK.depth, DECK.curb_height / 2),
-                    (stop_x, 0.0, stop_z),
-                    turned,
-                    grey=DECK.grey,
-                ),
-                holder(
-                    f"{name}-holder",
-                    (0.05, 0.2, 0.5 * p["radius"]),
-                    (block_x, 0.0, block_z),
-                    p["release"],
-                    turned,
-                ),
-            ]
         where = ("below", "above")[int(p["above"])]
         return Scene(
-            bodies=tuple(bodies),
+            bodies=(*race_lane(p, -1, "lower"), *race_lane(p, 1, "upper")),
             camera=Camera("front", (0.0, 0.0, 0.0)),
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue_full'])} disc and, {where} it, a {hue_name(p['hue_hollow'])} ring roll down "
@@ -481,6 +433,44 @@ class RollingRace(Task):
             caption=f"A {hue_name(p['hue_full'])} disc and, {where} it, a {hue_name(p['hue_hollow'])} ring are let go "
             "on two ramps of the same slope, which have stops at their feet.",
         )
+
+
+def race_lane(p: Params, level: int, name: str) -> tuple[Body, ...]:
+    """The lower (level -1) or upper (1) ramp with its cylinder, stop and holder."""
+    turned = turned_from_front(p["side"] * p["angle"])
+    kind = "hollow" if (level > 0) == (p["above"] > 0) else "full"
+    x, z = deck_point(p, level, DECK.curb_width + p["radius"] + p["start"], p["radius"])
+    block_x, block_z = deck_point(p, level, DECK.curb_width + p["start"] - HOLDER_GAP, 0.5 * p["radius"])
+    stop_x, stop_z = deck_point(p, level, DECK.curb_width / 2, DECK.curb_height / 2)
+    cylinder = Body(
+        kind,
+        "cylinder",
+        (p["radius"], 2 * BOX.depth),
+        "moving",
+        (x, 0.0, z),
+        (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)),  # its axis is that of the view
+        hue=int(p[f"hue_{kind}"]),
+        restitution=p["restitution"],
+        friction=p["friction"],
+        flat=True,
+        release=p["release"],
+        bore=p["bore"] if kind == "hollow" else 0.0,
+    )
+    deck = ramp(
+        f"{name}-ramp",
+        deck_point(p, level, 0.0 if p["side"] > 0 else deck_length(p), 0.0),  # its left end
+        p["side"] * p["angle"],
+        deck_length(p),
+        thickness=DECK.thickness,
+        depth=DECK.depth,
+        grey=DECK.grey,
+        friction=1.0,
+    )
+    curb = (DECK.curb_width / 2, DECK.depth, DECK.curb_height / 2)
+    stop = wall(f"{name}-stop", curb, (stop_x, 0.0, stop_z), turned, grey=DECK.grey)
+    size = (0.05, 0.2, 0.5 * p["radius"])
+    block = holder(f"{name}-holder", size, (block_x, 0.0, block_z), p["release"], turned)
+    return cylinder, deck, stop, block
 
 
 def race_acceleration(p: Params, bore: float) -> float:
@@ -574,28 +564,6 @@ class Conveyor(Task):
 
     def scene(self, p: Params) -> Scene:
         side, box = math.copysign(1.0, p["belt"]), p["shape"] == 0
-        half, x = p["size"] * math.sqrt(math.pi) / 2, side * p["start"]
-        if box:
-            size = (half, BOX.depth, half)
-            moving = Body(
-                "box",
-                "box",
-                size,
-                "moving",
-                (x, 0.0, half),
-                velocity=(-side * p["velocity"], 0.0, 0.0),
-                hue=int(p["hue"]),
-                restitution=0.0,
-                friction=1.0,
-                flat=True,
-                release=p["release"],
-            )
-            support = backing(-side, p["start"], half, p["release"])
-        else:
-            place = (x, 0.0, p["drop"] + p["size"])
-            e, release = p["restitution"], p["release"]
-            moving = ball("ball", p["size"], place, p["hue"], restitution=e, friction=1.0, release=release)
-            support = shelf("holder", x, p["drop"], release, 0.55 * p["size"])
         grey, friction = round(0.95 - 0.5 * p["belt_friction"], 6), p["belt_friction"]
         belt_size = (7.0, 0.8, 0.4)  # m; pictures of 2 : 1 show 5.12 to either side
         place = (0.0, 0.0, -belt_size[2])
@@ -604,13 +572,37 @@ class Conveyor(Task):
         thing = "foam block slides on" if box else "exercise ball is dropped onto"
         way = "right" if side > 0 else "left"
         return Scene(
-            bodies=(moving, support, *carrier),
+            bodies=(*carried_body(p), *carrier),
             camera=CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
             prompt=f"A {hue_name(p['hue'])} {what} a conveyor belt with dark marks that moves to the {way}, and is "
             "taken along. Static camera, seen from the side.",
             caption=f"A {hue_name(p['hue'])} {thing} a conveyor belt with dark marks that moves to the {way}.",
         )
+
+
+def carried_body(p: Params) -> tuple[Body, Body]:
+    """The box or ball, and the holder that backs or carries it."""
+    side, size, release = math.copysign(1.0, p["belt"]), p["size"], p["release"]
+    half, x = size * math.sqrt(math.pi) / 2, side * p["start"]
+    if p["shape"] == 1:
+        place = (x, 0.0, p["drop"] + size)
+        falls = ball("ball", size, place, p["hue"], restitution=p["restitution"], friction=1.0, release=release)
+        return falls, shelf("holder", x, p["drop"], release, 0.55 * size)
+    slides = Body(
+        "box",
+        "box",
+        (half, BOX.depth, half),
+        "moving",
+        (x, 0.0, half),
+        velocity=(-side * p["velocity"], 0.0, 0.0),
+        hue=int(p["hue"]),
+        restitution=0.0,
+        friction=1.0,
+        flat=True,
+        release=release,
+    )
+    return slides, backing(-side, p["start"], half, release)
 
 
 def belt_speed(p: Params) -> float:
