@@ -42,7 +42,7 @@ from physbench.support.errors import UsageError
 from physbench.support.files import write_json, write_text
 from physbench.support.run_folder import RunFolder
 from physbench.world.scene import PLAIN, VIEWS, RenderSpec
-from physbench.world.styles.catalogue import LOOKS
+from physbench.world.styles.look_options import LOOKS, base_look
 
 # Entries of a board for a list of references: BibTeX, one item an entry.
 
@@ -186,13 +186,13 @@ TRACK_TITLES = {
     PREVIEW: ("Your run", "It is not on the board."),
 }
 
-PICTURES = tuple(RenderSpec(1, 1, 1, look, view).picture for look in LOOKS for view in VIEWS)  # what is ranked apart
+PICTURES = tuple(RenderSpec(1, 1, 1, look, view).picture for look in LOOKS for view in VIEWS)  # what comes first
 
 
 class RankedTable(NamedTuple):
     """Table of entries that are ranked with each other."""
 
-    look: str  # and view: one of PICTURES
+    look: str  # and view: one of PICTURES, or one with options of the look
     track: str
     image: bool = False  # whether one image is all that was shown: other futures are lawful then
 
@@ -200,7 +200,7 @@ class RankedTable(NamedTuple):
     def title(self) -> str:
         name = TRACK_TITLES[self.track][0] + (", from one image" if self.image else "")
         words = () if self.look == PLAIN else self.look.split("-")
-        return ", ".join([name, *(f"{'look' if word in LOOKS else 'view'} {word}" for word in words)])
+        return ", ".join([name, *(f"{'look' if base_look(word) in LOOKS else 'view'} {word}" for word in words)])
 
     @property
     def meaning(self) -> str:
@@ -315,7 +315,9 @@ def _ranked(
 ) -> Tables:
     tables: dict[RankedTable, list[tuple[float, BoardRow]]] = {}
     tracks = [track for track in TRACK_TITLES if track != PREVIEW]
-    for table in (RankedTable(*each) for each in product(PICTURES, tracks, (False, True))):
+    # Pictures that differ are ranked apart
+    pictures = dict.fromkeys([*PICTURES, *sorted({entry.result.look for entry in entries})])
+    for table in (RankedTable(*each) for each in product(pictures, tracks, (False, True))):
         members = [entry for entry in entries if _table_of(entry.result) == table]
         skills = [by(entry) for entry in members]
         ranks = [None] * len(members) if table.track in ("comparison", "untrained") else rank(skills)

@@ -30,7 +30,7 @@ from physbench.validity.gaming_baselines import GAMING_BASELINES
 from physbench.validity.lawful_alternatives import FRAME_SHIFTS, FrameShift
 from physbench.validity.violations import REGISTRY, Violation
 from physbench.world.bullet import simulate
-from physbench.world.styles.catalogue import LOOKS
+from physbench.world.styles.look_options import LOOKS
 from physbench.world.styles.prompt import scene_prompt, stated_velocities
 
 SECTIONS = dict(zip(AXES, ("physical-consistency-shadowing", "object-permanence", "long-horizon-drift"), strict=True))

@@ -177,7 +177,8 @@ def _readings() -> HostFinding:
 
 
 def _natural_look() -> HostFinding:
-    from physbench.world.styles.catalogue import NATURAL_LOOK, check_look
+    from physbench.world.styles.catalogue import check_look
+    from physbench.world.styles.look_options import NATURAL_LOOK
     from physbench.world.styles.natural.mitsuba_scene import VARIANTS, working_variant
 
     try:

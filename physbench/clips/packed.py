@@ -35,7 +35,8 @@ from physbench.support.fingerprint import fingerprint
 from physbench.support.remote import RemotePlace, is_url, remote_errors, remote_place
 from physbench.world.camera import in_view
 from physbench.world.scene import FAR, PLAIN, VIEWS, RenderSpec, Scene
-from physbench.world.styles.catalogue import LOOKS, look_hash
+from physbench.world.styles.catalogue import look_hash
+from physbench.world.styles.look_options import LOOKS, base_look
 
 # The clips of a suite in one file, for machines that cannot make them: those without PyBullet, or with another build.
 #
@@ -99,7 +100,7 @@ def _index(suite: Suite, spec: RenderSpec, entries: Mapping[str, PackedClip]) ->
 
 def _look_document(look: str) -> dict[str, str]:
     """Identity of the drawing: the look, its code, and the hash of these with versions that no reader needs to have."""
-    return {"name": look, "code": fingerprint(look), "drawn_by": look_hash(look)}
+    return {"name": look, "code": fingerprint(base_look(look)), "drawn_by": look_hash(look)}
 
 
 def _place(clip: str) -> str:
@@ -202,8 +203,8 @@ class PackedClips:
                 f"--clips: {named} is no whole archive of clips ({error}). Copy it again, or make it with "
                 "`physbench data pack`."
             ) from error
-        known = self.spec.look in LOOKS
-        same_look = self.drawn_by is None or (known and look.get("code") == fingerprint(self.spec.look))
+        base = base_look(self.spec.look)
+        same_look = self.drawn_by is None or (base in LOOKS and look.get("code") == fingerprint(base))
         if packed_version > PACKED_VERSION or code != fingerprint("clips") or not same_look:
             raise UsageError(
                 f"--clips: {named} was packed by another version of physbench, which makes other clips. Pack "

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
-from physbench.support.errors import ModelError
+from physbench.support.errors import ModelError, UsageError
 from physbench.world.scene import FAR, HISTORY, PLAIN, VIEWS, RenderSpec, wrong_rate
-from physbench.world.styles.catalogue import LOOKS
+from physbench.world.styles.look_options import look_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +60,8 @@ class ModelCard:
             themselves, else "zero-shot".
         training_clips: Number of clips of the `train` split that it was trained on, with which its distance from
             `baseline:memory` is read; None: not stated.
-        look: How the clips are drawn that it is asked about: "plain" or "natural". `--look` has the last word.
+        look: How the clips are drawn that it is asked about: "plain", or "natural" with its options. `--look` has the
+            last word.
         view: From where they are seen: "far", "near" or "moving". `--view` has the last word.
     """
 
@@ -161,8 +162,10 @@ def check_card(card: ModelCard) -> ModelCard:
         )
     if card.max_horizon is not None and card.max_horizon < 1:
         raise ModelError(f"{where}: expected max_horizon of at least 1 frame or None, got {card.max_horizon}.")
-    if card.look not in LOOKS:
-        raise ModelError(f"{where}: expected look to be one of {', '.join(LOOKS)}, got {card.look!r}.")
+    try:
+        look_options(str(card.look))
+    except UsageError as error:
+        raise ModelError(f"{where}, look: {error}") from None
     if card.view not in VIEWS:
         raise ModelError(f"{where}: expected view to be one of {', '.join(VIEWS)}, got {card.view!r}.")
     if card.training_clips is not None and card.training_clips < 1:

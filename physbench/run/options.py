@@ -227,7 +227,8 @@ class Options:
     batch_size: int | None = option(None, HOW, "Clips in one batch; auto measures how many fit.",
         in_file=True, metavar="N|auto", typed=str, usual="auto", parse=_parse_batch_size, least=1)
     look: str | None = option(None, WHAT, "How clips are drawn; natural has ground, light and shadows, and needs "
-        "Mitsuba. [default: the card's, else plain]", in_file=True, metavar="plain|natural", offers="looks")
+        "Mitsuba; natural:shutter=180,noise=1.5: as filmed. [default: the card's, else plain]",
+        in_file=True, metavar="plain|natural", offers="looks")
     view: str | None = option(None, WHAT, "From where clips are seen; near: from 5 m and a little above; moving: "
         "that, and swaying. [default: the card's, else far]", in_file=True, metavar="far|near|moving", offers="views")
     prompt_motion: bool = option(False, WHAT, "For models that see one image: the prompt says how things move "

@@ -568,7 +568,7 @@ class RenderSpec:
     height: int  # px
     width: int  # px
     fps: float
-    look: str = PLAIN  # one of `catalogue.LOOKS`
+    look: str = PLAIN  # one of `look_options.LOOKS`, with its options
     view: str = FAR  # one of VIEWS
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from physbench.support.errors import UsageError, nearest
 from physbench.world.scene import PLAIN, VIEWS, RenderSpec, Scene, Vector
+from physbench.world.styles.look_options import base_look, look_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,20 +21,16 @@ if TYPE_CHECKING:
 
     from physbench.world.drawing import Rendered
 
-NATURAL_LOOK = "natural"
-LOOKS = (PLAIN, NATURAL_LOOK)
-
 
 def known_look(look: str) -> str:
-    """The look, or UsageError: there is none of this name."""
-    if look not in LOOKS:
-        raise UsageError(f"--look: there is no '{look}'.{nearest(look, LOOKS)}")
+    """The look, or UsageError: there is none of this name, or it takes no such options."""
+    look_options(look)
     return look
 
 
 def check_look(look: str) -> str:
     """The look, or UsageError: there is none of this name, or this machine cannot draw it."""
-    if known_look(look) == NATURAL_LOOK:
+    if known_look(look) != PLAIN:
         from physbench.world.styles.natural import frames as natural_frames
 
         natural_frames.check_mitsuba()
@@ -75,7 +72,7 @@ def look_key(look: str) -> str:
     from physbench.support.fingerprint import fingerprint
     from physbench.world.styles.natural import frames as natural_frames
 
-    return f"{fingerprint(look)} {natural_frames.variant_names()}"
+    return f"{fingerprint(base_look(look))} {natural_frames.variant_names()}"
 
 
 def look_hash(look: str) -> str:

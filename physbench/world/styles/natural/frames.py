@@ -3,51 +3,52 @@
 A pixel of the stage is albedo x (key light x (1 - k) + sky light x (1 - s) + what bodies send there), with k the share
 of the lamp and s the share of the sky that bodies hide. Bodies are drawn over it by their share of the pixel.
 
-For a camera that turns, what stands still is one wide picture of the camera at rest, out of which frames are cut: from
-one eye everything goes from one picture to the other by a homography (Hartley and Zisserman 2004, Multiple View
-Geometry, 8.4).
+For a camera that turns, what stands still is one wide picture of the camera at rest, out of which frames are cut
+(`panorama`).
 """
 
 from __future__ import annotations
 
 import itertools
-import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.support.arrays import Image, Real
-from physbench.support.errors import UsageError
+from physbench.support.arrays import Array, Image, Real
 from physbench.world.bodies import darkness_over, is_darkness, is_screen
 from physbench.world.camera import eye, looking, pixels_per_metre, px_from_world
-from physbench.world.camera_path import CameraPose, area_weights, homographies, lens, mapped, path_moments, poses_at
-from physbench.world.drawing import Rendered, boxes, darken, full_area, render, shown
+from physbench.world.camera_path import CameraPose, area_weights, homographies, lens, mapped, poses_at
+from physbench.world.drawing import Rendered, boxes, darken, full_area
 from physbench.world.geometry import rotate
 from physbench.world.links import with_links
 from physbench.world.renderer import DRAWN
-from physbench.world.scene import PLAIN, Body, Camera, RenderSpec, Scene, Vector
+from physbench.world.scene import Camera, RenderSpec, Scene, Vector
+from physbench.world.styles.look_options import look_options
+from physbench.world.styles.natural.exposure import (
+    OPEN_AT_ONCE,
+    Paint,
+    Shutter,
+    is_moving,
+    moved,
+    open_time,
+    travelled,
+    turned_by,
+    with_noise,
+)
+from physbench.world.styles.natural.exposure import moments as exposure_times
 from physbench.world.styles.natural.light import ball_light, block_ways, flat_light, gathered, sent_out
 from physbench.world.styles.natural.materials import CLEAR_DUSK, CLEAR_NIGHT, DUSK, NIGHT, starry_sky, with_door
 from physbench.world.styles.natural.mitsuba_scene import (
-    Description,
     Layers,
-    body_parts,
-    denoise,
     light_layers,
-    matte,
-    placed,
-    renderer,
-    still_scene,
-    surface_reach,
 )
 from physbench.world.styles.natural.mitsuba_scene import check_mitsuba as check_mitsuba
 from physbench.world.styles.natural.mitsuba_scene import variant_names as variant_names
 from physbench.world.styles.natural.movers import (
-    PATH_TRACE_ENVIRONMENT,
     BoxBlocker,
     Mover,
     ball_points,
@@ -57,9 +58,10 @@ from physbench.world.styles.natural.movers import (
     lamp_share_hidden,
     movers_at,
     poses,
-    refused,
     sky_share_hidden,
 )
+from physbench.world.styles.natural.panorama import Panorama, between, cut_out, onto, wide_picture
+from physbench.world.styles.natural.path_traced import PathTracer, path_traced, render_path_traced
 from physbench.world.styles.natural.rays import (
     EDGE_FINE,
     NOTHING_MET,
@@ -74,256 +76,14 @@ from physbench.world.styles.natural.rays import (
     view_directions,
 )
 from physbench.world.styles.natural.stage import (
-    PLACE,
     Stage,
     bodies_of_parts,
     body_albedo,
     displayed,
     floor_out_of_sight,
-    rgb_albedo,
 )
 from physbench.world.styles.natural.stage import is_holder as is_holder
 from physbench.world.styles.natural.stage import stage_of as stage_of
-
-SLACK = 0.05  # of the picture, for what it shows between the moments at which the path is asked
-MOST = 8.0  # times a picture that the wide one may be, in wide pictures, which see more obliquely
-
-
-def wide_picture(scene: Scene, spec: RenderSpec) -> tuple[Camera, RenderSpec]:
-    """The camera at rest, and a size of its picture in which all that the moving one shows is seen, as large.
-
-    Raises UsageError where it turns too far for one picture.
-    """
-    camera = scene.camera
-    times = path_moments(scene.horizon)
-    corners = np.array([[x, y] for x in (0.0, spec.width) for y in (0.0, spec.height)])
-    size = np.array([spec.width, spec.height])
-    back = np.asarray(np.linalg.inv(homographies(camera, spec, times)), dtype=np.float64)
-    away = np.abs(mapped(back[:, None], corners) - size / 2)
-    wide = np.maximum((2 + SLACK) * away.max(axis=(0, 1)), size)  # NaN: behind the camera
-    if not wide.prod() <= MOST * size.prod():
-        raise UsageError(
-            f"--look natural: the camera turns too far for pictures of {spec.width}x{spec.height}. Use square ones."
-        )
-    width, height = (int(n) + 2 * math.ceil((w - n) / 2) for n, w in zip(size, wide, strict=True))
-    return at_rest(camera, spec, min(height, width)), replace(spec, height=height, width=width)
-
-
-def at_rest(camera: Camera, spec: RenderSpec, side: int) -> Camera:
-    """The camera without its path; a picture of `side` px on its shorter side shows things as large as in `spec`."""
-    metres = side / pixels_per_metre(camera, spec)  # of its picture: `camera.picture_width`, solved for the window
-    width = metres / (1 + metres / 2 * abs(math.sin(camera.tilt)) / camera.distance) if camera.tilt else metres
-    return replace(camera, width=width, path=())
-
-
-@dataclass(frozen=True, eq=False)
-class Panorama:
-    """A wide picture of the camera at rest: (h, w) px, split into fine x fine."""
-
-    fine: int
-    depth: NDArray[np.float32]  # (fine h, fine w) m along the axis of the camera at rest
-    body: NDArray[np.int16]  # (fine h, fine w): index of the fixed body that is seen there, -1 for none
-    albedo: NDArray[np.float32]  # (fine h, fine w, 3) textured, or the sky's light
-    normal: NDArray[np.float32] | None  # (h, w, 3); None without ground
-    light: NDArray[np.float32] | None  # (h, w, 6) by the lamp, and by the sky
-
-
-@dataclass(frozen=True, eq=False)
-class Cut:
-    """A frame's part of a panorama: (h, w) px of the frame, split as there."""
-
-    depth: NDArray[np.float32]  # (fine h, fine w) m along the axis of the frame's camera
-    body: NDArray[np.int16]  # (fine h, fine w)
-    albedo: NDArray[np.float32]  # (h, w, 3)
-    centre: NDArray[np.float32]  # (h, w) m, depth of the middles of pixels
-    normal: NDArray[np.float32] | None  # (h, w, 3)
-    light: NDArray[np.float32] | None  # (h, w, 6)
-
-
-def cut_out(wide: Panorama, homography: Real, spec: RenderSpec) -> Cut:
-    """The part of a panorama that a frame of a size shows.
-
-    homography: (3, 3) from px of the frame to px of the panorama, its third row the way along the axis at rest of a ray
-    with length 1 along the frame's own.
-    """
-    fine = wide.fine
-    right, down, ahead = _onto(homography, spec, fine)
-    tall, broad = wide.depth.shape
-    at = _cells(down, fine, tall) * broad + _cells(right, fine, broad)
-    depth = np.minimum(wide.depth.ravel().take(at) / ahead, np.float32(NOTHING_MET))
-    colours, albedo = wide.albedo.reshape(-1, 3), np.zeros((spec.height, spec.width, 3), dtype=np.float32)
-    for row, column in itertools.product(range(fine), repeat=2):
-        albedo += colours.take(at[row::fine, column::fine], axis=0)
-    albedo /= fine**2
-    body = wide.body.ravel().take(at)
-    right, down, ahead = _onto(homography, spec, 1)
-    at = _cells(down, fine, tall) * broad + _cells(right, fine, broad)
-    centre = np.minimum(wide.depth.ravel().take(at) / ahead, np.float32(NOTHING_MET))
-    if wide.normal is None or wide.light is None:
-        return Cut(depth, body, albedo, centre, None, None)
-    tall, broad = tall // fine, broad // fine
-    normal = wide.normal.reshape(-1, 3).take(_cells(down, 1, tall) * broad + _cells(right, 1, broad), axis=0)
-    return Cut(depth, body, albedo, centre, normal, _between(wide.light, right - 0.5, down - 0.5))
-
-
-def _onto(homography: Real, spec: RenderSpec, fine: int) -> tuple[NDArray[np.float32], ...]:
-    """Places (h, w) px where the rays of a frame, fine x fine a pixel, meet a panorama, and the way along its axis."""
-    x = ((np.arange(spec.width * fine) + 0.5) / fine).astype(np.float32)
-    y = ((np.arange(spec.height * fine)[:, None] + 0.5) / fine).astype(np.float32)
-    right, down, ahead = (row[0] * x + row[1] * y + row[2] for row in homography.astype(np.float32))
-    return right / ahead, down / ahead, ahead
-
-
-def _cells(place: NDArray[np.float32], fine: int, count: int) -> NDArray[np.int32]:
-    """Indices of the cells, `fine` a px, of places in px; the border's where they lie beyond."""
-    return np.clip(place * fine, 0, count - 1).astype(np.int32)
-
-
-def _between(values: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Values (h, w, n) of a picture at places in px of it, between the four around them."""
-    tall, broad, many = values.shape
-    left, top = np.clip(x, 0, broad - 1.001), np.clip(y, 0, tall - 1.001)
-    at = top.astype(np.int32) * broad + left.astype(np.int32)
-    x, y = (left % 1)[..., None], (top % 1)[..., None]
-    rows = values.reshape(-1, many)
-    high = rows.take(at, axis=0) * (1 - x) + rows.take(at + 1, axis=0) * x
-    low = rows.take(at + broad, axis=0) * (1 - x) + rows.take(at + broad + 1, axis=0) * x
-    return np.asarray(high * (1 - y) + low * y, dtype=np.float32)
-
-
-# Frames by path tracing, of scenes that compositing refuses: with planes that move, lean, have a hue or are several.
-#
-# It takes seconds a frame, and is only done where the environment asks for it. Areas of bodies are those of the plain
-# look, which has the same places and camera. Shadows fall as they do, and may betray what is hidden, which composited
-# frames avoid.
-
-LIGHT_PATHS = 64  # a pixel, before the denoiser
-FEATURES = "albedo:albedo,normal:sh_normal"  # that the denoiser keeps sharp
-
-
-def path_traced(scene: Scene) -> bool:
-    """True if frames of a scene are path-traced. Raises UsageError where the environment says neither yes nor no."""
-    requested = os.environ.get(PATH_TRACE_ENVIRONMENT, "")
-    if requested not in ("", "0", "1"):
-        raise UsageError(f"${PATH_TRACE_ENVIRONMENT}: expected 0 or 1, got '{requested}'.")
-    traced = requested == "1" and bool(refused(scene))
-    if traced and scene.camera.path:
-        raise UsageError(
-            f"${PATH_TRACE_ENVIRONMENT}: frames of a camera that moves are not path-traced. Use --look plain."
-        )
-    return traced
-
-
-def render_path_traced(
-    scene: Scene,
-    times: NDArray[np.float64],
-    states: NDArray[np.float64],
-    spec: RenderSpec,
-    colours: Mapping[int, Vector],
-) -> Rendered:
-    """As `frames.render_natural`, with frames by path tracing and areas of the plain look."""
-    plain = render(scene, times, states, replace(spec, look=PLAIN))
-    tracer = PathTracer(scene, spec)
-    frames = plain.frames.copy()  # black in the dark
-    before: object = None
-    last = 0
-    for k in np.flatnonzero(darkness_over(scene, states) < 0).tolist():
-        movers = tracer.movers(float(times[k]), states[k], colours)
-        planes = tracer.planes(float(times[k]), states[k], colours)
-        now = poses(movers), planes
-        frames[k] = frames[last] if now == before else displayed(tracer.picture(movers, planes))
-        before, last = now, k
-    return replace(plain, frames=frames)
-
-
-@dataclass(frozen=True)
-class Plane:
-    """A plane in one frame, that is no ground of a stage."""
-
-    index: int  # in Scene.bodies
-    position: tuple[float, ...]  # (3,) m
-    turn: tuple[float, ...]  # (4,)
-    albedo: Vector  # linear RGB
-
-
-class PathTracer:
-    """Linear pictures of the moments of a scene; what never moves is prepared once."""
-
-    def __init__(self, scene: Scene, spec: RenderSpec) -> None:
-        self.spec, self.refused = spec, frozenset(refused(scene))
-        unplaned = [
-            replace(body, drawn=body.drawn and i not in self.refused and not is_darkness(body))
-            for i, body in enumerate(scene.bodies)
-        ]
-        self.scene, self.rest = scene, replace(scene, bodies=tuple(unplaned))
-        stage = floor_out_of_sight(stage_of(self.rest), self.rest, spec)
-        in_sky = stage.kind == "sky"
-        self.stage = replace(stage, kind="table") if in_sky else stage  # no fixed ball is a star: a plane is the ground
-        self.beyond = starry_sky(stage.seed, spec, DUSK) if in_sky else None
-        self.reach = surface_reach(self.stage, scene.camera, spec)
-        self.indices = drawable(self.rest)
-        traced_pixels = 512 * 512  # up to which each has LIGHT_PATHS; more share as many
-        share = LIGHT_PATHS * traced_pixels // (spec.height * spec.width)
-        # At least 16 a pixel
-        self.still = still_scene(self.stage, scene.camera, spec, max(16, min(LIGHT_PATHS, share)))
-        path = self.still["integrator"]
-        self.still["integrator"] = {"type": "aov", "aovs": FEATURES, "image": path}
-
-    def movers(self, time: float, states: Real, colours: Mapping[int, Vector]) -> list[Mover]:
-        """Bodies drawn on the stage at `time` s beside planes, as of `movers_at`; states: (N, 13)."""
-        return movers_at(self.rest, self.stage, self.indices, time, states, colours)
-
-    def planes(self, time: float, states: Real, colours: Mapping[int, Vector]) -> list[Plane]:
-        """The planes that are there at `time` s beside the ground of the stage."""
-        there = [(i, body) for i, body in enumerate(self.scene.bodies) if i in self.refused and shown(body, time)]
-        return [
-            Plane(i, *_pose(states[i]), rgb_albedo(colours[i]) if i in colours else body_albedo(body))
-            for i, body in there
-        ]
-
-    def picture(self, movers: Sequence[Mover], planes: Sequence[Plane]) -> NDArray[np.float32]:
-        """Linear RGB (h, w, 3) of the stage with these bodies on it."""
-        camera = self.scene.camera
-        description = dict(self.still)
-        for mover in movers:
-            description |= body_parts(mover, camera, self.spec)
-        description |= {f"plane_{plane.index}": _slab(plane, camera, self.stage, self.reach) for plane in planes}
-        mi = renderer()
-        picture = np.array(mi.render(mi.load_dict(description), seed=self.stage.seed), dtype=np.float32)
-        colour, albedo, normal = (np.ascontiguousarray(picture[..., i : i + 3]) for i in (0, 4, 7))
-        clean = np.asarray(denoise(colour, albedo, normal), dtype=np.float32)
-        return clean if self.beyond is None else clean + (1 - picture[..., 3:4]) * self.beyond
-
-    def still_picture(self, hueless: bool) -> NDArray[np.float32]:
-        """Linear RGB (h, w, 3) of what never moves; bodies with a hue only if hueless=False."""
-        states = np.array([[*body.position, *body.orientation, *([0.0] * 6)] for body in self.scene.bodies])
-        return self.picture(
-            [each for each in self.movers(0.0, states, {}) if _is_still(each.body, hueless)],
-            [each for each in self.planes(0.0, states, {}) if _is_still(self.scene.bodies[each.index], hueless)],
-        )
-
-
-def _is_still(body: Body, hueless: bool) -> bool:
-    return body.stays and not (hueless and body.hue is not None)
-
-
-def _pose(state: Real) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    return tuple(state[:3].tolist()), tuple(state[3:7].tolist())
-
-
-def _slab(plane: Plane, camera: Camera, stage: Stage, reach: float) -> Description:
-    """A plane as a box below it, `reach` m wide: in a side view from its plain front to the wall, else a thin one."""
-    if camera.view == "front":
-        front = camera.center[1] - DRAWN.plate_half_depth
-        back = PLACE.wall_behind if stage.wall is None else stage.wall.level
-        half = (2 * reach, (back - front) / 2, reach)
-        below = np.array([0.0, (front + back) / 2 - plane.position[1], -reach])
-    else:
-        half = (reach, reach, DRAWN.plate_half_depth)
-        below = np.array([0.0, 0.0, -DRAWN.plate_half_depth])
-    centre = plane.position + rotate(np.asarray(plane.turn), below)
-    return {"type": "cube", "to_world": placed(centre, plane.turn, half), "bsdf": matte(plane.albedo)}
-
 
 STRIP_RAYS = 1 << 15  # that are looked along at a time: their arrays stay in the processor's cache
 
@@ -352,7 +112,7 @@ class Backdrop:
 def render_natural(
     scene: Scene,
     times: Sequence[float] | Real,
-    states: Real,
+    states: Array,
     spec: RenderSpec,
     colours: Mapping[int, Vector] = MappingProxyType({}),
 ) -> Rendered:
@@ -374,18 +134,22 @@ def render_natural(
     count = len(scene.bodies)
     frames = np.empty((len(moments), spec.height, spec.width, 3), dtype=np.uint8)
     area = np.zeros((len(moments), count))
+    noise, seconds = look_options(spec.look)["noise"], open_time(spec)
+    picture = np.zeros(0, dtype=np.float32)
     before: object = None
     last = 0
     for k in np.flatnonzero(darkness_over(scene, exact) < 0).tolist():
-        movers = movers_at(scene, backdrop.stage, indices, float(moments[k]), exact[k], colours)
-        now = poses(movers)
+        time = float(moments[k])
+        movers = movers_at(scene, backdrop.stage, indices, time, exact[k], colours)
+        now = poses(movers), exact[k, :, 7:].tobytes() if seconds else b""
         if turning is not None:
-            backdrop = turning.backdrop(float(moments[k]))
-        if now == before and turning is None:
-            frames[k], area[k] = frames[last], area[last]
+            backdrop = turning.backdrop(time)
+        if now != before or turning is not None:
+            picture, area[k] = compose(scene, backdrop, movers, exact[k], spec, Shutter(time, seconds))
+            frames[k] = with_noise(picture, noise, scene, time)
         else:
-            linear, covered = compose(scene, backdrop, movers, exact[k], spec)
-            frames[k], area[k] = displayed(linear), covered
+            frames[k] = with_noise(picture, noise, scene, time) if noise else frames[last]
+            area[k] = area[last]
         before, last = now, k
     darken(scene, exact, spec, frames, area)
     full = np.stack([full_area(scene, i, moments, exact[:, i], spec) for i in range(count)], axis=1)
@@ -555,24 +319,130 @@ def _sky_light(stage: Stage, seen: Seen, layers: Layers) -> dict[int, float]:
 
 
 def compose(
-    scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Real, spec: RenderSpec
+    scene: Scene,
+    backdrop: Backdrop,
+    movers: list[Mover],
+    states: Array,
+    spec: RenderSpec,
+    shutter: Shutter = OPEN_AT_ONCE,
 ) -> tuple[NDArray[np.float32], Real]:
-    """One frame, linear (h, w, 3), and the visible areas (N,) px of the bodies."""
-    views, movers, fixed_area = _views(scene, backdrop, movers, states, spec)
+    """One frame, linear (h, w, 3), and the visible areas (N,) px of the bodies at its time."""
+    meeting = _meet(scene, backdrop, movers, states, spec)
+    views, movers, fixed_area = _views(scene, backdrop, movers, meeting, spec)
     light = {m.index: _light_on(m, movers, backdrop) for m in movers if m.body.shape == "sphere" and not m.shines}
     picture = _shaded_stage(backdrop, movers, light)
     covered = fixed_area
+    for view in views:
+        if not view.mover.backs:
+            covered[view.mover.index] = view.area
+    times = _exposure_times(scene, backdrop, movers, states, spec, shutter)
+    if len(times) > 1:
+        return _exposed(scene, backdrop, movers, states, spec, shutter, times, meeting, light, picture), covered
     total = np.zeros(picture.shape[:2], dtype=np.float32)
     for view in views:
         total[view.where] += view.share
-        if not view.mover.backs:
-            covered[view.mover.index] = view.area
     picture *= 1 - total[..., None]
     for view in views:
         if len(view.rays):
             colour = _body_colour(view, movers, light, backdrop)
             picture[view.where][view.on] += (view.share[view.on][:, None] * colour).astype(np.float32)
     return picture, covered
+
+
+def _exposure_times(
+    scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array, spec: RenderSpec, shutter: Shutter
+) -> Real:
+    """Moments (n,) s of an exposure, as of `exposure.moments`."""
+    if not shutter.seconds:
+        return np.zeros(1)
+    going = [mover for mover in movers if is_moving(mover, states)]
+    edges = [travelled(states, side * shutter.seconds / 2) for side in (-1, 1)]
+    paths = [0.0]
+    for mover in going:
+        ends = [moved(mover, states, edge) for edge in edges]
+        points = [np.array([each.centre]) if mover.body.shape == "sphere" else _corners(each) for each in ends]
+        first, last = (_px(scene.camera, spec, each, backdrop.pose) for each in points)
+        paths.append(float(np.linalg.norm(last - first, axis=-1).max()))
+    if scene.camera.path:
+        corners = np.array([[x, y] for x in (0.0, spec.width) for y in (0.0, spec.height)])
+        away = mapped(turned_by(scene.camera, spec, shutter.time, shutter.seconds), corners) - corners
+        paths.append(float(np.linalg.norm(away, axis=-1).max()))
+    return exposure_times(shutter.seconds, max(paths))
+
+
+def _exposed(
+    scene: Scene,
+    backdrop: Backdrop,
+    movers: list[Mover],
+    states: Array,
+    spec: RenderSpec,
+    shutter: Shutter,
+    times: Real,
+    meeting: Meeting,
+    light: dict[int, Real],
+    picture: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Mean linear picture (h, w, 3) while the shutter is open.
+
+    The outlines of bodies, and what hides them, are those of each moment; their colours, shadows and light those of
+    the frame's time, which go along with them.
+    """
+    paints: dict[int, Paint] = {}
+    total, colours = np.zeros(picture.shape[:2], dtype=np.float32), np.zeros_like(picture)
+    pictures = []
+    still = [met for met in meeting.met if not is_moving(movers[met.number], states)]
+    for seconds in times:
+        later = travelled(states, float(seconds))
+        now = [moved(mover, states, later) if is_moving(mover, states) else mover for mover in movers]
+        then = meeting if not seconds else _meet(scene, backdrop, now, later, spec, still)
+        if scene.camera.path:
+            total[:], colours[:] = 0.0, 0.0
+        for met in then.met:
+            mover = movers[met.number]
+            share = _mean_share(then.owner[met.close] == met.number, backdrop.fine).astype(np.float32)
+            if not share.any():
+                continue
+            if met.number not in paints:
+                whole = next((each for each in meeting.met if each.number == met.number), met)
+                paints[met.number] = _paint(scene, backdrop, movers, whole, light, spec)
+            places = _px(scene.camera, spec, np.stack([mover.centre, now[met.number].centre]), backdrop.pose)
+            total[met.where] += share
+            colours[met.where] += share[..., None] * paints[met.number].at(met.where, places[1] - places[0])
+        if scene.camera.path:
+            pictures.append(_turned(picture * (1 - total[..., None]) + colours, scene, spec, shutter.time, seconds))
+    if pictures:
+        return np.asarray(sum(pictures[1:], start=pictures[0]) / np.float32(len(times)))
+    return np.asarray((picture * (len(times) - total[..., None]) + colours) / np.float32(len(times)))
+
+
+def _turned(
+    picture: NDArray[np.float32], scene: Scene, spec: RenderSpec, time: float, seconds: float
+) -> NDArray[np.float32]:
+    """A picture (h, w, 3) by the camera at `time` s, as it sees it some seconds later."""
+    if not seconds:
+        return picture
+    right, down, _ = onto(turned_by(scene.camera, spec, time, seconds), spec, 1)
+    return between(picture, right - 0.5, down - 0.5)
+
+
+def _paint(
+    scene: Scene, backdrop: Backdrop, movers: list[Mover], met: Met, light: dict[int, Real], spec: RenderSpec
+) -> Paint:
+    """Colours of all that would be seen of a body if nothing were before it."""
+    view = _view(scene, backdrop, movers[met.number], met, met.t < NOTHING_MET, spec)
+    colours = np.zeros((*view.on.shape, 4), dtype=np.float32)
+    colours[view.on, 3] = 1.0
+    if len(view.rays):
+        colours[view.on, :3] = _body_colour(view, movers, light, backdrop)
+    return Paint(met.where[0].start, met.where[1].start, colours)
+
+
+def _px(camera: Camera, spec: RenderSpec, points: NDArray[np.float64], pose: CameraPose | None) -> Real:
+    """Places (N, 2) px of points (N, 3) m in the picture of a frame."""
+    if pose is None:
+        return np.asarray(px_from_world(camera, spec, points))
+    image = (points - pose.eye) @ (lens(camera, spec) @ pose.axes).T
+    return np.asarray(image[:, :2] / image[:, 2:])
 
 
 def _light_on(ball: Mover, movers: list[Mover], backdrop: Backdrop) -> Real:
@@ -617,54 +487,97 @@ class BodyView:
     normals: Real  # (P, 3), mean, not of length 1
 
 
+@dataclass(frozen=True, eq=False)
+class Met:
+    """Rays that are close to a body, in a frame."""
+
+    number: int  # in the list of movers
+    where: tuple[slice, slice]  # of the picture
+    close: tuple[slice, slice]  # of the fine rays
+    t: Real  # (fine h, fine w), as of `hit_mover`
+    normals: Real  # (fine h, fine w, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class Meeting:
+    """What is nearest along each ray."""
+
+    depth: NDArray[np.float32]  # (fine h, fine w)
+    owner: NDArray[np.int16]  # (fine h, fine w): number of a mover, -1 of the stage
+    met: list[Met]
+
+
+def _meet(
+    scene: Scene,
+    backdrop: Backdrop,
+    movers: list[Mover],
+    states: Array,
+    spec: RenderSpec,
+    known: Sequence[Met] = (),
+) -> Meeting:
+    """The nearest body along each of fine x fine rays a pixel; known: what is met of some, already."""
+    fine, depth = backdrop.fine, backdrop.fine_depth.copy()
+    owner = np.full(depth.shape, -1, dtype=np.int16)
+    before, met = {each.number: each for each in known}, []
+    for number, mover in enumerate(movers):
+        found = before.get(number)
+        if found is None:
+            left, top, right, bottom = _window(scene, mover, states, spec, backdrop.pose)
+            if right <= left or bottom <= top:
+                continue
+            close = np.s_[fine * top : fine * bottom, fine * left : fine * right]
+            t, normals = _hits(scene.camera, backdrop.origin, fine, mover, close, spec, backdrop.pose)
+            found = Met(number, np.s_[top:bottom, left:right], close, t, normals)
+        nearer = found.t < depth[found.close]
+        if mover.behind:
+            nearer &= owner[found.close] < 0
+        depth[found.close][nearer], owner[found.close][nearer] = found.t[nearer], number
+        met.append(found)
+    return Meeting(depth, owner, met)
+
+
 def _views(
-    scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Real, spec: RenderSpec
+    scene: Scene, backdrop: Backdrop, movers: list[Mover], meeting: Meeting, spec: RenderSpec
 ) -> tuple[list[BodyView], list[Mover], Real]:
-    """Views of each body, the nearest of all along each of fine x fine rays a pixel; the bodies again; and the
-    areas (N,) px that are seen of those of the stage.
+    """Views of each body; the bodies again; and the areas (N,) px that are seen of those of the stage.
 
     What screens cover of a body is taken off its shadow, so that no picture betrays what it does not show.
     """
-    fine, depth = backdrop.fine, backdrop.fine_depth.copy()
-    owner = np.full(depth.shape, -1, dtype=np.int16)
-    met = []
-    for number, mover in enumerate(movers):
-        left, top, right, bottom = _window(scene, mover, states, spec, backdrop.pose)
-        if right <= left or bottom <= top:
-            continue
-        close = np.s_[fine * top : fine * bottom, fine * left : fine * right]
-        t, normals = _hits(scene.camera, backdrop.origin, fine, mover, close, spec, backdrop.pose)
-        nearer = t < depth[close]
-        if mover.behind:
-            nearer &= owner[close] < 0
-        depth[close][nearer], owner[close][nearer] = t[nearer], number
-        met.append((number, np.s_[top:bottom, left:right], close, t, normals))
     views, casting = [], list(movers)
+    depth, owner = meeting.depth, meeting.owner
     fixed, weights = backdrop.fixed_area.copy(), backdrop.weights
     front = np.array([mover.body.hue is None for mover in movers] + [True])  # the last: the stage, whose owner is -1
-    for number, where, close, t, normals in met:
+    for met in meeting.met:
+        number, close = met.number, met.close
         if movers[number].body.hue is not None:
-            hit = t < NOTHING_MET
+            hit = met.t < NOTHING_MET
             if hit.any():
-                screened = (depth[close][hit] < t[hit]) & front[owner[close][hit]]
+                screened = (depth[close][hit] < met.t[hit]) & front[owner[close][hit]]
                 casting[number] = replace(movers[number], casts=1.0 - float(screened.sum() / hit.sum()))
         mine = owner[close] == number
         weighed = None if weights is None else weights[close][mine]
         fixed -= _rays_on(backdrop.fine_body[close][mine], len(scene.bodies), weighed)
-        share = _mean_share(mine, fine)
-        area = float(share.astype(np.float32).sum() if weighed is None else weighed.sum())
-        on = share > 0
-        rows, columns = np.nonzero(on)
-        pixels = rows + where[0].start, columns + where[1].start
-        rays = rays_within(scene.camera, spec, fine, *pixels, backdrop.pose)
-        points = backdrop.origin + rays * _of_pixels(t, fine, rows, columns)[..., None]
-        several = np.concatenate([rays, points, _of_pixels(normals, fine, rows, columns)], axis=-1)
-        mean = np.where(_of_pixels(mine, fine, rows, columns)[..., None], several, 0.0).mean(axis=1)
-        mean /= share[on][:, None]
-        views.append(
-            BodyView(casting[number], where, share.astype(np.float32), area, on, mean[:, :3], mean[:, 3:6], mean[:, 6:])
-        )
-    return views, casting, fixed if weights is not None else fixed / fine**2
+        view = _view(scene, backdrop, casting[number], met, mine, spec)
+        views.append(view if weighed is None else replace(view, area=float(weighed.sum())))
+    return views, casting, fixed if weights is not None else fixed / backdrop.fine**2
+
+
+def _view(
+    scene: Scene, backdrop: Backdrop, mover: Mover, met: Met, mine: NDArray[np.bool_], spec: RenderSpec
+) -> BodyView:
+    """View of a body by those of its rays (fine h, fine w) that are its own."""
+    fine = backdrop.fine
+    share = _mean_share(mine, fine)
+    on = share > 0
+    rows, columns = np.nonzero(on)
+    pixels = rows + met.where[0].start, columns + met.where[1].start
+    rays = rays_within(scene.camera, spec, fine, *pixels, backdrop.pose)
+    points = backdrop.origin + rays * _of_pixels(met.t, fine, rows, columns)[..., None]
+    several = np.concatenate([rays, points, _of_pixels(met.normals, fine, rows, columns)], axis=-1)
+    mean = np.where(_of_pixels(mine, fine, rows, columns)[..., None], several, 0.0).mean(axis=1)
+    mean /= share[on][:, None]
+    seen = share.astype(np.float32)
+    return BodyView(mover, met.where, seen, float(seen.sum()), on, mean[:, :3], mean[:, 3:6], mean[:, 6:])
 
 
 def _rays_on(bodies: NDArray[np.int16], count: int, weights: Real | None = None) -> Real:
@@ -700,13 +613,18 @@ def _hits(
     return t, normals
 
 
+Value = TypeVar("Value", bound=np.generic)
+
+
 def _mean_share(there: NDArray[np.bool_], fine: int) -> Real:
     """Share (h, w) of the fine rays (fine h, fine w) of a pixel that are there."""
     counts = sum(there[row::fine, column::fine].astype(np.uint8) for row in range(fine) for column in range(fine))
     return np.asarray(counts / (fine * fine))
 
 
-def _of_pixels(values: Real, fine: int, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Real:
+def _of_pixels(
+    values: NDArray[Value], fine: int, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[Value]:
     """Values (P, fine * fine, ...) of the fine rays of pixels (P,), from those (fine h, fine w, ...) of all rays."""
     tall, wide, *rest = values.shape
     blocks = values.reshape(tall // fine, fine, wide // fine, fine, *rest)

@@ -1,0 +1,77 @@
+"""Looks by name, and the options that stand behind the name of one: `natural:shutter=180,noise=1.5`.
+
+The options are part of the name. So what tells looks apart (keys of stored clips, boards, comparisons) tells them
+apart too, and whatever takes a look takes its options.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from physbench.support.errors import UsageError, nearest
+from physbench.world.scene import PLAIN
+
+NATURAL_LOOK = "natural"
+
+
+@dataclass(frozen=True)
+class LookOption:
+    """A number that a look takes; 0, which is usual, is left out of the name."""
+
+    most: float
+    help: str
+
+
+# In the order in which a name holds them.
+OPTIONS: Mapping[str, Mapping[str, LookOption]] = {
+    PLAIN: {},
+    NATURAL_LOOK: {
+        "shutter": LookOption(
+            360.0, "degrees of the shutter: what moves is blurred over that share of 360 of the frame time"
+        ),
+        "noise": LookOption(4.0, "levels of the sensor's noise in medium grey"),
+    },
+}
+LOOKS = tuple(OPTIONS)
+
+
+def base_look(look: str) -> str:
+    """The name of a look without its options."""
+    return look.partition(":")[0]
+
+
+def look_options(look: str) -> dict[str, float]:
+    """Values of all options of a look. Raises UsageError where there is no such look, option or value."""
+    name, colon, words = look.partition(":")
+    if name not in LOOKS:
+        raise UsageError(f"--look: there is no '{name}'.{nearest(name, LOOKS)}")
+    options, values = OPTIONS[name], dict.fromkeys(OPTIONS[name], 0.0)
+    for word in words.split(",") if colon else ():
+        option, _, value = word.partition("=")
+        if option not in options:
+            known = "; ".join(f"{each}=NUMBER, {of.help}" for each, of in options.items()) or "none"
+            raise UsageError(
+                f"--look {look}: the look {name} has no option '{option}'.{nearest(option, options)} It has {known}."
+            )
+        values[option] = _number(look, option, value, options[option].most)
+    if look != (written := look_named(name, values)):
+        raise UsageError(f"--look {look}: there is one way to write a look. Write {written}.")
+    return values
+
+
+def look_named(name: str, values: Mapping[str, float]) -> str:
+    """The look of a name with options, those that are 0 left out."""
+    words = [f"{option}={values[option]:g}" for option in OPTIONS[name] if values.get(option)]
+    return f"{name}:{','.join(words)}" if words else name
+
+
+def _number(look: str, option: str, value: str, most: float) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= most:
+        raise UsageError(f"--look {look}: expected {option} to be a number from 0 to {most:g}, got '{value}'.")
+    return number
