@@ -162,7 +162,7 @@ def generate(
         f"{len(chosen.rows)} clips of {suite} at {spec}: {written} made, {len(chosen.rows) - written} existed; "
         f"{size_mb:.1f} MB, {time.monotonic() - started:.1f} s"
     )
-    typer.echo(store.directory / str(spec))
+    typer.echo(store.folder(spec))
 
 
 @app.command()

@@ -182,9 +182,13 @@ class ClipStore:
         self.problem: str | None = None  # why nothing is stored
         self._reported: set[str] = set()
 
+    def folder(self, spec: RenderSpec) -> Path:
+        """Where clips of a spec lie. No file of Windows has a colon in its name."""
+        return self.directory / str(spec).replace(":", "-")
+
     def path(self, row: Row, spec: RenderSpec) -> Path:
         """File of a clip."""
-        return self.directory / str(spec) / f"{row.task.replace('/', '.')}.{row.split}" / f"{row.name}.npz"
+        return self.folder(spec) / f"{row.task.replace('/', '.')}.{row.split}" / f"{row.name}.npz"
 
     def get(self, row: Row, spec: RenderSpec, *, store: bool = True) -> Clip:
         """Load a clip, or make it, and store it unless store=False."""
@@ -291,7 +295,7 @@ class ClipStore:
 
     def _sweep(self, spec: RenderSpec) -> None:
         """Remove unfinished files of processes that were killed long ago."""
-        for path in (self.directory / str(spec)).glob(f"*/{DRAFTS}"):
+        for path in self.folder(spec).glob(f"*/{DRAFTS}"):
             try:
                 # After an hour an unfinished file is left over from a process that was killed
                 if not writer_lives(path) and time.time() - path.stat().st_mtime > 3600.0:
