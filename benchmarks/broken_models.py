@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.models.protocol import ModelCard
 from physbench.result.build import build_result
-from physbench.result.implied_worlds import implied_sentence
+from physbench.result.findings import implied_sentence
 from physbench.support.run_folder import RunFolder
 
 Frames = NDArray[np.uint8]  # (T, H, W, 3)

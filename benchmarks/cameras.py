@@ -21,8 +21,7 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_scene, render_spec
 from physbench.rollout.store import Rollout
 from physbench.score.score_clip import find_scorers, score_clip
-from physbench.world.camera import NEAR_DISTANCE, NEAR_TILT, SWAY
-from physbench.world.camera_path import lens
+from physbench.world.camera import NEAR_DISTANCE, NEAR_TILT, SWAY, lens
 from physbench.world.drawing import render
 from physbench.world.scene import Camera, CameraMove
 

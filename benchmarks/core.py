@@ -23,8 +23,8 @@ from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.models.protocol import ModelCard
 from physbench.run import references
-from physbench.score.observation import Observation
 from physbench.score.predictability import predictability_time
+from physbench.score.protocol import Observation
 from physbench.score.score_clip import find_scorers, score_clip
 from physbench.track.tracker import track
 

@@ -28,7 +28,7 @@ from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import GOLDEN_SUITES
 from physbench.clips.task import builtin_task_ids
-from physbench.laws.simulator import Trajectory
+from physbench.laws.scene_law import Trajectory
 from physbench.models.protocol import ModelCard
 from physbench.result.skill import frequency
 from physbench.score.outcomes import event_chances

@@ -38,8 +38,7 @@ from physbench.clips.packed import PackedClips, opened_archive
 from physbench.clips.suite import find_suite
 from physbench.models.load_model import load_model
 from physbench.models.protocol import ModelCard
-from physbench.rollout.device import synchronize
-from physbench.rollout.frame_transfer import FrameReceiver, normalized_frames
+from physbench.rollout.device import FrameReceiver, normalized_frames, synchronize
 from physbench.track.tracker import track
 
 PROGRAM = [sys.executable, "-c", "from physbench.cli.main import main; main()"]

@@ -22,7 +22,7 @@ from physbench.rollout.store import Rollout
 from physbench.score.score_clip import find_scorers, score_clip
 from physbench.support.arrays import Image
 from physbench.track.moving_camera import warped
-from physbench.world.camera_path import camera_turn, lens
+from physbench.world.camera import camera_turn, lens
 
 READINGS = ("drift/camera", "consistency/shadowing", "consistency/strength", "permanence/intact")
 TASKS = (

@@ -3,7 +3,7 @@
 - `verify`: all checks of a submission or a run, in the order of their cost, and its way onto a board: `claim`,
   `check_tables`, `rescoring`, `fresh_rollouts`.
 - `submit`, `submission`, `commitment`: what a submitter sends, and which rollouts a board asks for.
-- `entries`: what a board keeps. `eligibility`: what it takes. `ranking`: ranks with intervals. `site`: its pages.
+- `entries`: what a board keeps. `eligibility`: what it takes. `site`: ranks with intervals, and its pages.
 """
 
 if __name__ != "physbench.leaderboard":

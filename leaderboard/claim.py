@@ -33,7 +33,7 @@ from physbench.clips.suite import (
 from physbench.models.protocol import ModelCard, card_document, card_from, check_card_types
 from physbench.result.manifest import MANIFEST_VERSION, Manifest
 from physbench.run.manifest import manifest_suite
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.errors import ModelError, UsageError
 from physbench.support.run_folder import RunFolder
 from physbench.world.scene import PLAIN
@@ -150,7 +150,7 @@ class Claim:
         named, options = self.manifest.suite, self.manifest.options
         if named.name.startswith(FRESH):
             raise UsageError(f"the run is on fresh seeds ({named.name}), which nobody else can be compared on")
-        if named.name.startswith(OWN) or user_files.names_files(options.tasks or ""):
+        if named.name.startswith(OWN) or plugins.names_files(options.tasks or ""):
             raise UsageError("the run has tasks that do not come with physbench")
         for name in ("actions", "prompts"):
             if getattr(options, name) is not None:

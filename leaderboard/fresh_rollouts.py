@@ -39,9 +39,9 @@ from physbench.result.skill import SKILL, clip_qualities, task_means
 from physbench.rollout.engine import RolloutEngine
 from physbench.rollout.store import Rollout, frames_hash
 from physbench.run.jobs import SCORING_PRELOAD
-from physbench.run.model import engine_of
 from physbench.run.options import Options
 from physbench.run.references import reference_rollout
+from physbench.run.rollouts import engine_of
 from physbench.score.protocol import SHARD_COLUMNS, rows_document
 from physbench.score.score_clip import score_clip
 from physbench.support.arrays import Array

@@ -50,10 +50,9 @@ from physbench.run import worker
 from physbench.run.finalize import compile_scores
 from physbench.run.jobs import SCORING_PRELOAD
 from physbench.run.references import bring_references
-from physbench.score.observation import Observation
-from physbench.score.protocol import SHARD_COLUMNS, Scorer, ScoreRow, rows_document, write_part
+from physbench.score.protocol import SHARD_COLUMNS, Observation, Scorer, ScoreRow, rows_document, write_part
 from physbench.score.score_clip import observed, read_observation, score_clip
-from physbench.shadowing.trace import save_trace, trace
+from physbench.shadowing.shadow import save_trace, trace
 from physbench.support.errors import UsageError
 from physbench.support.files import NOT_ARRAYS, write_json
 from physbench.support.processes import scheduled

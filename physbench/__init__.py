@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from physbench.world.bodies import shelf as shelf
     from physbench.world.bodies import table as table
     from physbench.world.bodies import wall as wall
-    from physbench.world.camera_path import camera_matrices as camera_matrices
+    from physbench.world.camera import camera_matrices as camera_matrices
     from physbench.world.scene import BACKGROUND_GREY as BACKGROUND_GREY
     from physbench.world.scene import FLOOR_GREY as FLOOR_GREY
     from physbench.world.scene import SCREEN_GREY as SCREEN_GREY
@@ -132,7 +132,7 @@ _NAMES = {
     ),
     # actions
     "physbench.clips.action_space": ("ActionSpace", "CAMERA_POSE", "Words", "forces", "pushes", "velocities"),
-    "physbench.world.camera_path": ("camera_matrices",),
+    "physbench.world.camera": ("camera_matrices",),
     # tasks
     "physbench.clips.task": (
         "Parameter",

@@ -94,7 +94,7 @@ def _no_lines_of_progress() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _own_files_are_forgotten() -> Iterator[None]:
     """A file with tasks that a test names is registered in this process: the next test must not find its tasks."""
-    from physbench.support.user_files import temporarily_registered
+    from physbench.support.plugins import temporarily_registered
 
     with temporarily_registered():
         yield

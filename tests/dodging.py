@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from physbench.clips.clip import Clip
-from physbench.laws.scene_law import FREE
-from physbench.laws.simulator import Intervention, Trajectory
+from physbench.laws.scene_law import FREE, Intervention, Trajectory
 from physbench.score.outcomes import events_of
 from physbench.shadowing.context import PRIOR_DRAWS, body_signature, other_states
 from physbench.shadowing.fit import Hypothesis

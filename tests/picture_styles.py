@@ -1,7 +1,7 @@
 """Styles of a picture: codecs, blur, colour, brightness, grain and wobble that change no motion of a lawful world.
 
 A style takes the predicted frames of a clip (T, H, W, 3) u8 and gives as many. Its noise comes from a generator, so
-that each clip has its own. `physbench.validity.violations.lawful_effects` holds the few that validity tables show.
+that each clip has its own. `physbench.validity.violations.violation_looks` holds the few that validity tables show.
 """
 
 from __future__ import annotations

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import typer
 
-from physbench.score.observation import ANALYSES, Observation
-from physbench.score.protocol import INPUTS
+from physbench.score.protocol import ANALYSES, INPUTS, Observation
 
 ROOT = Path(__file__).parent.parent
 PAGES = [

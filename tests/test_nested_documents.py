@@ -25,7 +25,7 @@ from physbench.models.huggingface.diffusers_folder import read_json
 from physbench.models.safetensors_files import read_header
 from physbench.models.unrecognised import model_type
 from physbench.result.document import read_result
-from physbench.result.implied_worlds import is_diagnosed
+from physbench.result.findings import is_diagnosed
 from physbench.result.manifest import read_manifest
 from physbench.result.read import summary
 from physbench.rollout.store import load_rollout, read_states

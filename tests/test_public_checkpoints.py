@@ -20,7 +20,7 @@ from physbench.rollout.store import Rollout
 from physbench.score.score_clip import score_clip
 from physbench.scorers.axes.consistency import shadowing
 from physbench.scorers.diagnostics.orbits import force_law
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.world.scene import RenderSpec
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "public_checkpoints"
@@ -170,7 +170,7 @@ def orbits(tmp_path: Path) -> Iterator[ModuleType]:
             place, (vx, vy) = elliptic_state(mu, axis, eccentricity, orientation, phase, 1, float(step))
             rows.append([*place, vx, vy, 1e-5, 1.0])
         np.save(tmp_path / f"true_state_{number}.npy", np.array(rows, np.float32))
-    with user_files.temporarily_registered():
+    with plugins.temporarily_registered():
         assert find_task(str(EXAMPLES / "kepler_states.py")).id == module.PublishedOrbits.id
         yield module
 

@@ -31,7 +31,7 @@ from physbench.run.options import Options
 from physbench.run.references import bring_references, reference_rollout
 from physbench.score.protocol import write_part
 from physbench.score.score_clip import score_clip
-from physbench.shadowing.trace import save_trace, trace
+from physbench.shadowing.shadow import save_trace, trace
 from physbench.support.files import write_json
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import Tracks, save_tracks

@@ -104,11 +104,7 @@ def skyreels_df_i2v() -> Any:
 
 
 def skyreels_i2v() -> Any:
-    from diffusers import (
-        FlowMatchEulerDiscreteScheduler,
-        SkyReelsV2ImageToVideoPipeline,
-        SkyReelsV2Transformer3DModel,
-    )
+    from diffusers import FlowMatchEulerDiscreteScheduler, SkyReelsV2ImageToVideoPipeline, SkyReelsV2Transformer3DModel
 
     vision = clip_vision()
     return SkyReelsV2ImageToVideoPipeline(

@@ -34,7 +34,7 @@ from physbench.clips.clip import Row
 from physbench.clips.store import clip_store
 from physbench.clips.suite import find_suite
 from physbench.leaderboard.entries import Entry, present
-from physbench.leaderboard.ranking import ResampledSkill, entry_skill
+from physbench.leaderboard.site import ResampledSkill, entry_skill
 from physbench.result.document import ReadingValue, ResultDocument, SkillValue, read_result
 from physbench.result.formats import AXIS_NAMES, joined, short
 from physbench.score.visibility import hidden_intervals, true_trajectory

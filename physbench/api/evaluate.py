@@ -19,7 +19,7 @@ from physbench.run.interruption import Interrupted
 from physbench.run.options import OPTIONS, Keep, Options
 from physbench.run.remote_run import run_at, use_of_out
 from physbench.run.state import default_folder, say_on_stderr
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.errors import ModelError, UsageError
 from physbench.support.progress import silenced
 from physbench.surprise.run import evaluate_expectation
@@ -130,7 +130,7 @@ def evaluate(
     ask = evaluate_expectation if suite == EXPECTATION_SUITE else run_evaluation
     try:
         with (
-            user_files.temporarily_registered(),
+            plugins.temporarily_registered(),
             contextlib.nullcontext() if progress else silenced(),
             run_at(None if place is None else os.fspath(place), use_of_out(resume, fresh), say) as at,
         ):

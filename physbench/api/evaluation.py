@@ -25,7 +25,7 @@ from physbench.rollout.store import has_rollout, load_rollout
 from physbench.run.remote_run import run_at
 from physbench.run.state import say_on_stderr
 from physbench.score.protocol import LAWS
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.errors import UsageError, nearest
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import Tracks, load_tracks
@@ -245,7 +245,7 @@ class Evaluation(Mapping[str, Any]):
         Tasks of a file of one's own are read from that file. Raises UsageError for a clip that is not in the run.
         """
         row, tasks = self._row(clip), self._manifest.options.tasks
-        with user_files.temporarily_registered():
+        with plugins.temporarily_registered():
             if tasks is not None:
                 match_tasks(tasks)  # registers them
             return clips_of(self._folder, self._manifest).get(row, self._manifest.spec)

@@ -29,14 +29,14 @@ from physbench.clips.task import SPLITS, find_task
 from physbench.result.sentences import physical_for
 from physbench.result.skill import COUNTED, Qualities, Stratum, cells_of, kinds, skills, task_means
 from physbench.result.task_roles import kinds_of
-from physbench.rollout.frame_transfer import store_chunk
+from physbench.rollout.device import store_chunk
 from physbench.rollout.store import Rollout
 from physbench.score.protocol import AXES, Axis, Scorer, ScoreRow
 from physbench.score.score_clip import find_scorers, reading_of, score_clip, scorer_of
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.arrays import Image
 from physbench.support.errors import PhysbenchError, UsageError, nearest
-from physbench.support.recently_used import RecentlyUsed
+from physbench.support.processes import RecentlyUsed
 from physbench.world.scene import FAR, PLAIN, RenderSpec, wrong_rate
 
 # One answer to one clip, as an array, a tensor or a video file, as the frames that are scored.
@@ -57,9 +57,8 @@ def read_file(path: str | os.PathLike[str]) -> tuple[Image, float | None]:
 
     Raises UsageError where it is missing, damaged or no video.
     """
-    from physbench.models.video_containers import DEMUXERS, container_suffix
     from physbench.models.videos.decode import decode_frames, probe_video
-    from physbench.models.videos.files import VideoEntry, VideoSource
+    from physbench.models.videos.files import DEMUXERS, VideoEntry, VideoSource, container_suffix
 
     place = Path(os.fspath(path))
     if not place.is_file():
@@ -358,7 +357,7 @@ def _given(clip: Clip | Row | str, frames: Frames, fps: float | None) -> tuple[F
             kind = type(clip).__name__
             raise UsageError(f"clip: expected a Clip, a Row or the name of a task or clip, got {kind}.")
         row = _row(clip, "train", 0) if isinstance(clip, str) else clip
-        clip = _named(row, render_spec(size_of(frames), clip_rate(fps)), user_files.registered_files())
+        clip = _named(row, render_spec(size_of(frames), clip_rate(fps)), plugins.registered_files())
     # Refuse an answer that is not at the rate of its clip.
     if not abs(fps / clip.spec.fps - 1) <= SAME_RATE:
         raise UsageError(
@@ -369,7 +368,7 @@ def _given(clip: Clip | Row | str, frames: Frames, fps: float | None) -> tuple[F
 
 
 @lru_cache(16)  # clips that were named: some MB each
-def _named(row: Row, spec: RenderSpec, files: tuple[user_files.UserFile, ...]) -> Clip:
+def _named(row: Row, spec: RenderSpec, files: tuple[plugins.UserFile, ...]) -> Clip:
     """A clip by its row, as it is with the user's tasks in these files."""
     return clip_store().get(row, spec, store=False)
 
@@ -472,7 +471,7 @@ def _beside(clip: Clip, context: int, axes: tuple[Axis, ...]) -> Mapping[str, _R
     """Ground truth and the frozen last frame, through the same chain."""
     made = clip_key(clip.row, clip.spec, clip.scene), clip.state_hash, clip.stated_velocities
     shown = zlib.crc32(np.ascontiguousarray(clip.frames).data)  # a caller may have changed them
-    key = (*made, shown, context, axes, user_files.registered_files())
+    key = (*made, shown, context, axes, plugins.registered_files())
     known = _references.get(key)
     if known is not None:
         return known

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from physbench.cli import completion
+from physbench.cli import console
 from physbench.cli.console import interrupted_note, note, refuse_unwritable
 from physbench.result.formats import counted
 from physbench.support.errors import UsageError, nearest
@@ -107,22 +107,20 @@ SUITE_NAMES = (
     "smoke, lite, core, full, actions, counterfactuals, phyworld, pusher, thrust, combo, train, combo-6, combo-30, "
     "combo-60."
 )
-Suite = Annotated[str, typer.Option(help=SUITE_NAMES, autocompletion=completion.clip_suites)]
+Suite = Annotated[str, typer.Option(help=SUITE_NAMES, autocompletion=console.clip_suites)]
 Look = Annotated[
     str,
-    typer.Option(metavar="LOOK", help="plain, or natural: ground, light and shadows.", autocompletion=completion.looks),
+    typer.Option(metavar="LOOK", help="plain, or natural: ground, light and shadows.", autocompletion=console.looks),
 ]
 View = Annotated[
     str,
     typer.Option(
         metavar="VIEW",
         help="far; near: from 5 m, a little above; or moving.",
-        autocompletion=completion.views,
+        autocompletion=console.views,
     ),
 ]
-Tasks = Annotated[
-    str | None, typer.Option(metavar="GLOB", help="Only these tasks.", autocompletion=completion.task_names)
-]
+Tasks = Annotated[str | None, typer.Option(metavar="GLOB", help="Only these tasks.", autocompletion=console.task_names)]
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes. [default: cores, at most 8]")]
 PromptMotion = Annotated[
     bool, typer.Option("--prompt-motion/--no-prompt-motion", help="Of an image: the prompt says how things move.")
@@ -169,7 +167,7 @@ def generate(
 def pack(
     suite: Annotated[
         str,
-        typer.Argument(metavar="SUITE", help=SUITE_NAMES, show_default=False, autocompletion=completion.clip_suites),
+        typer.Argument(metavar="SUITE", help=SUITE_NAMES, show_default=False, autocompletion=console.clip_suites),
     ],
     out: Annotated[str, typer.Option(metavar="FILE|URL", help="The file to write.", show_default=False)],
     size: Annotated[str, typer.Option(metavar="WxH", help="Width x height in px, or one side, of the model.")] = "64",
@@ -232,7 +230,7 @@ def export(
     ] = "conditioning",
     suite: Annotated[
         str | None,
-        typer.Option(help=f"{SUITE_NAMES} [default: core; of a data set train]", autocompletion=completion.clip_suites),
+        typer.Option(help=f"{SUITE_NAMES} [default: core; of a data set train]", autocompletion=console.clip_suites),
     ] = None,
     size: Annotated[
         str | None,

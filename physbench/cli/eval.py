@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from physbench.cli import completion
+from physbench.cli import console
 from physbench.cli.cache import readable_size
 from physbench.cli.console import complain, debugging, note, refuse_missing, stdout_console
 from physbench.result.formats import counted
@@ -130,7 +130,7 @@ ModelName = Annotated[
         "saboteur:NAME (broken physics, to test scorers), videos:DIR or http://HOST:PORT; `models list` has all.",
         metavar="MODEL",
         show_default=False,
-        autocompletion=completion.model_names,
+        autocompletion=console.model_names,
     ),
 ]
 Out = Annotated[
@@ -157,7 +157,7 @@ def declared(name: str) -> Any:
         help=option.help,
         metavar=option.metavar,
         rich_help_panel=option.heading,
-        autocompletion=getattr(completion, option.offers) if option.offers else None,
+        autocompletion=getattr(console, option.offers) if option.offers else None,
     )
 
 
@@ -374,7 +374,7 @@ def _print_plan(
 Run = Annotated[
     str,
     typer.Argument(
-        metavar="RUN", help="Folder or URL of the run.", show_default=False, autocompletion=completion.run_folders
+        metavar="RUN", help="Folder or URL of the run.", show_default=False, autocompletion=console.run_folders
     ),
 ]
 ArchiveNow = Annotated[

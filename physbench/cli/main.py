@@ -19,8 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from physbench import __version__
-from physbench.cli.completion import COMPLETING, answer
-from physbench.cli.console import GroupedHelp, complain, note, prepare_streams
+from physbench.cli.console import COMPLETING, GroupedHelp, answer, complain, note, prepare_streams
 from physbench.cli.settings_file import FileSettings, read_settings
 from physbench.support.errors import DISK_FULL, SYSTEM_LIMITS, PhysbenchError
 
@@ -192,8 +191,8 @@ def _explain(error: Exception) -> int:
 
 def _own_files() -> set[str]:
     """The user's files with tasks that this command has read."""
-    user_files = sys.modules.get("physbench.support.user_files")
-    return {str(file.path) for file in user_files.registered_files()} if user_files else set()
+    plugins = sys.modules.get("physbench.support.plugins")
+    return {str(file.path) for file in plugins.registered_files()} if plugins else set()
 
 
 def _of_model(message: str, context: Any) -> str:

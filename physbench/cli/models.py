@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from physbench.cli import completion
+from physbench.cli import console
 from physbench.cli.console import debugging, note, refuse_unwritable, stdout_console, warn
 from physbench.result.formats import counted
 from physbench.run.interruption import interruptible
@@ -83,7 +83,7 @@ def check(
         typer.Argument(
             help="A path or scheme:rest, as for `physbench eval`.",
             show_default=False,
-            autocompletion=completion.model_names,
+            autocompletion=console.model_names,
         ),
     ],
     model_arg: ModelArg = None,
@@ -255,11 +255,11 @@ def probe(
             "path/to/file.py:factory, python:package.module:factory.",
             metavar="MODEL",
             show_default=False,
-            autocompletion=completion.model_names,
+            autocompletion=console.model_names,
         ),
     ],
     suite: Annotated[
-        str, typer.Option(help="core, lite, smoke, full or train.", autocompletion=completion.suite_names)
+        str, typer.Option(help="core, lite, smoke, full or train.", autocompletion=console.suite_names)
     ] = "core",
     tasks: Annotated[
         str | None, typer.Option(metavar="GLOB|FILE.py", help="Only these tasks of the suite, or your own.")
@@ -317,7 +317,7 @@ def train(
     name: Annotated[
         str,
         typer.Argument(
-            autocompletion=completion.architecture_names,
+            autocompletion=console.architecture_names,
             help="A kind of world model: simple, vae-mdn-rnn (-spatial), rssm, token-ar, diffusion, video-dit, "
             "jepa-frames (pictures, by latents; want a GPU, or hours), objects (slots and learned interactions; "
             "half an hour on two cores), jepa (states its surprise; minutes), states-graph, states-transformer (exact "

@@ -16,7 +16,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from physbench.cli import completion
+from physbench.cli import console
 from physbench.cli.console import note, refuse_missing, stdout_console
 from physbench.result.formats import ascii_minus, counted
 from physbench.support.errors import UsageError, nearest
@@ -36,7 +36,7 @@ FinishedRun = Annotated[
         metavar="RUN",
         help="Folder or URL of a finished run.",
         show_default=False,
-        autocompletion=completion.run_folders,
+        autocompletion=console.run_folders,
     ),
 ]
 WIDE, WIDE_WITH_NOTES = 110, 170  # columns of a terminal from which axes are shown
@@ -162,7 +162,7 @@ def compare(
         typer.Argument(
             metavar="RUN RUN...",
             help="Folders or URLs of finished runs: the first, and what it is compared with.",
-            autocompletion=completion.run_folders,
+            autocompletion=console.run_folders,
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON to stdout.")] = False,
@@ -229,18 +229,18 @@ def diagnose(
     refuse_missing(run)
     from physbench.result.build import write_result
     from physbench.result.diagnosis.diagnose_run import diagnose_run
-    from physbench.result.implied_worlds import implied_sentence
+    from physbench.result.findings import implied_sentence
     from physbench.result.manifest import read_manifest
     from physbench.result.report.data import require_tasks
     from physbench.result.report.page import write_report
     from physbench.run.remote_run import run_at
 
     if tasks is not None:
-        from physbench.support import user_files
+        from physbench.support import plugins
 
-        for part in user_files.split_pattern(tasks):
-            for file, _ in user_files.open_files(part):
-                user_files.register_file(file)
+        for part in plugins.split_pattern(tasks):
+            for file, _ in plugins.open_files(part):
+                plugins.register_file(file)
     with run_at(run, "go on", note) as place:
         folder = place.folder
         require_tasks(folder, read_manifest(folder))

@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from physbench.cli import completion
+from physbench.cli import console
 from physbench.cli.console import READABLE, complain, note, refuse_unwritable, stdout_console
 from physbench.support.errors import UsageError
 from physbench.support.processes import worker_count
@@ -29,7 +29,7 @@ ScorerName = Annotated[
     typer.Argument(
         metavar="ID",
         help="consistency/shadowing, shadowing, laws/*, or FILE.py.",
-        autocompletion=completion.scorer_names,
+        autocompletion=console.scorer_names,
     ),
 ]
 
@@ -75,12 +75,12 @@ def show(name: ScorerName) -> None:
     """Show a scorer's definition: formula, unit, range, direction, noise floor, source."""
 
     from physbench.score.score_clip import find_scorers
-    from physbench.support import user_files
+    from physbench.support import plugins
 
     console = stdout_console()
     shown = find_scorers(name, costly=True)
     if all(
-        user_files.names_files(part) for part in user_files.split_pattern(name)
+        plugins.names_files(part) for part in plugins.split_pattern(name)
     ):  # which would be added to all that is installed
         installed = {each.id for each in find_scorers(costly=True)}
         shown = tuple(each for each in shown if each.id not in installed)
@@ -151,7 +151,7 @@ def check(
     """
     from physbench.clips.generate import render_spec
     from physbench.clips.task import builtin_task_ids, match_tasks
-    from physbench.support import user_files
+    from physbench.support import plugins
     from physbench.validity import text
     from physbench.validity.measure import Settings, scorers_of
     from physbench.validity.sources import find_sources
@@ -173,7 +173,7 @@ def check(
     if crf is not None and size % 2:
         raise UsageError(f"--size {size}: H.264 takes even sizes only.")
     if scorers is not None:
-        scorers = user_files.absolute_pattern(scorers)  # means the same in workers, and elsewhere
+        scorers = plugins.absolute_pattern(scorers)  # means the same in workers, and elsewhere
     scorers_of(scorers)
     settings = Settings(
         tasks=match_tasks(tasks) if tasks is not None else builtin_task_ids(),

@@ -190,7 +190,7 @@ def _value(where: str, name: str, value: Any) -> Any:
     if isinstance(value, bool):
         raise UsageError(f"{where}: expected a text or a number.")
     if name in PATTERNS:
-        from physbench.support.user_files import names_files, split_pattern
+        from physbench.support.plugins import names_files, split_pattern
 
         if any(names_files(part) for part in split_pattern(str(value))):
             raise UsageError(f"{where}: a file with code is named on the command line only.")

@@ -18,7 +18,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from physbench.cli import completion
+from physbench.cli import console
 from physbench.cli.console import READABLE, note, stdout_console
 from physbench.result.formats import counted
 from physbench.support.errors import UsageError, nearest
@@ -92,7 +92,7 @@ TaskName = Annotated[
     typer.Argument(
         metavar="ID",
         help="falling/projectile-v1, projectile-v1, projectile or FILE.py[:Class].",
-        autocompletion=completion.task_names,
+        autocompletion=console.task_names,
     ),
 ]
 
@@ -214,7 +214,7 @@ def check(
         typer.Argument(
             metavar="ID...",
             help="FILE.py, FILE.py:Class, or ids, names and globs.",
-            autocompletion=completion.task_names,
+            autocompletion=console.task_names,
         ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All installed tasks, in two processes.")] = False,

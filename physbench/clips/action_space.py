@@ -17,8 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError, nearest
-from physbench.support.plugins import describe_error_in_file
-from physbench.support.user_files import UserFile, names_files, open_files
+from physbench.support.plugins import UserFile, describe_error_in_file, names_files, open_files
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def forces(largest: float) -> ActionSpace:
     return ActionSpace(("right", "up"), (-largest, -largest), (largest, largest), "N")
 
 
-# Pose of the camera, against that at the hand-over: physbench.world.camera_path.relative_poses. No camera goes farther.
+# Pose of the camera, against that at the hand-over: physbench.world.camera.relative_poses. No camera goes farther.
 CAMERA_POSE = ActionSpace(
     ("pan_deg", "tilt_deg", "roll_deg", "right_m", "down_m", "ahead_m"),
     (-180.0, -90.0, -180.0, -50.0, -50.0, -50.0),

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.support.arrays import Image
-from physbench.world.camera import pixels_per_metre, plane_from_world, px_from_world
-from physbench.world.camera_path import relative_poses
+from physbench.world.camera import pixels_per_metre, plane_from_world, px_from_world, relative_poses
 from physbench.world.scene import PALETTE, PHYSICS_HZ, Actuator, Body, Contact, RenderSpec, Scene
 from physbench.world.styles.prompt import StatedVelocity, scene_prompt, stated_velocities
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.task import Params, Task, changed, find_task
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.errors import UsageError
-from physbench.support.user_files import UserFile, registered_files
+from physbench.support.plugins import UserFile, registered_files
 from physbench.world.ballistic import flies, fly
 from physbench.world.bullet import WaypointPath, initial_states, simulate
 from physbench.world.camera import in_view
@@ -186,7 +186,7 @@ def _steps(scene: Scene, stride: int) -> NDArray[np.int64]:
 
 
 def _task(task_id: str) -> Task:
-    return _task_of(task_id, user_files.registered_files())
+    return _task_of(task_id, plugins.registered_files())
 
 
 @lru_cache

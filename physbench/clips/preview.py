@@ -15,7 +15,7 @@ from physbench.clips.generate import make_clip, make_params, render_spec
 from physbench.clips.task import Task
 from physbench.clips.video import Codec, encode
 from physbench.support.progress import Progress
-from physbench.world.camera_path import stopped
+from physbench.world.camera import stopped
 from physbench.world.scene import FAR, PLAIN, RenderSpec
 from physbench.world.styles.catalogue import draw, draw_still
 

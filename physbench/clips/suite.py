@@ -129,7 +129,7 @@ def find_suite(name: str, limit: int | None = None, tasks: str | None = None) ->
     `actions` those in which something is, `counterfactuals` these with the push and without, `phyworld` its three
     scenes, `pusher` those in which a body is driven, `thrust` those in which one has a thruster and `combo`
     combinations of elements. A part of a suite with golden states is marked `partial`. Tasks outside the suite,
-    installed or from a file (`physbench.support.user_files`), get as many clips as those in it; the suite is then
+    installed or from a file (`physbench.support.plugins`), get as many clips as those in it; the suite is then
     another one, "own-smoke" or "own-core". TRAINING_LISTS have any size: `limit` is the number of clips.
     Unknown suites and tasks raise UsageError and offer the nearest names.
     """

@@ -13,10 +13,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from physbench.clips.clip import PROMPT_MOTION, Split
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.errors import PhysbenchError, UsageError, nearest
-from physbench.support.plugins import entries, load
-from physbench.support.user_files import UserFile
+from physbench.support.plugins import UserFile, entries, load
 from physbench.world.scene import HORIZON, WINDOW, Scene
 
 TASK_GROUP = "physbench.tasks"
@@ -218,8 +217,8 @@ def task_ids() -> tuple[str, ...]:
 
 
 def own_tasks() -> Mapping[str, type[Task]]:
-    """Classes of the tasks in files that were named (`physbench.support.user_files`), by id."""
-    return _classes(user_files.registered_files())
+    """Classes of the tasks in files that were named (`physbench.support.plugins`), by id."""
+    return _classes(plugins.registered_files())
 
 
 @lru_cache(maxsize=8)
@@ -241,17 +240,17 @@ def own_ids(part: str) -> tuple[str, ...]:
     Raises UsageError where a file is missing, cannot be imported or holds no such task.
     """
     chosen: list[str] = []
-    for file, name in user_files.open_files(part):
-        chosen += [task.id for task in user_files.select_members(file, name, _tasks_in(file), "task").values()]
-        _classes((*(known for known in user_files.registered_files() if known.path != file.path), file))
-        user_files.register_file(file)
+    for file, name in plugins.open_files(part):
+        chosen += [task.id for task in plugins.select_members(file, name, _tasks_in(file), "task").values()]
+        _classes((*(known for known in plugins.registered_files() if known.path != file.path), file))
+        plugins.register_file(file)
     return tuple(chosen)
 
 
 def _tasks_in(file: UserFile) -> dict[str, type[Task]]:
     """The classes of a file that are tasks, by name; an incomplete one raises UsageError with what it lacks."""
     classes: dict[str, type[Task]] = {}
-    for name, each in user_files.public_members(file, lambda value: isinstance(value, type) and hasattr(value, "id")):
+    for name, each in plugins.public_members(file, lambda value: isinstance(value, type) and hasattr(value, "id")):
         missing = [word for word in ("parameters", "sample", "scene") if not hasattr(each, word)]
         if getattr(each, "scene", None) is Task.scene:  # it derives from Task and describes no scene
             missing.append("scene")
@@ -291,7 +290,7 @@ def find_task(name: str) -> Task:
     `FILE.py` and `FILE.py:Class` name the one task of a file, or one of several. An unknown name raises UsageError and
     offers the nearest ones.
     """
-    if user_files.names_files(name):
+    if plugins.names_files(name):
         ids = own_ids(name)
         if len(ids) > 1:
             raise UsageError(f"{name} holds {len(ids)} tasks: {', '.join(ids)}. Name one, as in {name}:Class.")
@@ -310,13 +309,13 @@ def match_tasks(pattern: str, ids: Iterable[str] | None = None) -> tuple[str, ..
     """Return the ids that a pattern selects: ids, short names, families, globs of them or files, separated by commas.
 
     A name is looked for among `ids`, then among all tasks; a file gives its own (see
-    `physbench.support.user_files`). A part that selects nothing raises UsageError and offers the nearest names.
+    `physbench.support.plugins`). A part that selects nothing raises UsageError and offers the nearest names.
     """
-    patterns = user_files.split_pattern(pattern)
-    named = [task_id for part in patterns if user_files.names_files(part) for task_id in own_ids(part)]
+    patterns = plugins.split_pattern(pattern)
+    named = [task_id for part in patterns if plugins.names_files(part) for task_id in own_ids(part)]
     known = tuple(sorted(task_ids() if ids is None else ids))
     matches: set[str] = set(named)
-    for part in (part for part in patterns if not user_files.names_files(part)):
+    for part in (part for part in patterns if not plugins.names_files(part)):
         hits = _hits(part, known) or _hits(part, task_ids())
         if not hits:
             raise UsageError(f"No task matches '{part}'.{_nearest(part, known)}")

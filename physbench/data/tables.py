@@ -27,7 +27,7 @@ from physbench.clips.task import find_task
 from physbench.clips.video import H264, H264_RGB, Codec
 from physbench.support.errors import UsageError, nearest
 from physbench.support.files import atomic_path
-from physbench.world.camera_path import homographies
+from physbench.world.camera import homographies
 from physbench.world.scene import RenderSpec, hue_name
 from physbench.world.styles.prompt import scene_prompt
 

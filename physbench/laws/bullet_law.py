@@ -20,11 +20,10 @@ from physbench.laws.field_law import FIELD_STRENGTH
 from physbench.laws.planar_law import PlanarLaw
 from physbench.laws.planar_motion import BODY, KIND, PUSH, STATE, STEP
 from physbench.laws.planar_scene import Face, PlanarScene, assembled, box_axes, box_in_plane, check_depths, is_obstacle
-from physbench.laws.scene_law import FREE, LawConstant, SceneLaw
-from physbench.laws.simulator import Simulator, States
+from physbench.laws.scene_law import FREE, LawConstant, SceneLaw, Simulator, States
 from physbench.laws.support_check import ALIGNMENT, TOUCH_GAP, Unsupported
 from physbench.support.arrays import Array, Mask, Whole
-from physbench.support.recently_used import RecentlyUsed
+from physbench.support.processes import RecentlyUsed
 from physbench.world.ballistic import accelerations, flies, fly, glide, touchable
 from physbench.world.bullet import initial_states, simulate, simulate_batch
 from physbench.world.camera import PLANE_AXES, depth_axis

@@ -1,6 +1,6 @@
 """Altered worlds: laws that differ from those of a scene from some time on.
 
-A `WorldChange` says by what. Laws follow it (`altered_law`), and so does PyBullet (`violations.hooks.ChangeLaws`).
+A `WorldChange` says by what. Laws follow it (`altered_law`), and so does PyBullet (`ChangeLaws` of violations).
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from functools import reduce
 
 import numpy as np
 
-from physbench.laws.scene_law import SceneLaw
-from physbench.laws.simulator import Exchanged, Hastened, Simulator
+from physbench.laws.scene_law import Exchanged, Hastened, SceneLaw, Simulator
 from physbench.support.arrays import Array
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import PHYSICS_HZ, ForceField, Scene, Vector

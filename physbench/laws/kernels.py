@@ -11,7 +11,7 @@ from physbench.laws import point_distances
 from physbench.laws.drive_motion import follow_driven
 from physbench.laws.event_loop import follow, followed_positions
 from physbench.laws.field_motion import follow_field, follow_fields
-from physbench.laws.kepler_jit import follow_orbits
+from physbench.laws.kepler import follow_orbits
 from physbench.laws.pendulum_motion import follow_chains, follow_pendulums
 from physbench.laws.planar_motion import evaluate
 from physbench.world.compiled import Kernel

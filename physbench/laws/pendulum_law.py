@@ -23,8 +23,7 @@ from physbench.laws.pendulum_motion import (
     follow_pendulums,
 )
 from physbench.laws.planar_scene import check_depths
-from physbench.laws.scene_law import LawConstant, SceneLaw
-from physbench.laws.simulator import PiecewiseSimulator, Simulator
+from physbench.laws.scene_law import LawConstant, PiecewiseSimulator, SceneLaw, Simulator
 from physbench.laws.support_check import ALIGNMENT, Unsupported
 from physbench.support.arrays import Array, Mask, Whole
 from physbench.world.camera import PLANE_AXES, depth_axis

@@ -32,8 +32,7 @@ from physbench.laws.planar_motion import (
     pair_columns,
 )
 from physbench.laws.planar_scene import PlanarScene, planar_scene
-from physbench.laws.scene_law import FREE, LawConstant, SceneLaw
-from physbench.laws.simulator import Simulator
+from physbench.laws.scene_law import FREE, LawConstant, SceneLaw, Simulator
 from physbench.support.arrays import Array, Whole
 from physbench.world.scene import PHYSICS_HZ
 

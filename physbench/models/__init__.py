@@ -10,13 +10,13 @@ In the order of use:
 One module or folder for each kind of model:
 
 - `python_code`: functions of the user's that make a model.
-- `safetensors_files`: .safetensors files and `reference:NAME`. `pickle_scan` looks into other checkpoints without
+- `safetensors_files`: .safetensors files and `reference:NAME`. `unrecognised` looks into other checkpoints without
   running them.
 - `onnx_file`, `exported_program`: .onnx and .pt2 files, both with a `graph_card`. `layouts`: checkpoints of others'
   training code, by tables of their tensors' names.
 - `huggingface`: pipelines of diffusers and networks of transformers, in local folders.
 - `http`: models behind a server, and the server that users copy beside their model.
-- `videos`: videos made elsewhere; `video_containers` lists the formats that are accepted.
+- `videos`: videos made elsewhere; `videos.files` lists the formats that are accepted.
 
 Baselines have an adapter of their own: `physbench.baselines.baseline_adapter`.
 """

@@ -9,13 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from physbench.models.adapter import Adapter, without_scheme
-from physbench.models.graph_card import (
-    OPTIONAL_INPUTS,
-    GraphDocument,
-    output_names,
-    read_graph_document,
-    state_names,
-)
+from physbench.models.graph_card import OPTIONAL_INPUTS, GraphDocument, output_names, read_graph_document, state_names
 from physbench.models.protocol import FrameModel, Model, SteppedModel
 from physbench.models.unrecognised import describe_unrecognised
 from physbench.support.errors import ModelError

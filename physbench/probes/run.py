@@ -18,8 +18,19 @@ from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.models.load_model import load_encoder, model_sha256
 from physbench.probes import document
-from physbench.probes.encode import Features, Latents, Samples, looks_ahead, moments_of, sampled, two_frames
-from physbench.probes.quantities import BODY, QUANTITIES, Quantity, implied_force
+from physbench.probes.encode import (
+    BODY,
+    QUANTITIES,
+    Features,
+    Latents,
+    Quantity,
+    Samples,
+    implied_force,
+    looks_ahead,
+    moments_of,
+    sampled,
+    two_frames,
+)
 from physbench.result.bootstrap import FEWEST, TOO_FEW, Resampled, resample
 from physbench.result.skill import Stratum
 from physbench.rollout.device import find_device, find_dtype

@@ -22,8 +22,7 @@ from physbench.recording.document import Box, Edge, Point, Recording
 from physbench.support.arrays import Array, Image, Mask
 from physbench.support.errors import UsageError
 from physbench.track.colour import CORE_SHARE, HUE_TOLERANCE_DEG, SHADE, opponent
-from physbench.world.camera import BallSight
-from physbench.world.camera_path import MovingSight, mapped
+from physbench.world.camera import BallSight, MovingSight, mapped
 from physbench.world.scene import PALETTE
 
 # The distortion of the lens.

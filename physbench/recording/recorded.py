@@ -18,13 +18,12 @@ from scipy.optimize import minimize
 from physbench.clips.clip import Clip, Row
 from physbench.laws.planar_law import PlanarLaw
 from physbench.laws.scene_law import FREE
-from physbench.models.video_containers import DEMUXERS, container_suffix
 from physbench.models.videos.decode import decode_frames, probe_video
-from physbench.models.videos.files import VideoEntry, VideoSource
+from physbench.models.videos.files import DEMUXERS, VideoEntry, VideoSource, container_suffix
 from physbench.recording.document import Recording, read
 from physbench.recording.picture import Hues, Plane, learn_hues, measured_outline, plane_of
 from physbench.rollout.store import Rollout
-from physbench.score.observation import Observation
+from physbench.score.protocol import Observation
 from physbench.score.score_clip import read_observation, reading_of, scorer_of
 from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.levels import TOLERANCES, strength

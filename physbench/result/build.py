@@ -39,8 +39,7 @@ from physbench.result.document import (
     read_result,
     write_document,
 )
-from physbench.result.findings import findings, law_phrases
-from physbench.result.implied_worlds import read_diagnosis, read_timing
+from physbench.result.findings import findings, law_phrases, read_diagnosis, read_timing
 from physbench.result.levels import combination_gaps, skill_by_part
 from physbench.result.manifest import Manifest, read_manifest, renew
 from physbench.result.read import read_run

@@ -17,7 +17,7 @@ from physbench.result.skill import LARGEST_STRENGTH, SKILL, Kind, Stratum, event
 from physbench.score.protocol import ReadingRole
 from physbench.score.score_clip import reading_of
 from physbench.shadowing.levels import HANDOVER_WINDOW
-from physbench.shadowing.trace import Trace
+from physbench.shadowing.shadow import Trace
 from physbench.support.arrays import Array
 
 if TYPE_CHECKING:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
+import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from physbench.clips.action_space import ActionMap
 from physbench.clips.clip import Clip, Row
@@ -15,7 +21,8 @@ from physbench.rollout.answers import answers_of, every_action
 from physbench.rollout.device_names import device_kind
 from physbench.rollout.model_process import SharedMemory
 from physbench.rollout.store import Rollout
-from physbench.support.errors import PhysbenchError, UsageError
+from physbench.support.errors import PhysbenchError, UsageError, nearest
+from physbench.support.files import file_sha256, user_text
 from physbench.support.processes import thread_map
 
 if TYPE_CHECKING:
@@ -324,3 +331,105 @@ def _peak_memory(engine: RolloutEngine, kind: str) -> int:
 def _probe(engine: RolloutEngine, row: Row, frames: int, load: Callable[[Row], Clip], count: int) -> BatchResult:
     plan = [Batch(tuple(BatchItem(row, sample) for sample in range(count)), frames)]
     return next(iter(list(engine.run(plan, load))))
+
+
+OPTION = "--prompts"
+MOST_BYTES = 1 << 26
+COLUMNS = ("clip", "prompt")
+
+
+def read_prompts(path: str) -> dict[str, str]:
+    """The sentences of a file by the id of their clip. Raises UsageError, with the place, where it is none."""
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{OPTION} {path}: {error.strerror or error}.") from None
+    if len(content) > MOST_BYTES:
+        raise UsageError(f"{OPTION} {path}: expected a file of at most {MOST_BYTES >> 20} MB.")
+    try:
+        text = user_text(content)
+    except ValueError:
+        raise UsageError(f"{OPTION} {path}: expected text in UTF-8.") from None
+    prompts: dict[str, str] = {}
+    most_characters = 10_000  # of a sentence
+    for place, clip, prompt in _entries(text, path):
+        if not isinstance(clip, str) or not isinstance(prompt, str) or not prompt.strip():
+            raise UsageError(f"{OPTION} {path}, {place}: expected the id of a clip and a sentence of words.")
+        if any("\ud800" <= each <= "\udfff" for each in prompt):
+            raise UsageError(f"{OPTION} {path}, {place}: expected text, but got half of a surrogate pair.")
+        if len(prompt) > most_characters:
+            raise UsageError(f"{OPTION} {path}, {place}: expected at most {most_characters:,} characters.")
+        if clip in prompts:
+            raise UsageError(f"{OPTION} {path}, {place}: {clip} has a sentence already.")
+        prompts[clip] = prompt.strip()
+    return prompts
+
+
+def _entries(text: str, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """(place, clip, prompt) of each entry, by what the file begins with: an object, objects in lines, or a table."""
+    form = f'{OPTION} {path}: expected JSON {{clip: prompt}}, lines of {{"clip": ..., "prompt": ...}}, or CSV'
+    if not text.lstrip().startswith("{"):
+        table = csv.DictReader(io.StringIO(text))
+        if missing := [name for name in COLUMNS if name not in (table.fieldnames or ())]:
+            raise UsageError(f"{form} with the columns clip and prompt; there is no column {missing[0]}.")
+        try:
+            yield from ((f"line {table.line_num}", row["clip"], row["prompt"]) for row in table)
+        except csv.Error as error:
+            raise UsageError(f"{form}; {error}.") from None
+        return
+    try:
+        whole = json.loads(text, object_pairs_hook=partial(_object, path))
+    except (ValueError, RecursionError):
+        whole = None  # several objects
+    if isinstance(whole, dict) and set(whole) != set(COLUMNS):
+        yield from ((clip, clip, prompt) for clip, prompt in whole.items())
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            entry = None
+        if not isinstance(entry, dict) or set(entry) != set(COLUMNS):
+            raise UsageError(f"{form}; line {number} is none of these.")
+        yield f"line {number}", entry["clip"], entry["prompt"]
+
+
+def _object(path: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises UsageError where it names a clip twice, of which JSON would keep the last."""
+    names = Counter(name for name, _ in pairs)
+    if twice := [name for name, many in names.items() if many > 1]:
+        raise UsageError(f"{OPTION} {path}: {twice[0]!a:.100} stands in it twice.")
+    return dict(pairs)
+
+
+def check_prompts(path: str, prompts: Mapping[str, str], rows: Iterable[Row], known: Iterable[Row]) -> None:
+    """Refuse a file that lacks sentences of clips, or has some of others.
+
+    Args:
+        asked: Clips that are rolled out.
+        known: Clips of the whole suite, of which only some may have been asked for.
+    """
+    wanted = [row.id for row in rows]
+    if missing := [clip for clip in wanted if clip not in prompts]:
+        raise UsageError(
+            f"{OPTION} {path}: {len(missing)} of {len(wanted)} clips have no sentence, {missing[0]} first."
+        )
+    ids = {*wanted, *(row.id for row in known)}
+    if other := [clip for clip in prompts if clip not in ids]:
+        raise UsageError(
+            f"{OPTION} {path}: {len(other)} of {len(prompts)} sentences are for clips that the suite does not have, "
+            f"{other[0]!a:.100} first.{nearest(other[0], ids)}"
+        )
+
+
+def prompt_documents(path: str | None) -> list[dict[str, str]]:
+    """Path and hash of the file, for manifest.json."""
+    if path is None:
+        return []
+    try:
+        return [{"path": path, "sha256": file_sha256(Path(path))}]
+    except OSError as error:
+        raise UsageError(f"{OPTION} {path}: {error.strerror or error}.") from None

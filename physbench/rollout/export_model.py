@@ -25,7 +25,7 @@ from physbench.models.onnx_file import OnnxClip, OnnxSteps
 from physbench.models.protocol import ACTION_VALUES, FrameModel, optional_inputs
 from physbench.models.safetensors_files import METADATA_KEY
 from physbench.rollout.answers import model_context
-from physbench.rollout.frame_transfer import iterate_chunks, normalized_frames
+from physbench.rollout.device import iterate_chunks, normalized_frames
 from physbench.rollout.in_process import evaluation_mode
 from physbench.rollout.predict import make_generators
 from physbench.support.errors import ModelError

@@ -29,9 +29,9 @@ from physbench.models.http.connection import TOKEN_VARIABLE
 from physbench.rollout.messages import BOUNDS, MessageError, decode
 from physbench.support.errors import PhysbenchError
 from physbench.support.files import ENVIRONMENT, cache_dir
+from physbench.support.plugins import TASK_FILES_VARIABLE
 from physbench.support.printable import without_escapes
 from physbench.support.processes import FAMILY_VARIABLE, end_family, how_it_ended, out_of_memory_kills
-from physbench.support.user_files import TASK_FILES_VARIABLE
 
 USERS_CACHES = "XDG_CACHE_HOME"  # the clip store lies there too, unless PHYSBENCH_CACHE says otherwise
 REWRITTEN_SECONDS = 5.0  # after which a line that is written anew is shown

@@ -17,14 +17,15 @@ from torch import Tensor
 
 from physbench.models.protocol import SPEED, STATE_COLUMNS, AssumingModel, Model, StateCard
 from physbench.rollout.answers import Inputs
-from physbench.rollout.device import is_queued, synchronize
-from physbench.rollout.frame_transfer import (
+from physbench.rollout.device import (
     AnswerError,
     FrameReceiver,
     check_chunk,
     ended,
+    is_queued,
     iterate_chunks,
     normalized_frames,
+    synchronize,
     to_device,
 )
 from physbench.rollout.messages import GLOBAL_RANDOMNESS

@@ -32,6 +32,7 @@ from physbench.rollout import messages
 from physbench.rollout.answers import answers_of
 from physbench.rollout.device import (
     NOT_CALLED,
+    AnswerError,
     CompiledNetworks,
     device_name,
     find_autocast,
@@ -44,8 +45,8 @@ from physbench.rollout.device import (
     is_queued,
     networks_for,
     peak_memory,
+    pin,
 )
-from physbench.rollout.frame_transfer import AnswerError, pin
 from physbench.rollout.model_process import CONNECTION_LOST
 from physbench.rollout.predict import predict
 from physbench.support.errors import ModelError, PhysbenchError

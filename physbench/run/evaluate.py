@@ -38,14 +38,14 @@ from physbench.run.manifest import (
     requested_manifest,
     requested_suite,
 )
-from physbench.run.model import calls_along_time, check_prompted_model, engine_of
 from physbench.run.options import LIVE_NOT_RESUMED, Options, live_again
 from physbench.run.ray_cluster import check_cluster
 from physbench.run.references import REFERENCE_BASELINES, reference_rollout
+from physbench.run.rollouts import calls_along_time, check_prompted_model, engine_of
 from physbench.run.versions import foreign_code_hash, versions
 from physbench.score.protocol import Scorer
 from physbench.score.score_clip import find_scorers, score_clip
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.errors import UsageError
 from physbench.support.processes import worker_count
 from physbench.support.run_folder import RunFolder, other_contents
@@ -252,7 +252,7 @@ def evaluate(
     if options.executor == "ray" and not resume:
         check_cluster(options.address)
     scorers = find_scorers(options.scorers)
-    if user_files.registered_files():
+    if plugins.registered_files():
         find_changed_worlds()  # those of the user's laws, too: what is wrong there is said before anything is made
     if model is None:
         for line in preflight(options.model, suite, options.samples, options.model_arg):

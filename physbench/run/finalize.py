@@ -16,7 +16,7 @@ from pathlib import Path
 from physbench.clips.clip import Row
 from physbench.result.build import build_result, write_result, write_speed
 from physbench.result.document import ResultDocument, Speed, read_result
-from physbench.result.implied_worlds import is_diagnosed
+from physbench.result.findings import is_diagnosed
 from physbench.result.manifest import Manifest, Stopped, read_manifest, write_manifest
 from physbench.result.read import REFERENCE_MODELS, planned_for
 from physbench.rollout.batches import BatchItem

@@ -41,10 +41,10 @@ from physbench.result.manifest import (
     NamedFiles,
     read_manifest,
 )
+from physbench.rollout.batches import check_prompts, prompt_documents, read_prompts
 from physbench.rollout.device_names import device_kind
-from physbench.rollout.prompt_file import check_prompts, prompt_documents, read_prompts
 from physbench.run.options import Options
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.errors import UsageError
 from physbench.support.files import file_sha256
 from physbench.support.run_folder import RunFolder
@@ -133,9 +133,9 @@ def requested_manifest(
         ),
         files=NamedFiles.model_validate(
             {
-                "tasks": user_files.manifest_documents(options.tasks),
-                "scorers": user_files.manifest_documents(options.scorers),
-                "actions": user_files.manifest_documents(options.actions),
+                "tasks": plugins.manifest_documents(options.tasks),
+                "scorers": plugins.manifest_documents(options.scorers),
+                "actions": plugins.manifest_documents(options.actions),
                 "prompts": prompt_documents(options.prompts),
             }
         ),

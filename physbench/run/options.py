@@ -148,7 +148,7 @@ class Option:
         flag: Its name on the command line; "": that of the field.
         typed: Its type there, and `usual` its value there, where these are not those of the field.
         parse: Makes the value of the field of the one that was typed.
-        offers: Function of `cli.completion` that offers values.
+        offers: Function of `cli.console` that offers values.
         granted: Whether it is given with the word alone, and has no --no- form.
         in_file: Whether a file with settings may set it.
         eval_alone: Whether only `eval` has it, and no stage of it.
@@ -295,8 +295,8 @@ class Options:
     def __post_init__(self) -> None:
         """Files mean the same from any folder."""
         from physbench.support.files import user_path
+        from physbench.support.plugins import absolute_pattern
         from physbench.support.remote import is_url
-        from physbench.support.user_files import absolute_pattern
 
         given = {name: getattr(self, name) for name in PATTERNS}
         values: dict[str, Any] = {name: absolute_pattern(text) for name, text in given.items() if text is not None}

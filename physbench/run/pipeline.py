@@ -18,8 +18,8 @@ from physbench.rollout.store import SharedRollout, drop_rollout
 from physbench.run import rollouts, worker
 from physbench.run.finalize import drop_results, prepare_finish
 from physbench.run.jobs import Jobs, first_of_each_task, in_turn, rows_in_turn, splits_mixed
-from physbench.run.model import calls_along_time, model_of
 from physbench.run.progress import Announced, Outlook, StatusLines, legs, stops_at
+from physbench.run.rollouts import calls_along_time, model_of
 from physbench.run.state import Run, batches_of_shard
 from physbench.support.errors import PhysbenchError
 from physbench.support.processes import WorkerPool, short_switch_interval

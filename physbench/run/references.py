@@ -27,8 +27,8 @@ from physbench.rollout.store import Rollout
 from physbench.run.versions import versions
 from physbench.score.protocol import NOT_ROWS, Scorer, checked_part, read_part, write_part
 from physbench.score.score_clip import score_clip, scorer_of
-from physbench.shadowing.trace import save_trace, trace
-from physbench.support import user_files
+from physbench.shadowing.shadow import save_trace, trace
+from physbench.support import plugins
 from physbench.support.files import NOT_ARRAYS, cache_dir, cached, read_sealed, write_bytes
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import save_tracks
@@ -59,8 +59,8 @@ def _code_key(scorers: tuple[Scorer, ...], own_files: tuple[str, ...]) -> str:
 
 def _own_files(task: str) -> tuple[str, ...]:
     """Hashes of the user's files, for a task that is in one of them, and for all where one brings a law of scenes."""
-    decides = task in own_tasks() or any(user_files.owns(law.__module__) for law in find_laws())
-    return tuple(sorted(file.sha256 for file in user_files.registered_files())) if decides else ()
+    decides = task in own_tasks() or any(plugins.owns(law.__module__) for law in find_laws())
+    return tuple(sorted(file.sha256 for file in plugins.registered_files())) if decides else ()
 
 
 @cache

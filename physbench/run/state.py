@@ -518,7 +518,7 @@ def _drop(place: RunFolder, rows: Sequence[Row], row: Row, sample: int) -> None:
 
 def _is_lost(place: RunFolder, row: Row, sample: int) -> bool:
     """True if a sample is scored and a file of it is damaged, or its tracks are gone though it did not fail."""
-    from physbench.shadowing.trace import load_trace
+    from physbench.shadowing.shadow import load_trace
 
     shared = (place.pair(row.id, sample), *([place.together(row.id)] if sample == 0 else []))
     if any(path.exists() and read_part(path) is None for path in shared):

@@ -12,7 +12,7 @@ from pathlib import Path
 from physbench import __version__
 from physbench.laws.scene_law import find_laws
 from physbench.score.protocol import Scorer
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.fingerprint import fingerprint
 from physbench.support.plugins import local_imports
 
@@ -34,7 +34,7 @@ def code_hash(scorers: Sequence[Scorer] = (), purpose: str | None = "references"
     paths: set[Path] = set()
     for law in find_laws() if purpose else ():
         source = inspect.getsourcefile(law)
-        if source and not law.__module__.startswith("physbench.") and not user_files.owns(law.__module__):
+        if source and not law.__module__.startswith("physbench.") and not plugins.owns(law.__module__):
             paths |= {Path(source).resolve(), *local_imports(Path(source))}
     for item in sorted(scorers, key=lambda scorer: scorer.id):
         digest.update(f"{item.id} {item.version}".encode())

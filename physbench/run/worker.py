@@ -28,7 +28,7 @@ from physbench.result.read import ClipSource, clips_of_folder
 from physbench.rollout.store import Rollout, SharedRollout, load_rollout, store_rollout
 from physbench.run.versions import versions
 from physbench.score.protocol import Scorer, write_part
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.errors import UsageError
 from physbench.support.files import write_bytes
 from physbench.support.processes import WORKER_ENVIRONMENT
@@ -131,7 +131,7 @@ def score(
     The part is written last: once it is there, the rollout is done.
     """
     from physbench.score.score_clip import score_clip
-    from physbench.shadowing.trace import save_trace, trace
+    from physbench.shadowing.shadow import save_trace, trace
 
     started = time.monotonic()
     run = RunFolder(folder)
@@ -228,14 +228,14 @@ class Setting:
     """Setting of the program that sends jobs, for a process on another machine before its first one."""
 
     versions: tuple[tuple[str, str | None], ...]
-    task_files: str  # as of `user_files.environment_for_workers`
+    task_files: str  # as of `plugins.environment_for_workers`
     hashes: tuple[tuple[Path, str], ...]
     environment: tuple[tuple[str, str | None], ...]  # what WORKER_ENVIRONMENT names, as it is for models
     folder: Path  # from which relative paths go
 
 
 def own_setting() -> Setting:
-    files, hashes = user_files.environment_for_workers()
+    files, hashes = plugins.environment_for_workers()
     environment = tuple((name, os.environ.get(name)) for name in WORKER_ENVIRONMENT)
     return Setting(_own_versions(), files, tuple(hashes.items()), environment, Path.cwd())
 
@@ -255,7 +255,7 @@ def prepare(setting: Setting) -> None:
                 f"The node {platform.node()} has {what}{instead}: scores of two environments never mix. Install the "
                 "same on all nodes."
             )
-    user_files.adopt_in_worker(setting.task_files, dict(setting.hashes))
+    plugins.adopt_in_worker(setting.task_files, dict(setting.hashes))
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 

@@ -1,7 +1,7 @@
 """Readings of tracks: the analysis of a prediction's motion, and the protocol of the scorers that read it.
 
-- `protocol`: `@scorer` declares a scorer, a pure function that returns a `Reading`; rows of readings on disk.
-- `observation`: `Observation`, a tracked prediction with its analyses, each made once and only on demand.
+- `protocol`: `@scorer` declares a scorer, a pure function of an `Observation`, a tracked prediction with its analyses,
+  that returns a `Reading`; rows of readings on disk.
 - `score_clip`: finds scorers and reads a rollout, all samples of a clip, or a pair of clips with them.
 - Analyses: `motion` (between and at contacts), `visibility` (when an object should be seen or hidden), `outcomes`,
   `frame_timing`.
@@ -16,8 +16,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from physbench.score.observation import Observation
-from physbench.score.protocol import Reading, Scorer, ScoreRow, scorer
+from physbench.score.protocol import Observation, Reading, Scorer, ScoreRow, scorer
 
 __all__ = ["Observation", "Reading", "ScoreRow", "Scorer", "scorer"]
 

@@ -15,8 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from physbench.clips.clip import Clip
-from physbench.laws.scene_law import FREE
-from physbench.laws.simulator import Intervention, Trajectory
+from physbench.laws.scene_law import FREE, Intervention, Trajectory
 from physbench.score.motion import ContactInterval
 from physbench.score.predictability import ensemble_states
 from physbench.score.protocol import EVENT_KINDS

@@ -41,7 +41,7 @@ from physbench.shadowing.context import (
 from physbench.support.arrays import Array
 from physbench.support.files import cache_dir, cached, read_sealed_json, write_sealed_json
 from physbench.support.fingerprint import fingerprint
-from physbench.support.recently_used import RecentlyUsed
+from physbench.support.processes import RecentlyUsed
 from physbench.track.visibility import POSITION_SHARE, moving, truth_visible
 from physbench.world.bullet import simulate_ensemble
 from physbench.world.camera import PLANE_AXES, plane_from_world

@@ -15,9 +15,8 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
-from physbench.score.observation import Observation
-from physbench.score.protocol import Reading, ReadingRole, Scorer, ScoreRow
-from physbench.support import user_files
+from physbench.score.protocol import Observation, Reading, ReadingRole, Scorer, ScoreRow
+from physbench.support import plugins
 from physbench.support.errors import LawError, PhysbenchError, UsageError, nearest
 from physbench.support.plugins import describe_error_in_file, entries, load
 from physbench.track.tracks import Tracks, state_tracks
@@ -28,15 +27,15 @@ SCORER_GROUP = "physbench.scorers"
 def find_scorers(glob: str | None = None, *, costly: bool = False) -> tuple[Scorer, ...]:
     """Return the registered scorers, sorted by id, and those of the files that `glob` names.
 
-    glob: ids, the part after their slash, globs of them, or files (`physbench.support.user_files`), separated by
+    glob: ids, the part after their slash, globs of them, or files (`physbench.support.plugins`), separated by
     commas. Files alone are added to all that is installed. Costly scorers are returned only where they are named in
     full, or with `costly`. Scorers that do not come with physbench are diagnostics: their quality is in the table of
     scores, and never that of an axis. Raises UsageError with the nearest names where nothing matches.
     """
     known = entries(SCORER_GROUP)
-    parts = user_files.split_pattern(glob or "*")
+    parts = plugins.split_pattern(glob or "*")
     scorers: dict[str, Scorer] = {}
-    for part in [part for part in parts if not user_files.names_files(part)] or ["*"]:
+    for part in [part for part in parts if not plugins.names_files(part)] or ["*"]:
         names = [n for n in known if fnmatchcase(n, part) or fnmatchcase(n.split("/")[-1], part)]
         if not names:
             raise UsageError(f"There is no scorer named '{part}'.{_offered(part, tuple(known))}")
@@ -51,10 +50,10 @@ def find_scorers(glob: str | None = None, *, costly: bool = False) -> tuple[Scor
             scorers[name] = (
                 declared if known[name].value.startswith(f"{SCORER_GROUP}.") else replace(declared, headline=False)
             )
-    for part in filter(user_files.names_files, parts):
-        for file, name in user_files.open_files(part):
-            declared_here = dict(user_files.public_members(file, lambda value: isinstance(value, Scorer)))
-            for each in user_files.select_members(file, name, declared_here, "scorer").values():
+    for part in filter(plugins.names_files, parts):
+        for file, name in plugins.open_files(part):
+            declared_here = dict(plugins.public_members(file, lambda value: isinstance(value, Scorer)))
+            for each in plugins.select_members(file, name, declared_here, "scorer").values():
                 if each.id in known or each.id in scorers:
                     raise UsageError(f"{file.path}: there is a scorer '{each.id}' already. Give this one another id.")
                 scorers[each.id] = replace(each, headline=False)

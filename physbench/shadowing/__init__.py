@@ -9,7 +9,7 @@ in one direction, in this order:
 - `fit`: lawful arcs at one tolerance. `change_point`: how a break is dated. `search`: lawful segments and breaks.
 - `nuisances`: what is no motion, and constants that the context does not show. `levels`: explained share, jitter,
   violation size.
-- `shadow`: the entry points. `trace`: what is stored of a result.
+- `shadow`: the entry points, and the trace that is stored of a result.
 
 The laws of scenes are in `physbench.laws`, the scorers in `physbench.scorers`.
 """

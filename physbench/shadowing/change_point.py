@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.laws.point_distances import cumulative_squares
-from physbench.laws.scene_law import FREE
-from physbench.laws.simulator import Trajectory
+from physbench.laws.scene_law import FREE, Trajectory
 from physbench.shadowing.fit import Arc, ArcFit, Hypothesis
 from physbench.support.arrays import Array
 

@@ -16,8 +16,7 @@ import numpy as np
 
 from physbench.laws.planar_motion import STEP
 from physbench.laws.point_distances import distances, first_beyond, largest_share, weighted_distances, weighted_points
-from physbench.laws.scene_law import FREE, SceneLaw
-from physbench.laws.simulator import Intervention, Trajectory, intervention_arrays
+from physbench.laws.scene_law import FREE, Intervention, SceneLaw, Trajectory, intervention_arrays
 from physbench.shadowing.observed_motion import PlacedBodies
 from physbench.support.arrays import Array, Mask, Whole
 

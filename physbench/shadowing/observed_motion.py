@@ -31,6 +31,7 @@ from physbench.world.camera import (
     depth_axis,
     depth_scale,
     foot,
+    in_picture,
     least_scale,
     normal,
     pixels_per_metre,
@@ -39,7 +40,6 @@ from physbench.world.camera import (
     planes_from_px,
     px_from_plane,
 )
-from physbench.world.camera_path import in_picture
 from physbench.world.drawing import apparent_radius
 from physbench.world.geometry import rotate
 from physbench.world.renderer import SUPERSAMPLING

@@ -18,8 +18,7 @@ import numpy as np
 from scipy.optimize import differential_evolution
 
 from physbench.clips.clip import Clip
-from physbench.laws.scene_law import FREE, SceneLaw
-from physbench.laws.simulator import Intervention, Trajectory
+from physbench.laws.scene_law import FREE, Intervention, SceneLaw, Trajectory
 from physbench.shadowing.change_point import GROSS_JUMP, change_point
 from physbench.shadowing.context import open_velocities
 from physbench.shadowing.fit import Arc, ArcFit, Hypothesis, Tolerance, initial_guesses

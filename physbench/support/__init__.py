@@ -5,7 +5,6 @@
   holds.
 - `run_folder`: where each file of a run lies. `remote`: folders behind URLs. `fingerprint`: sources that decide a
   result.
-- `plugins`: tasks, scorers, laws, models of installed packages. `user_files`: files of the user's that nothing
-  installed.
+- `plugins`: tasks, scorers, laws, models of installed packages, and of files of the user's that nothing installed.
 - `processes`: workers on every core, and maps over many items. `progress`: what takes over two seconds shows it.
 """

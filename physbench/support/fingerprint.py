@@ -74,7 +74,7 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
         "validity": Purpose(("physbench.validity.measure", VIOLATIONS, *PLUG_INS), (BARS_MODULE, NATURAL)),
         # The films of the suite `expectation`, and what pixel baselines make of them; the clip is in the key.
         "expectation": Purpose(
-            ("physbench.surprise.films", "physbench.surprise.pixel_baselines", "physbench.laws", VIOLATIONS),
+            ("physbench.surprise.films", "physbench.surprise.clip_films", "physbench.laws", VIOLATIONS),
             (BARS_MODULE, NATURAL),
         ),
         # What `baseline:memory` keeps of a clip of the `train` split, whose scene is not in a key.
@@ -85,7 +85,7 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
                 "physbench.laws.drive_motion",
                 "physbench.laws.event_loop",
                 "physbench.laws.field_motion",
-                "physbench.laws.kepler_jit",
+                "physbench.laws.kepler",
                 "physbench.laws.pendulum_motion",
                 "physbench.laws.point_distances",
                 "physbench.track.compiled_registration",

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -31,11 +31,11 @@ from multiprocessing import forkserver, util
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import psutil
 
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.errors import DISK_FULL, PhysbenchError
 from physbench.support.progress import Progress
 
@@ -135,11 +135,11 @@ def _start(preload: Sequence[str], notice: Any, files: str, hashes: Mapping[Path
     Args:
         preload: Modules that the fork server has imported already, unless another pool started it.
         notice: The event of the pool, for `notify`.
-        files: Files with the user's own tasks, from `user_files.environment_for_workers`. The fork server may be older.
+        files: Files with the user's own tasks, from `plugins.environment_for_workers`. The fork server may be older.
         hashes: Hash of every file of the user's that the parent has read.
     """
     _notice[:] = [notice]
-    user_files.adopt_in_worker(files, hashes)
+    plugins.adopt_in_worker(files, hashes)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -351,7 +351,7 @@ class WorkerPool:
         context = multiprocessing.get_context(start_fork_server(preload))
         with _semaphores():
             self.noticed = context.Event()
-            arguments = (tuple(preload), self.noticed, *user_files.environment_for_workers())
+            arguments = (tuple(preload), self.noticed, *plugins.environment_for_workers())
             return ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=arguments)
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
@@ -653,3 +653,36 @@ def ordered(
             waiting.extend(pool.submit(function, item) for item in islice(rest, 1))
 
     return results()
+
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class RecentlyUsed(Generic[Key, Value]):
+    """Results by key; the one that was asked for longest ago goes first.
+
+    Unlike `functools.lru_cache` it is told its keys, so that what decides a result need not be what computes it. Two
+    threads that miss the same key both compute it: nobody waits, and results are functions of their keys.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[Key, Value] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Key) -> Value | None:
+        """The result of a key; None where it is not kept."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Key, value: Value) -> Value:
+        """Keep a result, and return it."""
+        with self._lock:
+            self._kept[key] = value
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return value

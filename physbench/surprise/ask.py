@@ -18,10 +18,17 @@ from physbench.rollout.store import Rollout
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.support.files import read_sealed_json
-from physbench.surprise.clip_films import STATE_BASELINES, ClipFilms, clip_films, state_error, state_films
+from physbench.surprise.clip_films import (
+    PIXEL_BASELINES,
+    STATE_BASELINES,
+    ClipFilms,
+    clip_films,
+    place_error,
+    state_error,
+    state_films,
+)
 from physbench.surprise.films import WINDOW, WindowGrid, squared_error, targets, window_clip
 from physbench.surprise.pairs import FilmPair, shown_in_states
-from physbench.surprise.pixel_baselines import PIXEL_BASELINES, place_error
 
 # The stored answers to the films of a clip.
 

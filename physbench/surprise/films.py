@@ -23,7 +23,7 @@ from physbench.support.arrays import Array, Image
 from physbench.support.errors import UsageError
 from physbench.validity.sources import show
 from physbench.validity.violations import Inapplicable, Violated, find_acts, violate
-from physbench.validity.violations.lawful_effects import WHITE_LEVEL
+from physbench.validity.violations.violation_looks import WHITE_LEVEL
 from physbench.world.scene import PHYSICS_HZ
 
 # Windows of a film: what a model of frames is shown, what it is to predict, and how wrong the prediction is.

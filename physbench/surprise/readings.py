@@ -24,10 +24,9 @@ from physbench.support.arrays import Array
 from physbench.support.files import write_text
 from physbench.support.processes import cores, scheduled
 from physbench.surprise.ask import LEVEL, PairReading, Solved, auroc, levels, read_pair
-from physbench.surprise.clip_films import FILM_PRELOAD, ClipFilms, clip_films
+from physbench.surprise.clip_films import FILM_PRELOAD, PIXEL_BASELINES, SPRITE_FRAMES, ClipFilms, clip_films
 from physbench.surprise.films import POSSIBLE, WINDOW
 from physbench.surprise.pairs import CONTROLS, IMPOSSIBLE_KINDS, FilmPair, ImpossibleKind, all_pairs, of_this_suite
-from physbench.surprise.pixel_baselines import PIXEL_BASELINES, SPRITE_FRAMES
 from physbench.world.scene import RenderSpec
 
 # Psychometric curves: from how often violations of some sizes are noticed, the size that is noticed in 75 %.

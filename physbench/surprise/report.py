@@ -33,9 +33,9 @@ from physbench.support.errors import PhysbenchError, UsageError
 from physbench.support.files import write_text
 from physbench.support.run_folder import RunFolder
 from physbench.surprise.ask import PairReading
+from physbench.surprise.clip_films import SPRITE_FRAMES
 from physbench.surprise.films import film_of
 from physbench.surprise.pairs import CONTROLS, IMPOSSIBLE_KINDS, FilmPair
-from physbench.surprise.pixel_baselines import SPRITE_FRAMES
 from physbench.surprise.readings import relative, size_text, threshold_text
 from physbench.world.scene import RenderSpec
 

@@ -25,8 +25,8 @@ from physbench.rollout.engine import RolloutEngine
 from physbench.run.evaluate import Plan
 from physbench.run.interruption import PeakMemory, explained, interruptible
 from physbench.run.manifest import other_settings, refuse_other_settings, requested_manifest
-from physbench.run.model import engine_of, live_engine
 from physbench.run.options import LIVE_NOT_RESUMED, Options, live_again
+from physbench.run.rollouts import engine_of, live_engine
 from physbench.run.state import claimed_folder, default_folder, opened
 from physbench.run.versions import versions
 from physbench.support.errors import ModelError, UsageError

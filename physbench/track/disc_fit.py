@@ -16,8 +16,7 @@ from torch import Tensor
 
 from physbench.track.colour import AMBIENT_SHARE, DIFFUSE_SHARE
 from physbench.track.patches import BATCH_PIXELS, STEPS_PER_LEVEL, Patches, dilate
-from physbench.world.camera import LARGEST, BallSight
-from physbench.world.camera_path import MovingSight
+from physbench.world.camera import LARGEST, BallSight, MovingSight
 
 FIRST_ITERATIONS, ITERATIONS = 2, 3  # before and after it is known how blurred a ball is
 

@@ -24,7 +24,7 @@ from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Image, Mask, Whole
 from physbench.track.colour import HUED, mean_planes
 from physbench.track.compiled_registration import read_levels, register
-from physbench.world.camera_path import camera_angles, camera_turn, eye_moves, homographies, lens, mapped
+from physbench.world.camera import camera_angles, camera_turn, eye_moves, homographies, lens, mapped
 from physbench.world.scene import BACKGROUND_GREY, PLAIN, RenderSpec
 
 if TYPE_CHECKING:

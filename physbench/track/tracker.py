@@ -42,8 +42,15 @@ from physbench.track.scenery import SceneryTracks, SeenBodies, observe_scenery, 
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import MIN_DETECTED_SHARE, VISIBLE_SHARE
 from physbench.world.bodies import is_among_stars, is_screen
-from physbench.world.camera import PLANE_AXES, BallSight, depth_axis, pixels_per_metre
-from physbench.world.camera_path import MovingSight, mapped, moving_sight
+from physbench.world.camera import (
+    PLANE_AXES,
+    BallSight,
+    MovingSight,
+    depth_axis,
+    mapped,
+    moving_sight,
+    pixels_per_metre,
+)
 from physbench.world.drawing import apparent_radius
 from physbench.world.scene import BACKGROUND_GREY, FAR, PLAIN, Body
 

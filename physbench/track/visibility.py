@@ -11,7 +11,7 @@ from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Mask
 from physbench.track.moving_camera import path_framing
 from physbench.track.tracks import Tracks, Visibility, runs
-from physbench.world.camera_path import in_picture, mapped
+from physbench.world.camera import in_picture, mapped
 
 # Shares of the area of the whole object.
 VISIBLE_SHARE = 0.25  # ground truth shows an object from here on

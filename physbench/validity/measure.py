@@ -21,7 +21,7 @@ from physbench.rollout.store import Rollout
 from physbench.run.jobs import SCORING_PRELOAD
 from physbench.run.versions import library_version, versions
 from physbench.score.protocol import Scorer, ScoreRow
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.processes import scheduled
 from physbench.validity.sources import LOW_RATE, NEAR_ALTERNATIVES, REFERENCES, at_rate, kind, show
 from physbench.validity.violations import Inapplicable
@@ -175,7 +175,7 @@ def measured_with(settings: Settings, scorers: Sequence[Scorer]) -> dict[str, st
 
 def key(settings: Settings, scorers: Sequence[Scorer]) -> str:
     """Hash of what decides a part: code, libraries, tasks of one's own, render spec, codec; not which are asked for."""
-    files = [file.document() for file in sorted(user_files.registered_files(), key=lambda file: file.path)]
+    files = [file.document() for file in sorted(plugins.registered_files(), key=lambda file: file.path)]
     ids = sorted((each.id, each.version) for each in scorers)
     content = [measured_with(settings, scorers), str(settings.spec), settings.context, settings.crf, ids, files]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

@@ -14,7 +14,7 @@ from physbench.clips.suite import find_suite
 from physbench.result.task_roles import kinds_of
 from physbench.score.protocol import AXES, Scorer
 from physbench.score.score_clip import reading_name
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.errors import PhysbenchError
 from physbench.validity.measure import (
     FIRST_SEED,
@@ -289,7 +289,7 @@ def check_scorers(
         key=name,
         scorers={each.id: each.version for each in scorers},
         tasks=settings.tasks,
-        own_tasks=tuple(file.sha256 for file in user_files.registered_files()),
+        own_tasks=tuple(file.sha256 for file in plugins.registered_files()),
         sources=settings.sources,
         clips=settings.clips,
         truths=settings.truths,

@@ -16,24 +16,22 @@ from numpy.typing import NDArray
 from physbench.support.arrays import Array, Image
 from physbench.world.bodies import darkness_over
 from physbench.world.camera import (
+    area_weights,
     depth_axis,
     eye,
+    eye_moves,
+    homographies,
+    in_picture,
     looking,
     normal,
+    pictured,
     pixels_per_metre,
     plane_from_world,
+    poses_at,
     px_from_plane,
     px_from_world,
     up,
     world_from_plane,
-)
-from physbench.world.camera_path import (
-    area_weights,
-    eye_moves,
-    homographies,
-    in_picture,
-    pictured,
-    poses_at,
 )
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.links import with_links

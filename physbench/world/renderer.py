@@ -12,16 +12,7 @@ from numpy.typing import NDArray
 
 from physbench.support.arrays import Array, Image
 from physbench.world.bullet import Client
-from physbench.world.camera import (
-    depth_axis,
-    eye,
-    looking,
-    normal,
-    picture_width,
-    pixels_per_metre,
-    up,
-)
-from physbench.world.camera_path import CameraPose
+from physbench.world.camera import CameraPose, depth_axis, eye, looking, normal, picture_width, pixels_per_metre, up
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.scene import BACKGROUND_GREY, PALETTE, Body, Camera, RenderSpec
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, SupportsIndex
 
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.errors import nearest
 from physbench.support.plugins import sources_hash
 
@@ -159,11 +159,11 @@ class ForceField:
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         """A field of a user's file travels to other processes as that file and its values."""
         kind = type(self)
-        if not user_files.owns(kind.__module__):
+        if not plugins.owns(kind.__module__):
             return super().__reduce_ex__(protocol)
         values = {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
         place = sys.modules[kind.__module__].__file__, kind.__module__, kind.__qualname__
-        return user_files.instance_from_file, (*place, values)
+        return plugins.instance_from_file, (*place, values)
 
     def accelerations(self, scene: Scene, position: Array, velocity: Array, time: float) -> Array:
         """Accelerations (..., N, 3) m/s2 of all N bodies at `time` s; those of moving ones count.
@@ -558,7 +558,7 @@ class Camera:
     width: float = WINDOW  # m, side of the window in the plane of motion
     distance: float = 20.0  # m from the eye to the target; far, so that a sphere off the axis is still a circle
     tilt: float = 0.0  # rad from straight ahead; in a front view downwards, in a top view towards -y, up in the picture
-    path: tuple[CameraMove, ...] = ()  # its motion about that pose, in which bodies are placed: `camera_path`
+    path: tuple[CameraMove, ...] = ()  # its motion about that pose, in which bodies are placed: `camera`
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from physbench.track import colour
 from physbench.track.colour import dilated
 from physbench.track.tracks import Tracks, Visibility, slope
 from physbench.track.visibility import FULL_VIEW, detected, truth_visible, whole_area
-from physbench.world.camera_path import eye_moves, lens
+from physbench.world.camera import eye_moves, lens
 
 
 @scorer(

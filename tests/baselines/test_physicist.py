@@ -15,7 +15,7 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
 from physbench.clips.task import builtin_task_ids, own_ids
 from physbench.models.load_model import load_model
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.track.tracker import track
 
 Clips = Callable[..., Clip]
@@ -58,7 +58,7 @@ class Slide:
 def _registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     path = tmp_path_factory.mktemp("tasks") / "unknown_floor.py"
     path.write_text(FREE, encoding="utf-8")
-    with user_files.temporarily_registered():
+    with plugins.temporarily_registered():
         own_ids(str(path))
         yield
 

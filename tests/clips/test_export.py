@@ -31,7 +31,7 @@ from physbench.clips.generate import make_clip, make_scene
 from physbench.clips.suite import find_suite
 from physbench.rollout.store import read_video
 from physbench.support.errors import UsageError
-from physbench.world.camera_path import relative_poses
+from physbench.world.camera import relative_poses
 from physbench.world.scene import Impulse, RenderSpec
 
 WORDS = ("--suite", "smoke", "--tasks", "occlusion/screen-pass*", "--limit", "2", "--size", "96x64", "--fps", "10")

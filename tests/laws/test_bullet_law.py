@@ -16,14 +16,13 @@ from physbench.clips.generate import make_clip, make_scene, render_spec
 from physbench.clips.task import own_ids
 from physbench.laws.bullet_law import BulletLaw
 from physbench.laws.changes import WorldChange, altered_law
-from physbench.laws.scene_law import scene_law
-from physbench.laws.simulator import Intervention
+from physbench.laws.scene_law import Intervention, scene_law
 from physbench.laws.support_check import Unsupported
 from physbench.shadowing.levels import at_levels
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.validity.task_checks import physics
 from physbench.validity.task_checks.check_task import check_task
-from physbench.validity.violations.hooks import ChangeLaws, ShiftState, simulate_hooked
+from physbench.validity.violations.violation_apply import ChangeLaws, ShiftState, simulate_hooked
 from physbench.world.bullet import initial_states, simulate_ensemble
 from physbench.world.scene import PHYSICS_HZ, Body, Camera, ForceField, Hinge, Outcome, Scene, Waypoint
 
@@ -163,7 +162,7 @@ def test_ground_truth_lets_it_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_the_example_is_lawful_and_what_is_not_is_found() -> None:
-    with user_files.temporarily_registered():
+    with plugins.temporarily_registered():
         (task,) = own_ids(str(FILE))
         for seed in range(3):
             # A hook acts once.
@@ -181,7 +180,7 @@ def test_the_example_is_lawful_and_what_is_not_is_found() -> None:
 
 @pytest.mark.slow
 def test_the_checker_lets_the_example_in() -> None:
-    with user_files.temporarily_registered():
+    with plugins.temporarily_registered():
         own_ids(str(FILE))
         report = check_task(str(FILE), clips=2)
         (shadowing,) = (finding for finding in report.findings if finding.check == "shadowing")

@@ -17,10 +17,9 @@ import pytest
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_scene
 from physbench.clips.task import own_ids
-from physbench.laws.central_law import FieldSimulator, KeplerSimulator
+from physbench.laws.field_law import FieldSimulator, KeplerSimulator
 from physbench.laws.kernels import KERNELS
-from physbench.laws.scene_law import scene_law
-from physbench.laws.simulator import Intervention
+from physbench.laws.scene_law import Intervention, scene_law
 from physbench.shadowing import shadow
 from physbench.track.tracks import Tracks
 from physbench.world import compiled

@@ -8,12 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from physbench.laws.planar_motion import (
-    _contact_time,
-    curved_contact_time,
-    face_contact_time,
-    straight_contact_time,
-)
+from physbench.laws.planar_motion import _contact_time, curved_contact_time, face_contact_time, straight_contact_time
 
 COUNT = 2000
 MOMENTS = np.linspace(0, 2, 401)

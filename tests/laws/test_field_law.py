@@ -14,18 +14,13 @@ from slow_cases import others_slow
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.laws.changes import WorldChange, altered_law
-from physbench.laws.scene_law import SceneLaw, scene_law
-from physbench.laws.simulator import Intervention
+from physbench.laws.scene_law import Intervention, SceneLaw, scene_law
 from physbench.laws.support_check import Unsupported
 from physbench.shadowing.levels import at_levels
 from physbench.tasks.fields import harmonic_state, scatter_states, three_bodies
 from physbench.validity.task_checks.clip_protocol import check_causes
 from physbench.validity.task_checks.physics import energy_of
-from physbench.validity.violations.hooks import (
-    ChangeLaws,
-    RemoveBody,
-    simulate_hooked,
-)
+from physbench.validity.violations.violation_apply import ChangeLaws, RemoveBody, simulate_hooked
 from physbench.validity.violations.violation_plan import StepHook
 from physbench.world.bodies import ball
 from physbench.world.bullet import simulate

@@ -29,10 +29,10 @@ from physbench.run.references import _own_files, reference_rollout
 from physbench.run.versions import code_hash
 from physbench.score.score_clip import find_scorers, score_clip
 from physbench.shadowing.levels import at_levels
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.errors import LawError, UsageError
 from physbench.validity.task_checks.check_task import check_task
-from physbench.validity.violations.hooks import ChangeLaws, ShiftState, simulate_hooked
+from physbench.validity.violations.violation_apply import ChangeLaws, ShiftState, simulate_hooked
 from physbench.validity.violations.violation_plan import StepHook
 from physbench.world.scene import PHYSICS_HZ, ForceField, Outcome, Scene
 
@@ -112,7 +112,7 @@ def test_a_scene_without_a_law_is_refused() -> None:
     scene = make_scene(Row(TASK, "test", 0))
     with pytest.raises(TypeError, match="no dataclass"):
         replace(scene, fields=(Wind(),))
-    user_files.forget_all()
+    plugins.forget_all()
     assert {law.name for law in find_laws()} == {
         "planar",
         "central",
@@ -160,7 +160,7 @@ def test_a_field_of_any_dataclass_reaches_other_processes_and_another_version_do
     """Named values, values that it computes, a class in a class; and the file may change meanwhile."""
     path = tmp_path / "fields.py"
     path.write_text(FIELDS, encoding="utf-8")
-    ((file, _),) = user_files.open_files(str(path))
+    ((file, _),) = plugins.open_files(str(path))
     wind = file.module.WIND
     sent = pickle.dumps(wind)
     arrived = pickle.loads(sent)
@@ -176,8 +176,8 @@ def with_laws(tmp_path: Path, more: str) -> None:
     """A file with laws beside that of the spring."""
     path = tmp_path / "more.py"
     path.write_text(f"from dataclasses import dataclass\nimport physbench as pb\n{more}", encoding="utf-8")
-    ((file, _),) = user_files.open_files(str(path))
-    user_files.register_file(file)
+    ((file, _),) = plugins.open_files(str(path))
+    plugins.register_file(file)
 
 
 TWO = """
@@ -229,7 +229,7 @@ def test_the_text_of_a_law_is_in_the_keys_of_readings() -> None:
     """Of all tasks: it may move scenes that no other law moves. The code of physbench stays what it is."""
     with_law, code = _own_files("falling/stack-v1"), code_hash()
     assert with_law
-    user_files.forget_all()
+    plugins.forget_all()
     assert not _own_files("falling/stack-v1")
     assert code_hash() == code
 
@@ -247,7 +247,7 @@ def test_a_force_has_the_text_of_its_file_in_its_name(tmp_path: Path) -> None:
 @pytest.fixture
 def raising(tmp_path: Path) -> Path:
     """A file whose law divides by zero when it is to move anything."""
-    user_files.forget_all()
+    plugins.forget_all()
     source, returned = FILE.read_text(encoding="utf-8"), "        return np.concatenate([position, "
     assert source.count(returned) == 1
     path = tmp_path / "wrong.py"

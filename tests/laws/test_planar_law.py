@@ -9,8 +9,7 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.laws.changes import WorldChange
 from physbench.laws.planar_law import PlanarLaw, planar_simulator
-from physbench.laws.scene_law import scene_law
-from physbench.laws.simulator import Intervention, Sequel
+from physbench.laws.scene_law import Intervention, Sequel, scene_law
 
 SINCE, END = 600, 2400  # steps
 CHANGES = (

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
-from physbench.laws import kepler, kepler_jit
-from physbench.laws.scene_law import SceneLaw, scene_law_or_none
-from physbench.laws.simulator import Intervention
+from physbench.laws import kepler
+from physbench.laws.scene_law import Intervention, SceneLaw, scene_law_or_none
 from physbench.world.bullet import simulate, simulate_ensemble
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import PHYSICS_HZ, Body, Camera, Scene, ramp
@@ -192,7 +191,7 @@ def test_ellipses_are_those_of_universal_variables() -> None:
     position = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
     velocity = rng.normal(size=(500, 2)) * np.sqrt(2.0 / radius)[:, None] * 0.7  # some are hyperbolas
     state, dt = np.concatenate([position, velocity], axis=-1), np.linspace(-3, 8, 90)
-    found = kepler_jit.propagate(state, dt, 2.0)
+    found = kepler.propagate(state, dt, 2.0)
     assert np.allclose(found, kepler.propagate(state, dt, 2.0), atol=1e-7)
     # the energy is that of the beginning, which the other solver does not know of
     energy = (found[..., 2:] ** 2).sum(-1) / 2 - 2.0 / np.linalg.norm(found[..., :2], axis=-1)
@@ -210,7 +209,7 @@ def test_the_time_of_a_touch_is_when_a_fine_look_finds_it() -> None:
     separation = np.linalg.norm(kepler.propagate(state, moments, 2.0)[..., :2], axis=-1)
     near = separation <= 0.4
     first = np.where(near.any(axis=1), moments[near.argmax(axis=1)], np.inf)
-    found = np.array([kepler_jit.time_to(0.4, each, 2.0) for each in state])
+    found = np.array([kepler.time_to(0.4, each, 2.0) for each in state])
     clear = np.abs(separation.min(axis=1) - 0.4) > 1e-4  # a graze may lie between two looks
     assert clear.sum() > 110
     late, never = np.isfinite(first), np.isinf(first)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.laws.simulator import Intervention, PiecewiseSimulator
+from physbench.laws.scene_law import Intervention, PiecewiseSimulator
 from physbench.world.scene import PHYSICS_HZ
 
 Array = NDArray[np.float64]

@@ -17,11 +17,10 @@ from physbench.clips.generate import make_scene
 from physbench.clips.task import own_ids
 from physbench.laws.changes import WorldChange, altered_law
 from physbench.laws.pendulum_motion import follow_pendulums
-from physbench.laws.scene_law import scene_law
-from physbench.laws.simulator import Intervention
+from physbench.laws.scene_law import Intervention, scene_law
 from physbench.laws.support_check import Unsupported
 from physbench.shadowing.levels import at_levels
-from physbench.validity.violations.hooks import ChangeLaws, simulate_hooked
+from physbench.validity.violations.violation_apply import ChangeLaws, simulate_hooked
 from physbench.validity.violations.violation_plan import StepHook
 from physbench.world.ballistic import accelerations
 from physbench.world.bodies import ball

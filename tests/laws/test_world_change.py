@@ -13,14 +13,8 @@ from slow_cases import others_slow
 
 from physbench.laws.changes import WorldChange, altered_law, joined_change
 from physbench.laws.planar_law import PlanarLaw
-from physbench.laws.scene_law import SceneLaw, scene_law
-from physbench.laws.simulator import Intervention
-from physbench.validity.violations.hooks import (
-    ChangeLaws,
-    GrowVelocity,
-    SetMaterial,
-    simulate_hooked,
-)
+from physbench.laws.scene_law import Intervention, SceneLaw, scene_law
+from physbench.validity.violations.violation_apply import ChangeLaws, GrowVelocity, SetMaterial, simulate_hooked
 from physbench.validity.violations.violation_plan import StepHook
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import PHYSICS_HZ

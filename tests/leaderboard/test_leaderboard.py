@@ -21,14 +21,17 @@ from tiny_board import without_reports
 from physbench.cli.main import run as cli
 from physbench.clips.suite import find_suite
 from physbench.leaderboard.entries import Entry, _other_references, add, entries
-from physbench.leaderboard.ranking import ResampledSkill, kinds_of, rank, resampled_skill
 from physbench.leaderboard.site import (
     RankedTable,
+    ResampledSkill,
     build,
+    kinds_of,
     percent,
     preview,
+    rank,
     ranked_entries,
     ranked_with_free_constants,
+    resampled_skill,
     unseen_kinds_of,
 )
 from physbench.leaderboard.submission import Submission, short_count

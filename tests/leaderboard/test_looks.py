@@ -17,8 +17,7 @@ from physbench.clips.store import ClipStore
 from physbench.clips.suite import Suite
 from physbench.leaderboard.eligibility import Candidate, board_suite, refuse_ineligible
 from physbench.leaderboard.entries import add, entries
-from physbench.leaderboard.ranking import look_differences
-from physbench.leaderboard.site import PICTURES, RankedTable, build, ranked_entries
+from physbench.leaderboard.site import PICTURES, RankedTable, build, look_differences, ranked_entries
 from physbench.leaderboard.verify import verified
 from physbench.models.protocol import ModelCard
 from physbench.result.compare import compare

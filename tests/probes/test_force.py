@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from physbench.laws.kepler import propagate
-from physbench.probes.quantities import ImpliedForce, Pull, implied_force
+from physbench.probes.encode import ImpliedForce, Pull, implied_force
 from physbench.support.arrays import Array
 
 STEP, CLIPS = 1 / 15, 10

@@ -7,8 +7,7 @@ import pytest
 
 from physbench.clips.clip import Row
 from physbench.probes.document import MODEL, ProbeReading
-from physbench.probes.encode import Part, Samples, joined
-from physbench.probes.quantities import ONE
+from physbench.probes.encode import ONE, Part, Samples, joined
 from physbench.probes.run import ALPHAS, Problem, fit, kernels, read_all
 from physbench.support.arrays import Array
 

@@ -8,13 +8,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from physbench.result.bootstrap import (
-    RESAMPLES,
-    median_interval,
-    over_tasks,
-    resample,
-    widening,
-)
+from physbench.result.bootstrap import RESAMPLES, median_interval, over_tasks, resample, widening
 from physbench.result.skill import Stratum, skills, task_means
 
 TEST, OOD = Stratum("f/a", "test"), Stratum("f/a", "ood")

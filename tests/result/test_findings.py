@@ -24,8 +24,7 @@ from physbench.result.document import (
     StrengthResult,
     StrengthValue,
 )
-from physbench.result.findings import SAID, builtin_phrases, findings, kept_lawful
-from physbench.result.implied_worlds import FEWEST_CLIPS
+from physbench.result.findings import FEWEST_CLIPS, SAID, builtin_phrases, findings, kept_lawful
 from physbench.support.files import write_json
 from physbench.support.run_folder import RunFolder
 

@@ -7,7 +7,7 @@ import pytest
 from made_runs import built_once
 
 from physbench.result.document import ImpliedLawResult, ImpliedWorldResult, TimingFault, TimingResult
-from physbench.result.implied_worlds import (
+from physbench.result.findings import (
     bounds,
     implied_sentence,
     is_diagnosed,

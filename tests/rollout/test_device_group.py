@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from physbench.rollout.batches import Batch, BatchItem
-from physbench.rollout.device_group import DeviceGroup
 from physbench.rollout.device_names import split_devices
-from physbench.rollout.engine import RolloutEngine
+from physbench.rollout.engine import DeviceGroup, RolloutEngine
 from physbench.support.errors import ModelError, UsageError
 
 pytestmark = pytest.mark.usefixtures("warm_models")

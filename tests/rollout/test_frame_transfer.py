@@ -10,10 +10,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from physbench.models.protocol import ModelCard
-from physbench.rollout import frame_transfer
+from physbench.rollout import device
 from physbench.rollout import predict as model_calls
 from physbench.rollout.answers import Inputs
-from physbench.rollout.frame_transfer import FrameReceiver, store_chunk, to_device
+from physbench.rollout.device import FrameReceiver, store_chunk, to_device
 from physbench.rollout.predict import ModelCalls, predict
 
 SHAPE = (3, 5, 3, 32, 40)
@@ -57,9 +57,9 @@ class Queue:
         def refuse(*_: object) -> None:
             raise AssertionError("the host waits for the whole device")
 
-        monkeypatch.setattr(frame_transfer, "is_queued", lambda _: True)
+        monkeypatch.setattr(device, "is_queued", lambda _: True)
         monkeypatch.setattr(model_calls, "is_queued", lambda _: True)
-        monkeypatch.setattr(frame_transfer, "pinned_like", pinned_like)
+        monkeypatch.setattr(device, "pinned_like", pinned_like)
         monkeypatch.setattr(torch.cuda, "Event", Event)
         monkeypatch.setattr(torch.cuda, "current_stream", lambda _: "stream")
         monkeypatch.setattr(torch.cuda, "synchronize", refuse)
@@ -103,7 +103,7 @@ def wrong_frames(dtype: torch.dtype = torch.float32) -> torch.Tensor:
 def test_what_is_rounded_on_the_device_has_the_bytes_and_the_words_of_the_host(
     queue: Queue, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, together: int
 ) -> None:
-    monkeypatch.setattr(frame_transfer, "ROUNDED_TOGETHER", together)
+    monkeypatch.setattr(device, "ROUNDED_TOGETHER", together)
     frames = wrong_frames(dtype)
     expected, out = (torch.zeros(SHAPE, dtype=torch.uint8) for _ in range(2))
     reasons = store_chunk(frames, expected, 10, 60)

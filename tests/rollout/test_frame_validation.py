@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from physbench.rollout.frame_transfer import AnswerError, check_chunk, iterate_chunks, store_chunk
+from physbench.rollout.device import AnswerError, check_chunk, iterate_chunks, store_chunk
 
 SHAPE = (2, 5, 3, 32, 40)
 

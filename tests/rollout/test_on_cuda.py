@@ -13,18 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from physbench import ModelCard
-from physbench.rollout import frame_transfer
+from physbench.rollout import device
 from physbench.rollout.answers import Inputs
 from physbench.rollout.batches import Batch, BatchItem
+from physbench.rollout.device import FrameReceiver, pin
 from physbench.rollout.engine import RolloutEngine
-from physbench.rollout.frame_transfer import FrameReceiver, pin
 from physbench.rollout.predict import ModelCalls, PartResult, predict
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 
 SIZE, HORIZON, CONTEXT = (32, 40), 11, 3
 CPU = torch.device("cpu")
-PINNED = frame_transfer.pinned_like
+PINNED = device.pinned_like
 
 
 class Levels:
@@ -110,7 +110,7 @@ def test_the_device_writes_into_shared_memory(monkeypatch: pytest.MonkeyPatch) -
         staged_copies.append(tensor)
         return PINNED(tensor)
 
-    monkeypatch.setattr(frame_transfer, "pinned_like", pinned_like)
+    monkeypatch.setattr(device, "pinned_like", pinned_like)
     receiver.store(frames, out, 0)
     receiver.wait()
     assert [tuple(each.shape) for each in staged_copies] == [(2, 3, 4)], "statistics alone"

@@ -9,7 +9,7 @@ from kept_clips import kept_clip
 from physbench.clips.generate import frames_before
 from physbench.rollout.answers import answers_of, model_actions, model_context
 from physbench.rollout.batches import stored_frames
-from physbench.rollout.frame_transfer import AnswerError
+from physbench.rollout.device import AnswerError
 from physbench.rollout.predict import predict
 
 CPU = torch.device("cpu")

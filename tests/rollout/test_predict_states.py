@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from physbench.models.protocol import StateCard
-from physbench.rollout.frame_transfer import AnswerError
+from physbench.rollout.device import AnswerError
 from physbench.rollout.in_process import InProcessEngine
 from physbench.rollout.predict import check_answer
 from physbench.rollout.states import state_inputs

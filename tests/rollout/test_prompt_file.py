@@ -10,8 +10,8 @@ import pytest
 
 from physbench.clips.clip import Row
 from physbench.clips.suite import find_suite
+from physbench.rollout.batches import check_prompts, read_prompts
 from physbench.rollout.in_process import InProcessEngine
-from physbench.rollout.prompt_file import check_prompts, read_prompts
 from physbench.run.manifest import first_difference, requested_manifest, requested_suite
 from physbench.run.options import Options
 from physbench.support.errors import UsageError

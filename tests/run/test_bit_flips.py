@@ -25,13 +25,13 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.clips.store import ClipStore, CorruptError, StaleError, unpack
 from physbench.result.document import ImpliedWorldResult, read_result
-from physbench.result.implied_worlds import read_diagnosis, write_diagnosis
+from physbench.result.findings import read_diagnosis, write_diagnosis
 from physbench.result.manifest import read_manifest
 from physbench.result.read import read_scores
 from physbench.rollout.store import Rollout, load_rollout, store_rollout
 from physbench.score.predictability import _stored
 from physbench.score.protocol import read_part
-from physbench.shadowing.trace import load_trace
+from physbench.shadowing.shadow import load_trace
 from physbench.support.errors import PhysbenchError
 from physbench.support.files import DamagedFileError, cached, read_sealed, write_sealed_json
 from physbench.support.run_folder import RunFolder, contents_of, other_contents

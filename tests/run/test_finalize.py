@@ -13,7 +13,7 @@ from quick_runs import write_result_alone
 
 from physbench.cli.main import run
 from physbench.result.document import ImpliedWorldResult
-from physbench.result.implied_worlds import write_diagnosis
+from physbench.result.findings import write_diagnosis
 from physbench.run import finalize
 from physbench.run.finalize import timed
 from physbench.run.progress import StatusLines

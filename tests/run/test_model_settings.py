@@ -9,9 +9,8 @@ from made_manifests import made_manifest
 
 from physbench.models.protocol import ModelCard
 from physbench.rollout.messages import LoadedModel
-from physbench.run.model import agree
 from physbench.run.options import Options
-from physbench.run.rollouts import MOST_NOTES, RolloutNotes
+from physbench.run.rollouts import MOST_NOTES, RolloutNotes, agree
 from physbench.run.state import Run
 from physbench.support.errors import UsageError
 from physbench.support.run_folder import RunFolder

@@ -21,7 +21,7 @@ from physbench.result.manifest import read_manifest
 from physbench.run import ray_cluster
 from physbench.run.options import Options
 from physbench.run.ray_cluster import cause_of, import_ray, joined
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.errors import ModelError, PhysbenchError, UsageError
 from physbench.support.files import read_sealed_json
 from physbench.support.run_folder import RunFolder
@@ -36,8 +36,8 @@ def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[RayStandIn]:
     stand_in = RayStandIn()
     for module in (ray_cluster, ray_cluster):
         monkeypatch.setattr(module, "import_ray", lambda: stand_in)
-    monkeypatch.setattr(user_files, "_hashes_of_parent", {})
-    with user_files.temporarily_registered():
+    monkeypatch.setattr(plugins, "_hashes_of_parent", {})
+    with plugins.temporarily_registered():
         yield stand_in
 
 

@@ -21,7 +21,7 @@ from physbench.run.manifest import first_difference
 from physbench.run.options import Options
 from physbench.run.versions import code_hash
 from physbench.score.score_clip import find_scorers
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.errors import UsageError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -30,10 +30,10 @@ TASK = "own/two-balls-v1"
 
 @pytest.fixture(autouse=True)
 def _no_trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv(user_files.TASK_FILES_VARIABLE, "")
-    user_files.forget_all()
+    monkeypatch.setenv(plugins.TASK_FILES_VARIABLE, "")
+    plugins.forget_all()
     yield
-    user_files.forget_all()
+    plugins.forget_all()
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_an_edit_of_the_same_second_and_size_is_seen(tmp_path: Path) -> None:
     for word in ("one", "two"):
         path.write_text(f"word = '{word}'\n")
         os.utime(path, (0, 0))
-        assert user_files.open_files(str(path))[0][0].module.word == word
+        assert plugins.open_files(str(path))[0][0].module.word == word
     assert list(tmp_path.iterdir()) == [path], "nothing is written beside it"
 
 
@@ -80,42 +80,42 @@ def test_what_a_file_imports_from_its_folder_is_a_part_of_it(tmp_path: Path, sco
     helper = tmp_path / "helper_of_mine.py"
     helper.write_text("word = 'one'\n")
     scorer_file.write_text(f"from {helper.stem} import word\n{scorer_file.read_text()}")
-    file, _ = user_files.open_files(str(scorer_file))[0]
+    file, _ = plugins.open_files(str(scorer_file))[0]
     assert file.module.word == "one" and [path for path, _ in file.imports] == [helper]
-    before, key = user_files.manifest_documents(str(scorer_file)), code_hash(find_scorers(str(scorer_file)))
-    hashes = user_files.environment_for_workers()[1]
+    before, key = plugins.manifest_documents(str(scorer_file)), code_hash(find_scorers(str(scorer_file)))
+    hashes = plugins.environment_for_workers()[1]
     helper.write_text("word = 'two'\n")
     os.utime(helper, (0, 0))
-    assert user_files.open_files(str(scorer_file))[0][0].module.word == "two"
+    assert plugins.open_files(str(scorer_file))[0][0].module.word == "two"
     assert code_hash(find_scorers(str(scorer_file))) != key
     stored, now = (
-        made_manifest(files={"scorers": found}) for found in (before, user_files.manifest_documents(str(scorer_file)))
+        made_manifest(files={"scorers": found}) for found in (before, plugins.manifest_documents(str(scorer_file)))
     )
     assert first_difference(stored, now) == f"The content of the files of --scorers ({helper}) has changed"
     stored, now = (made_manifest(files={"actions": each.files.model_dump()["scorers"]}) for each in (stored, now))
     assert first_difference(stored, now) == f"The content of the file of --actions ({helper}) has changed"
-    user_files.adopt_in_worker("", hashes)
+    plugins.adopt_in_worker("", hashes)
     with pytest.raises(UsageError, match="has changed while it was in use"):
-        user_files.open_files(str(scorer_file))
+        plugins.open_files(str(scorer_file))
 
 
 def test_a_worker_refuses_what_its_parent_has_not_read(task_file: Path) -> None:
     match_tasks(str(task_file))
-    paths, hashes = user_files.environment_for_workers()
-    user_files.adopt_in_worker(paths, hashes)
+    paths, hashes = plugins.environment_for_workers()
+    plugins.adopt_in_worker(paths, hashes)
     assert TASK in task_ids()
     task_file.write_text(task_file.read_text() + "# edited while it runs\n")
-    user_files.adopt_in_worker(paths, hashes)
+    plugins.adopt_in_worker(paths, hashes)
     with pytest.raises(UsageError, match="has changed while it was in use"):
         task_ids()
 
 
 def test_a_program_that_goes_on_knows_no_file_any_more(task_file: Path) -> None:
-    with user_files.temporarily_registered():
+    with plugins.temporarily_registered():
         match_tasks(str(task_file))
         assert TASK in task_ids()
     task_file.unlink()
-    assert user_files.environment_for_workers()[0] == "" and TASK not in task_ids()
+    assert plugins.environment_for_workers()[0] == "" and TASK not in task_ids()
 
 
 def test_a_reference_is_not_that_of_another_text_of_the_task(task_file: Path) -> None:
@@ -131,10 +131,10 @@ def test_a_reference_is_not_that_of_another_text_of_the_task(task_file: Path) ->
 
 def test_a_worker_that_is_older_learns_the_files_of_its_parent(task_file: Path) -> None:
     match_tasks(str(task_file))
-    paths = user_files.registered_files()[0].path
-    user_files.forget_all()
+    paths = plugins.registered_files()[0].path
+    plugins.forget_all()
     assert TASK not in task_ids()
-    user_files.adopt_in_worker(str(paths))
+    plugins.adopt_in_worker(str(paths))
     assert TASK in task_ids() and find_task("two-balls").id == TASK
 
 
@@ -158,7 +158,7 @@ def test_files_that_hold_no_task_say_why(tmp_path: Path, text: str, says: str) -
     path.write_text(text)
     with pytest.raises(UsageError, match=says):
         match_tasks(str(path))
-    assert not user_files.registered_files()
+    assert not plugins.registered_files()
 
 
 def test_names_of_files_and_classes(task_file: Path) -> None:
@@ -212,7 +212,7 @@ def test_an_evaluation_with_both(
     assert value["references"]["truth"] < 0.1 < 1 < value["value"]
     assert "own/speed-error" in set(pd.read_parquet(out / "scores.parquet")["reading"])
 
-    user_files.forget_all()
+    plugins.forget_all()
     no_report.undo()
     assert run(("report", str(out))) == 2
     assert f"--tasks {task_file}" in capsys.readouterr().err

@@ -13,9 +13,8 @@ from physbench.clips.clip import Clip
 from physbench.laws.planar_law import PlanarLaw, PlanarTrajectory
 from physbench.result.skill import frequency
 from physbench.rollout.store import Rollout
-from physbench.score.observation import Observation
 from physbench.score.outcomes import event_chances
-from physbench.score.protocol import EVENT_KINDS
+from physbench.score.protocol import EVENT_KINDS, Observation
 from physbench.score.score_clip import score_clip
 from physbench.scorers.diagnostics.events import event_frequency
 from physbench.shadowing.context import MEMBERS

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_params
 from physbench.rollout.store import Rollout
-from physbench.score.observation import Observation
 from physbench.score.outcomes import answer_questions
+from physbench.score.protocol import Observation
 from physbench.scorers.axes.consistency import outcome, shadowing
 from physbench.tasks.collisions import Domino
 from physbench.tasks.falling import Stack, support_margins

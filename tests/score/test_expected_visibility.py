@@ -10,7 +10,7 @@ import pytest
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
-from physbench.score.observation import Observation
+from physbench.score.protocol import Observation
 from physbench.score.visibility import expected_visible, lawful_continuations, present, true_trajectory
 from physbench.shadowing import shadow
 from physbench.track.tracks import Tracks

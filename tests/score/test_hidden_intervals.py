@@ -11,7 +11,7 @@ import pytest
 from physbench.clips.clip import Clip
 from physbench.clips.generate import make_params
 from physbench.rollout.store import Rollout
-from physbench.score.observation import Observation
+from physbench.score.protocol import Observation
 from physbench.score.visibility import HiddenInterval, hidden_intervals, true_trajectory
 from physbench.scorers.axes.permanence import intact
 from physbench.scorers.diagnostics.identity import reappearance

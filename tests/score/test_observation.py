@@ -14,8 +14,7 @@ import pytest
 import physbench.shadowing as engine
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
-from physbench.score.observation import ANALYSES, Analysis, Observation
-from physbench.score.protocol import Reading, Scorer, scorer
+from physbench.score.protocol import ANALYSES, Analysis, Observation, Reading, Scorer, scorer
 from physbench.score.score_clip import find_scorers, score_clip
 from physbench.shadowing import Shadowing
 from physbench.track.tracks import Tracks
@@ -56,7 +55,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, function: Callable[..., object]) ->
         calls.append(arguments)
         return function(*arguments, **more)
 
-    monkeypatch.setattr("physbench.score.observation.shadow", shadow)
+    monkeypatch.setattr("physbench.score.protocol.shadow", shadow)
     return calls
 
 

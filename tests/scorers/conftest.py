@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
-from physbench.score.observation import Observation
-from physbench.score.protocol import ScoreRow
+from physbench.score.protocol import Observation, ScoreRow
 from physbench.score.score_clip import find_scorers, observed, read_observation
 
 __all__ = ["ideal"]

@@ -16,8 +16,7 @@ from typer.testing import CliRunner
 from physbench.cli.main import run
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
-from physbench.score.observation import Observation
-from physbench.score.protocol import Reading, ScoreRow
+from physbench.score.protocol import Observation, Reading, ScoreRow
 from physbench.score.score_clip import find_scorers
 from physbench.scorers.diagnostics import perceptual
 from physbench.support.errors import UsageError

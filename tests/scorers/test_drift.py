@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
-from physbench.score.observation import Observation
+from physbench.score.protocol import Observation
 from physbench.scorers.axes.drift import accuracy
 from physbench.track.visibility import truth_visible
 from physbench.validity.gaming_baselines import Extrapolation, accelerate, straight

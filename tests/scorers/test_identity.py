@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
-from physbench.score.observation import Observation
-from physbench.score.protocol import ScoreRow
+from physbench.score.protocol import Observation, ScoreRow
 from physbench.scorers.diagnostics import identity
 from physbench.track.visibility import truth_visible
 

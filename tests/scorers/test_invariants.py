@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
-from physbench.score.observation import Observation
-from physbench.score.protocol import Reading, Scorer, ScoreRow
+from physbench.score.protocol import Observation, Reading, Scorer, ScoreRow
 from physbench.scorers.diagnostics import conservation
 from physbench.scorers.diagnostics.appearance import background, hue, sharpness
 from physbench.track.tracks import Tracks

@@ -15,8 +15,7 @@ from slow_cases import others_slow
 from physbench.clips.clip import Clip
 from physbench.clips.generate import make_params
 from physbench.rollout.store import Rollout
-from physbench.score.observation import Observation
-from physbench.score.protocol import Scorer, ScoreRow
+from physbench.score.protocol import Observation, Scorer, ScoreRow
 from physbench.scorers.diagnostics.conservation import energy_from_nothing
 from physbench.scorers.diagnostics.contacts import friction, restitution, solidity, support
 

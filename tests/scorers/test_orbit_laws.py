@@ -13,8 +13,7 @@ from scipy.integrate import solve_ivp
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
-from physbench.score.observation import Observation
-from physbench.score.protocol import Reading, Scorer, ScoreRow
+from physbench.score.protocol import Observation, Reading, Scorer, ScoreRow
 from physbench.scorers.diagnostics.orbits import force_law, period
 from physbench.track.tracks import Tracks
 from physbench.world.camera import plane_from_world

@@ -12,7 +12,7 @@ from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
-from physbench.score.observation import Observation
+from physbench.score.protocol import Observation
 from physbench.scorers.axes.permanence import intact
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks, Visibility

@@ -12,8 +12,7 @@ from slow_cases import others_slow
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
-from physbench.score.observation import Observation
-from physbench.score.protocol import Scorer
+from physbench.score.protocol import Observation, Scorer
 from physbench.score.visibility import KNOWN_BOUNDS, HiddenInterval, hidden_intervals, true_trajectory
 from physbench.scorers.axes.permanence import intact
 from physbench.scorers.diagnostics.identity import reappearance

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
-from physbench.score.observation import Observation
-from physbench.score.protocol import Reading
+from physbench.score.protocol import Observation, Reading
 from physbench.score.score_clip import find_scorers, score_clip
 from physbench.scorers.axes.consistency import shadowing, strength
 from physbench.shadowing import levels, shadow

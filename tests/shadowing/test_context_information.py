@@ -17,7 +17,7 @@ from physbench.score.predictability import ensemble_positions, ensemble_states, 
 from physbench.shadowing import context as context_information
 from physbench.shadowing import nuisances
 from physbench.shadowing.shadow import shadow
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.world.bullet import simulate_ensemble
 from physbench.world.scene import Scene
 
@@ -129,7 +129,7 @@ class Bounced(Glide):
 def _registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     path = tmp_path_factory.mktemp("tasks") / "unknown_tasks.py"
     path.write_text(TASKS, encoding="utf-8")
-    with user_files.temporarily_registered():
+    with plugins.temporarily_registered():
         own_ids(str(path))
         yield
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.laws.planar_law import PlanarLaw
-from physbench.laws.scene_law import scene_law
-from physbench.laws.simulator import Intervention
+from physbench.laws.scene_law import Intervention, scene_law
 from physbench.world.bullet import simulate_ensemble
 from physbench.world.scene import Body, Camera, Scene
 

@@ -22,7 +22,7 @@ from physbench.shadowing.levels import at_levels, strength
 from physbench.shadowing.nuisances import best_constants, best_factor
 from physbench.shadowing.observed_motion import PlacedBodies, from_states, from_tracks
 from physbench.shadowing.shadow import place_bodies, scene_law_of
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.track.tracks import Tracks
 from physbench.world.scene import Scene
 
@@ -129,7 +129,7 @@ def test_the_pull_is_free_where_the_context_does_not_show_it(clip_of: Callable[.
 def returned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clip]:
     path = tmp_path_factory.mktemp("tasks") / "unseen_tasks.py"
     path.write_text(TASKS, encoding="utf-8")
-    with user_files.temporarily_registered():
+    with plugins.temporarily_registered():
         own_ids(str(path))
         rows = [Row("own/returned-v1", "test", seed) for seed in range(20)]
         fast = next(row for row in rows if make_params(row)["restitution"] > 0.75)  # it meets the second wall early

@@ -12,13 +12,7 @@ from slow_cases import others_slow
 
 from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.levels import at_levels, jitter, judge, quality, strength
-from physbench.shadowing.nuisances import (
-    _noise,
-    independent_noise,
-    local_means,
-    with_noise,
-    without_independent_noise,
-)
+from physbench.shadowing.nuisances import _noise, independent_noise, local_means, with_noise, without_independent_noise
 
 Array = NDArray[np.float64]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from physbench.clips.clip import Clip
 from physbench.shadowing import Shadowing, shadow
-from physbench.shadowing.trace import KEPT_WINDOW, load_trace, save_trace, trace
+from physbench.shadowing.shadow import KEPT_WINDOW, load_trace, save_trace, trace
 from physbench.support.errors import UsageError
 from physbench.track.tracks import Tracks
 
@@ -45,7 +46,7 @@ def test_a_way_that_cannot_be_drawn_ends_nothing(
 
     found = trace(clip, jumping, jumped)
     assert found is not None and len(found.rung)
-    monkeypatch.setattr("physbench.shadowing.trace.lawful_path", broken)
+    monkeypatch.setattr(sys.modules[trace.__module__], "lawful_path", broken)
     bare = trace(clip, jumping, jumped)
     assert bare is not None and np.isnan(bare.lawful).all()
     np.testing.assert_array_equal(bare.time, found.time)

@@ -14,7 +14,7 @@ from physbench.clips.task import own_ids
 from physbench.score.predictability import content_key, predictability_time
 from physbench.shadowing import shadow
 from physbench.shadowing.context import open_velocities, velocity_prior
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks
 from physbench.world.styles.prompt import angle_bounds, speed_bounds
@@ -53,7 +53,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clip]:
     """A clip of a user's task."""
     path = tmp_path_factory.mktemp("tasks") / "any_way.py"
     path.write_text(TASK, encoding="utf-8")
-    with user_files.temporarily_registered():
+    with plugins.temporarily_registered():
         own_ids(str(path))
         rows = (Row("own/any-way-v1", "test", seed) for seed in range(40))
         row = next(row for row in rows if 1.0 < make_params(row)["speed"] < 1.4)  # twice as fast is another pace

@@ -283,5 +283,5 @@ def test_kernels_cover_whatever_is_compiled_and_little_else() -> None:
         if re.search(r"^@(compiled$|borrowing$|kernel\()", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert compiled and compiled <= set(found)
-    constants = {"physbench.laws.impacts", "physbench.laws.kepler", "physbench.world.scene"}
+    constants = {"physbench.laws.impacts", "physbench.world.scene"}
     assert set(found) - compiled == {*constants, "physbench.world.compiled"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.errors import UsageError
 from physbench.support.plugins import TookTooLong, interrupted_after
 
@@ -60,8 +60,8 @@ EXITS = ("import sys\nsys.exit(3)\n", "SystemExit")
 def test_a_file_that_loops_or_exits_at_import_is_a_message(
     text: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(user_files, "IMPORT_TIME", 0.2)
+    monkeypatch.setattr(plugins, "IMPORT_TIME", 0.2)
     (tmp_path / "own.py").write_text(text)
-    [(file, _)] = user_files.open_files(str(tmp_path / "own.py"))
+    [(file, _)] = plugins.open_files(str(tmp_path / "own.py"))
     with pytest.raises(UsageError, match=words):
         file.module  # noqa: B018

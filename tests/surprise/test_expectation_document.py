@@ -20,7 +20,7 @@ from physbench.support.run_folder import RunFolder
 from physbench.surprise import document as documents
 from physbench.surprise import physicist, report
 from physbench.surprise.ask import UNTRAINED, PairReading
-from physbench.surprise.clip_films import STATE_BASELINES
+from physbench.surprise.clip_films import PIXEL_BASELINES, STATE_BASELINES
 from physbench.surprise.document import (
     agreement,
     pairs_of,
@@ -31,7 +31,6 @@ from physbench.surprise.document import (
 from physbench.surprise.films import POSSIBLE
 from physbench.surprise.pairs import IMPOSSIBLE_KINDS, FilmPair, find_pairs, pairs_hash, shown_in_states
 from physbench.surprise.physicist import clip_strengths, physicist_table
-from physbench.surprise.pixel_baselines import PIXEL_BASELINES
 from physbench.surprise.readings import expectation_result
 from physbench.surprise.report import (
     expectation_sentences,

@@ -16,10 +16,9 @@ from physbench.models.protocol import ModelCard, SurpriseCard, check_contract
 from physbench.rollout.in_process import InProcessEngine
 from physbench.support.errors import ModelError, UsageError
 from physbench.surprise.ask import ClipSurprise, observer_of, read_pair
-from physbench.surprise.clip_films import ClipFilms
+from physbench.surprise.clip_films import PIXEL_BASELINES, ClipFilms, pixel_series
 from physbench.surprise.films import POSSIBLE, first_difference, window_clip, window_grid
 from physbench.surprise.pairs import FilmPair
-from physbench.surprise.pixel_baselines import PIXEL_BASELINES, pixel_series
 from physbench.world.scene import RenderSpec
 
 SPEC = RenderSpec(32, 32, 10.0)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
+from physbench.surprise.clip_films import MOST_PLACE_ERROR, coloured_places, place_error
 from physbench.surprise.films import film_of
-from physbench.surprise.pixel_baselines import MOST_PLACE_ERROR, coloured_places, place_error
 from physbench.track.colour import colours_of
 from physbench.track.tracker import track
 from physbench.world.camera import pixels_per_metre

@@ -11,9 +11,9 @@ from physbench.clips.generate import make_clip
 from physbench.clips.video import h264, round_trip
 from physbench.result.document import PairShare
 from physbench.surprise.ask import read_pair
+from physbench.surprise.clip_films import frame_difference
 from physbench.surprise.films import POSSIBLE, Image, WindowGrid, film_of, window_grid
 from physbench.surprise.pairs import FilmPair, find_pairs
-from physbench.surprise.pixel_baselines import frame_difference
 from physbench.surprise.readings import over_kinds
 from physbench.world.scene import RenderSpec
 

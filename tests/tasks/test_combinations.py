@@ -13,16 +13,7 @@ from physbench.clips.generate import make_params, make_scene
 from physbench.clips.suite import COMBO_LISTS, find_suite, fresh_suite, template_of
 from physbench.clips.task import builtin_task_ids, find_task, splits_of
 from physbench.support.errors import UsageError
-from physbench.tasks.combinations import (
-    KINDS,
-    TEMPLATES,
-    Throw,
-    elements,
-    extents,
-    first_contact,
-    hue_of,
-    room,
-)
+from physbench.tasks.combinations import KINDS, TEMPLATES, Throw, elements, extents, first_contact, hue_of, room
 from physbench.world.bullet import simulate
 from physbench.world.geometry import gap
 

@@ -18,8 +18,7 @@ from physbench.support.arrays import Image
 from physbench.tasks.moving_camera import Follow
 from physbench.validity.measure import measure_one
 from physbench.world.bullet import simulate
-from physbench.world.camera import px_from_world
-from physbench.world.camera_path import homographies, mapped, pose_at
+from physbench.world.camera import homographies, mapped, pose_at, px_from_world
 from physbench.world.drawing import render
 
 CONTEXT = 8  # frames

@@ -14,7 +14,7 @@ from physbench.clips.generate import make_clip, make_params, render_spec
 from physbench.clips.suite import find_suite
 from physbench.clips.task import builtin_task_ids, find_task, splits_of
 from physbench.rollout.store import Rollout
-from physbench.score.observation import Observation
+from physbench.score.protocol import Observation
 from physbench.score.score_clip import find_scorers, read_observation, score_clip
 from physbench.support.arrays import Array
 from physbench.tasks.phyworld import SIZES, SPEEDS, UNIT, WIDTH

@@ -16,8 +16,7 @@ from physbench.support.arrays import Image
 from physbench.tasks.moving_camera import WalkRound, walk_ways
 from physbench.track.tracker import track
 from physbench.world.bullet import simulate
-from physbench.world.camera import px_from_world
-from physbench.world.camera_path import homographies, in_picture, mapped, pose_at
+from physbench.world.camera import homographies, in_picture, mapped, pose_at, px_from_world
 from physbench.world.drawing import render
 
 CONTEXT = 8  # frames

@@ -8,7 +8,7 @@ from scipy.ndimage import map_coordinates
 
 from physbench.support.arrays import Array
 from physbench.track.compiled_registration import read_levels, register
-from physbench.world.camera_path import camera_turn, mapped
+from physbench.world.camera import camera_turn, mapped
 
 LENS = np.array([[80.0, 0, 32], [0, 80, 32], [0, 0, 1]])
 

@@ -16,7 +16,7 @@ from physbench.support.arrays import Array, Image
 from physbench.track import moving_camera
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks, Visibility
-from physbench.world.camera_path import lens
+from physbench.world.camera import lens
 from physbench.world.drawing import Rendered, render
 from physbench.world.scene import Body, Camera, CameraMove, Scene
 

@@ -13,7 +13,7 @@ import pytest
 
 from physbench.cli.main import run
 from physbench.support.errors import UsageError
-from physbench.support.user_files import TASK_FILES_VARIABLE, forget_all, open_files, register_file
+from physbench.support.plugins import TASK_FILES_VARIABLE, forget_all, open_files, register_file
 from physbench.validity.gaming_baselines import GAMING_BASELINES, GamingBaseline
 from physbench.validity.measure import Settings, key
 from physbench.validity.table import read_table

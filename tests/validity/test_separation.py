@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, mannwhitneyu, norm
 
-from physbench.validity.table import (
-    Separation,
-    auroc,
-    least_likely_share,
-    mean_of,
-    most_likely_share,
-    separation,
-)
+from physbench.validity.table import Separation, auroc, least_likely_share, mean_of, most_likely_share, separation
 
 
 def test_auroc_is_that_of_mann_and_whitney() -> None:

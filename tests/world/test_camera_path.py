@@ -12,20 +12,24 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene, render_spec
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
-from physbench.world.camera import depth_axis, in_view, px_from_plane, px_from_world, world_from_plane
-from physbench.world.camera_path import (
+from physbench.world.camera import (
     MovingSight,
     area_weights,
     camera_matrices,
+    depth_axis,
     homographies,
     in_picture,
+    in_view,
     lens,
     mapped,
     moving_sight,
     pictured,
     pose_at,
+    px_from_plane,
+    px_from_world,
     relative_poses,
     stopped,
+    world_from_plane,
 )
 from physbench.world.drawing import render
 from physbench.world.scene import Body, Camera, CameraMove, RenderSpec, Scene

@@ -9,8 +9,14 @@ from collections.abc import Mapping
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from physbench.models.huggingface.diffusers_folder import GUARDED, GUARDRAIL_PACKAGE, PipelineFolder, weight_files
-from physbench.models.huggingface.diffusers_modular import is_modular, load_modular
+from physbench.models.huggingface.diffusers_folder import (
+    GUARDED,
+    GUARDRAIL_PACKAGE,
+    PipelineFolder,
+    is_modular,
+    load_modular,
+    weight_files,
+)
 from physbench.models.huggingface.diffusers_plan import RATE_PARAMETERS, PipelinePlan
 from physbench.models.safetensors_files import prefix_words, read_header
 from physbench.support.errors import ModelError, PhysbenchError

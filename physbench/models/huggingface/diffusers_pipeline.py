@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from physbench.models.huggingface.diffusers_folder import is_modular
 from physbench.models.huggingface.diffusers_load import NOISE_NETWORKS
-from physbench.models.huggingface.diffusers_modular import is_modular
 from physbench.models.huggingface.diffusers_plan import PipelinePlan
 from physbench.models.networks import take_weights
 from physbench.support.errors import ModelError

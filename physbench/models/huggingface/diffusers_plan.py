@@ -17,11 +17,13 @@ from physbench.models.huggingface.diffusers_folder import (
     QUIRKS,
     PipelineFolder,
     Quirk,
+    block_parameters,
+    check_components,
     continuing_classes,
+    is_modular,
     no_arguments,
     refusal,
 )
-from physbench.models.huggingface.diffusers_modular import block_parameters, check_components, is_modular
 from physbench.models.protocol import CARD_BOUNDS, ModelCard, check_card
 from physbench.models.python_code import convert_argument
 from physbench.support.errors import ModelError, nearest

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physbench.models import pickle_scan
+from physbench.models import unrecognised
 from physbench.models.adapter import Adapter, without_scheme
 from physbench.models.protocol import Model, ModelCard
 from physbench.models.python_code import factory_arguments
@@ -49,18 +49,18 @@ def names_in(path: Path) -> PickledNames:
 def _names_in(path: Path, size: int, changed: int) -> PickledNames:
     with path.open("rb") as file:
         start = file.read(4)
-        if pickle_scan.looks_like_pickle(start):
-            parts = [start + file.read(pickle_scan.BOUNDS.bytes)]
+        if unrecognised.looks_like_pickle(start):
+            parts = [start + file.read(unrecognised.BOUNDS.bytes)]
         elif start.startswith(b"PK"):
-            parts = pickle_scan.pickles_in_zip(path) or []
+            parts = unrecognised.pickles_in_zip(path) or []
         else:
             parts = []
     try:
-        globals_of_parts = set().union(*(pickle_scan.imported_globals(part) for part in parts))
-        texts = frozenset().union(*(pickle_scan.pickled_texts(part) for part in parts))
-    except pickle_scan.NotAPickle:
+        globals_of_parts = set().union(*(unrecognised.imported_globals(part) for part in parts))
+        texts = frozenset().union(*(unrecognised.pickled_texts(part) for part in parts))
+    except unrecognised.NotAPickle:
         return NO_NAMES
-    return PickledNames(texts, bool(parts) and not pickle_scan.unsafe_globals(globals_of_parts))
+    return PickledNames(texts, bool(parts) and not unrecognised.unsafe_globals(globals_of_parts))
 
 
 def read_document(path: Path) -> Mapping[str, Any]:
@@ -71,7 +71,7 @@ def read_document(path: Path) -> Mapping[str, Any]:
     import torch
 
     try:
-        document = torch.load(path, map_location="cpu", weights_only=True, mmap=pickle_scan.is_zip(path) or None)
+        document = torch.load(path, map_location="cpu", weights_only=True, mmap=unrecognised.is_zip(path) or None)
     except pickle.UnpicklingError as error:
         first = str(error).strip().partition("\n")[0]
         raise ModelError(f"{path} is refused, as loading it would run code ({first[:200]}).\n{HINT_WRAP}") from None

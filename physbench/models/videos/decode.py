@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.video import rgb_converter
-from physbench.models.video_containers import FIXED_CLOCKS, demuxer
-from physbench.models.videos.files import SourceFile, VideoEntry, VideoSource
+from physbench.models.videos.files import FIXED_CLOCKS, SourceFile, VideoEntry, VideoSource, demuxer
 from physbench.models.videos.resample import clock_tick
 from physbench.support.arrays import Image
 from physbench.support.errors import PhysbenchError
@@ -509,7 +508,7 @@ def _decode_video(source: VideoSource, entry: VideoEntry, info: VideoInfo) -> It
 
 
 def _open_container(stream: IO[bytes], name: str) -> Any:
-    """Open with the demuxer of the file's name alone: see `video_containers.py`."""
+    """Open with the demuxer of the file's name alone: see `files.DEMUXERS`."""
     import av
 
     # FFmpeg would read the shortest delays of GIF as a tenth of a second.

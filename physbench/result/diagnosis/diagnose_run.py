@@ -24,7 +24,7 @@ from physbench.result.diagnosis.explanation import Evidence, evidence_of
 from physbench.result.diagnosis.ranking import EFFORT, diagnose_family, share_interval
 from physbench.result.diagnosis.worlds import find_changed_worlds
 from physbench.result.document import ImpliedWorldResult, Interval, TimingFault, TimingResult
-from physbench.result.implied_worlds import FEWEST_CLIPS, write_diagnosis
+from physbench.result.findings import FEWEST_CLIPS, write_diagnosis
 from physbench.result.manifest import read_manifest
 from physbench.result.read import clips_of, read_run
 from physbench.result.sentences import worded_timing

@@ -19,7 +19,7 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.laws.scene_law import SceneLaw
 from physbench.result.diagnosis.worlds import ChangedWorld, altered_by, change_of
-from physbench.result.implied_worlds import FEWEST_CLIPS
+from physbench.result.findings import FEWEST_CLIPS
 from physbench.shadowing.fit import Arc, ArcFit, Hypothesis, Tolerance
 from physbench.shadowing.levels import EXCUSING, TOLERANCES
 from physbench.shadowing.nuisances import independent_noise, local_means, with_noise

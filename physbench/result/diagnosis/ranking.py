@@ -14,8 +14,8 @@ from physbench.result.bootstrap import MISS, widening
 from physbench.result.diagnosis.explanation import Evidence, Explanation, Leaning, explain, leaning, with_shared_noise
 from physbench.result.diagnosis.worlds import MAX_VALUES, ChangedWorld
 from physbench.result.document import ImpliedLawResult, ImpliedWorldResult
+from physbench.result.findings import FEWEST_CLIPS, bounds
 from physbench.result.formats import number
-from physbench.result.implied_worlds import FEWEST_CLIPS, bounds
 from physbench.support.arrays import Array
 
 # Theories: changed worlds with values, what they explain of a family of clips, and the values that fit best.

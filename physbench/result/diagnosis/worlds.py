@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 
 from physbench.laws.changes import WorldChange, altered_law, joined_change
 from physbench.laws.scene_law import LawConstant, SceneLaw, find_laws, scene_law_or_none
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.errors import UsageError
 from physbench.support.plugins import entries, load
 from physbench.world.scene import PHYSICS_HZ, Scene
@@ -117,8 +117,8 @@ def find_changed_worlds() -> tuple[ChangedWorld, ...]:
                 _add(worlds, _world_of(constant), f"The law '{law.name}'")
     for name in entries(WORLD_GROUP):
         _add(worlds, load(WORLD_GROUP, name), f"Entry point '{name}' in {WORLD_GROUP}")
-    for file in user_files.registered_files():
-        for _, world in user_files.public_members(file, lambda value: isinstance(value, ChangedWorld)):
+    for file in plugins.registered_files():
+        for _, world in plugins.public_members(file, lambda value: isinstance(value, ChangedWorld)):
             _add(worlds, world, str(file.path))
     return tuple(worlds.values())
 

@@ -26,13 +26,13 @@ from physbench.result.task_roles import fixed_kinds
 from physbench.rollout.store import has_rollout, load_rollout
 from physbench.score.protocol import AXES, LAWS
 from physbench.score.score_clip import reading_of
-from physbench.shadowing.trace import Trace, load_trace
+from physbench.shadowing.shadow import Trace, load_trace
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
+from physbench.support.plugins import registered_files
 from physbench.support.processes import scheduled
 from physbench.support.progress import Progress
 from physbench.support.run_folder import RunFolder
-from physbench.support.user_files import registered_files
 from physbench.track.tracks import Tracks, Visibility, load_tracks
 from physbench.world.scene import hue_name
 

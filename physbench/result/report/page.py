@@ -20,7 +20,7 @@ from physbench.result.document import (
     Speed,
     read_result,
 )
-from physbench.result.findings import apart, departs
+from physbench.result.findings import FEWEST_CLIPS, apart, departs, implied_sentence
 from physbench.result.formats import (
     AXIS_NAMES,
     AXIS_QUESTIONS,
@@ -31,7 +31,6 @@ from physbench.result.formats import (
     joined,
     short,
 )
-from physbench.result.implied_worlds import FEWEST_CLIPS, implied_sentence
 from physbench.result.manifest import Manifest, renew
 from physbench.result.read import clips_of, read_run
 from physbench.result.readings import GroupShares

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.result.formats import joined, number
-from physbench.shadowing.trace import MAX_KEPT, Trace
+from physbench.shadowing.shadow import MAX_KEPT, Trace
 from physbench.support.arrays import Array
 from physbench.track.moving_camera import path_framing
 from physbench.track.tracks import Tracks, Visibility
-from physbench.world.camera_path import mapped
+from physbench.world.camera import mapped
 from physbench.world.scene import hue_name
 
 if TYPE_CHECKING:

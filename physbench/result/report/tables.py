@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from physbench.result import document, formats
+from physbench.result.findings import bounds
 from physbench.result.formats import AXIS_NAMES, bracket, fixed, joined, number, plain, short, unit
-from physbench.result.implied_worlds import bounds
 from physbench.result.readings import strength_text
 from physbench.score.score_clip import reading_of
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from physbench.clips.clip import Clip
-from physbench.world.camera_path import homographies, mapped
+from physbench.world.camera import homographies, mapped
 
 State = Literal["ok", "note", "failed"]
 

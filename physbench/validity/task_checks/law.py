@@ -13,8 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from physbench.clips.clip import Clip
-from physbench.laws.scene_law import FREE, LawConstant, SceneLaw, blaming, comes_with_physbench, source_of
-from physbench.laws.simulator import Intervention
+from physbench.laws.scene_law import FREE, Intervention, LawConstant, SceneLaw, blaming, comes_with_physbench, source_of
 from physbench.shadowing.levels import TOLERANCES
 from physbench.shadowing.shadow import scene_law_of
 from physbench.support.arrays import Array

@@ -12,23 +12,22 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from physbench.validity.violations.candidate_events import CandidateEvents, candidate_events
 from physbench.validity.violations.violation_apply import LEAST_EFFECT, Violated, find_acts, violate
 from physbench.validity.violations.violation_plan import (
     REGISTRY,
     Act,
+    CandidateEvents,
     Inapplicable,
     Unseen,
     Violation,
     ViolationEvent,
     ViolationPlan,
+    candidate_events,
     violation,
 )
 
-for _catalogue in ("interactions", "looks", "motion"):  # the order in which they are listed
+for _catalogue in ("motion", "looks"):  # the order in which they are listed
     import_module(f"{__name__}.violation_{_catalogue}")
-import_module(f"{__name__}.lawful_effects")
-import_module(f"{__name__}.violation_reappearance")
 
 __all__ = [
     "LEAST_EFFECT",

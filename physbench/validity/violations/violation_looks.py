@@ -1,4 +1,8 @@
-"""Violations of permanence and identity in full view: bodies that vanish, double, or change their colour or size."""
+"""Looks: bodies that vanish, double, or change their colour or size, in view or hidden; and degraded pictures.
+
+Out of sight a body comes out too early, too late, never, on the wrong side, or as something else. Degraded pictures of
+a lawful world (blur, noise, flicker, drifting colours, trembling) break no law.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,25 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
-from physbench.validity.violations.candidate_events import CandidateEvents
-from physbench.validity.violations.hooks import RemoveBody
+from physbench.support.arrays import Array, Image
+from physbench.validity.violations.violation_apply import IgnoreContact, RemoveBody
 from physbench.validity.violations.violation_plan import (
     Appearance,
+    Bend,
+    CandidateEvents,
+    Clock,
     Inapplicable,
     ViolationEvent,
     ViolationPlan,
+    frame_noise,
+    shifted,
     violation,
 )
 from physbench.world.bodies import UPRIGHT
 from physbench.world.drawing import apparent_radius
-from physbench.world.scene import PALETTE, Body, Shape, Vector
+from physbench.world.scene import PALETTE, PHYSICS_HZ, Body, Shape, Vector
 
 
 def turned(body: Body, degrees: float) -> Vector:
@@ -273,3 +283,343 @@ def _level(candidates: CandidateEvents, index: int, at: int) -> bool:
     return flat and not any(
         each.collides and each.shape == "box" and each.orientation != UPRIGHT for each in scene.bodies
     )
+
+
+SHOWN_AGAIN = 0.3  # s in full view after the return
+
+
+def _hidings(candidates: CandidateEvents) -> list[tuple[int, int, int]]:
+    """(body, first, last grid index) of every time in which a moving body is wholly out of sight and comes back."""
+    hidings = []
+    shortened_by = 1  # grid steps that a hiding is shortened by on both sides
+    for index in candidates.moving:
+        hidden, seen = candidates.hidden(index), candidates.seen(index)
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], hidden, [False]]).astype(np.int8)))
+        for first, end in edges.reshape(-1, 2).tolist():
+            back = np.flatnonzero(seen[end:])
+            if end - 1 - first >= 2 * shortened_by and first > 0 and len(back) >= SHOWN_AGAIN * 60:
+                hidings.append((index, first + shortened_by, end - 1 - shortened_by))
+    if not hidings:
+        raise Inapplicable("nothing that moves is wholly hidden after the hand-over and comes out again in full view")
+    return hidings
+
+
+def _one(candidates: CandidateEvents, rng: np.random.Generator, *, moving: bool = False) -> tuple[int, int, int, str]:
+    # What is to come out on another side has 0.2 m/s at least
+    hidings = [each for each in _hidings(candidates) if not moving or candidates.speed(each[0])[each[2]] >= 0.2]
+    if not hidings:
+        raise Inapplicable("what is hidden does not come out by itself: something uncovers it")
+    index, first, last = hidings[int(rng.random() * len(hidings))]
+    return index, first, last, candidates.scene.bodies[index].name
+
+
+def _out(candidates: CandidateEvents, index: int, last: int) -> float:
+    """Time in s at which a body begins to come out, or into a square picture, after grid index `last`."""
+    seen_at_all = ~candidates.hidden(index, widest=1.0)
+    return float(candidates.times[last + int(np.argmax(seen_at_all[last:]))])
+
+
+@violation(
+    "return-wrong-side",
+    group="return",
+    meaning="what went behind a screen comes out on the side where it went in (s = 1: as if it had turned round)",
+)
+def wrong_side(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """While it is hidden its trajectory is mirrored at the middle of the screen, so that it comes out in time."""
+    index, first, last, name = _one(candidates, rng, moving=True)
+    middle = (first + last) // 2
+    other = next((i for i in candidates.screens(index) if candidates.cover(index, i)[1][middle]), None)
+    if other is None:
+        raise Inapplicable("no screen hides it: it has no sides")
+    axis, time = candidates.axes[0], float(candidates.times[middle])
+    centre = float(candidates.states[middle, other, axis])
+    return ViolationPlan(
+        (ViolationEvent(_out(candidates, index, last), name, time),), bends=((name, _mirror(time, axis, centre)),)
+    )
+
+
+def _mirror(since: float, axis: int, centre: float) -> Bend:
+    def bend(times: Array, states: Array) -> Array:
+        result = states.copy()
+        late = times > since + 1e-9
+        result[late, axis] = 2 * centre - result[late, axis]
+        result[late, 7 + axis] *= -1
+        result[late, 10:] *= -1
+        return result
+
+    return bend
+
+
+@violation(
+    "return-late",
+    group="return",
+    unit="s",
+    meaning="what is hidden comes out s too late",
+    severities=(0.1, 0.2, 0.4),
+    main=0.2,
+    allowed=(0.001, 4.0),
+)
+def late(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """It waits out of sight; the event is when it should come out."""
+    index, first, last, name = _one(candidates, rng, moving=True)
+    time = float(candidates.times[(first + last) // 2])
+
+    def clock(times: Array) -> Array:
+        return np.where(times > time, np.maximum(times - severity, time), times)
+
+    return ViolationPlan(
+        (ViolationEvent(_out(candidates, index, last), name, time),), clocks=((name, _on_grid(clock)),)
+    )
+
+
+@violation(
+    "return-early",
+    group="return",
+    unit="s",
+    meaning="what is hidden comes out s too early",
+    severities=(0.1, 0.2),
+    main=0.2,
+    allowed=(0.001, 4.0),
+)
+def early(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """It jumps ahead out of sight; the event is when it comes out, or the camera has it in view again."""
+    index, first, last, name = _one(candidates, rng, moving=True)
+    room = candidates.times[last] - candidates.times[first]
+    if room < severity:
+        raise Inapplicable(f"it is hidden for {room:.2f} s only")
+    time = float(candidates.times[last]) - severity
+    behind = any(candidates.cover(index, i)[1][last] for i in candidates.screens(index))
+    sooner = severity if behind else 0.0  # a camera that turns back does so in time
+
+    def clock(times: Array) -> Array:
+        return np.where(times > time + 1e-9, times + severity, times)
+
+    return ViolationPlan(
+        (ViolationEvent(_out(candidates, index, last) - sooner, name, time),), clocks=((name, _on_grid(clock)),)
+    )
+
+
+def _on_grid(clock: Clock) -> Clock:
+    """Whole physics steps."""
+    return lambda times: np.rint(clock(times) * PHYSICS_HZ) / PHYSICS_HZ
+
+
+@violation(
+    "return-never",
+    group="return",
+    meaning="what is hidden is gone when it should come out (s = 1: wholly)",
+)
+def never(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """It vanishes out of sight; the event is when it should come out."""
+    index, first, last, name = _one(candidates, rng)
+    time = float(candidates.times[(first + last) // 2])
+    return ViolationPlan(
+        (ViolationEvent(_out(candidates, index, last), name, time),),
+        hooks=(RemoveBody(time, index),),
+        appearances=(Appearance(time, name, hidden=True),),
+    )
+
+
+@violation(
+    "return-hue",
+    group="return",
+    unit="deg",
+    meaning="what is hidden comes out with a hue turned by s",
+    severities=(30.0, 72.0),
+    main=72.0,
+    allowed=(-360.0, 360.0),
+)
+def return_hue(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """Another colour comes out; the event is when it comes out."""
+    index, first, last, name = _one(candidates, rng)
+    colour = turned(candidates.scene.bodies[index], severity)
+    time = float(candidates.times[(first + last) // 2])
+    return ViolationPlan(
+        (ViolationEvent(_out(candidates, index, last), name, time),),
+        appearances=(Appearance(time, name, colour=colour),),
+    )
+
+
+@violation(
+    "return-size",
+    group="return",
+    meaning="what is hidden comes out s times as large in every measure",
+    severities=(0.75, 0.9, 1.1),
+    main=0.75,
+    allowed=(0.1, 5.0),
+)
+def return_size(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """Another size comes out; the event is when the right one would."""
+    index, first, last, name = _one(candidates, rng)
+    middle = (first + last) // 2
+    time = float(candidates.times[middle])
+    appearance = Appearance(time, name, size=severity, lift=lift(candidates, index, middle, severity))
+    return ViolationPlan((ViolationEvent(_out(candidates, index, last), name, time),), appearances=(appearance,))
+
+
+@violation(
+    "return-through-wall",
+    group="return",
+    meaning="behind a screen a body goes through what should stop it, and comes out (s = 1: wholly)",
+)
+def through_wall(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """The wall behind the screen is not solid; the event is when the body first shows beyond the screen."""
+    for contact in candidates.contacts:
+        pair = [candidates.scene.index(name) for name in (contact.a, contact.b)]
+        movers = [i for i in pair if i in candidates.moving]
+        at = int(np.searchsorted(candidates.times, contact.time - 1e-9))
+        if (
+            contact.time < 0.1
+            or len(movers) != 1
+            or at >= len(candidates.times)
+            or not any(candidates.cover(movers[0], i)[1][at] for i in candidates.screens(movers[0]))
+        ):
+            continue
+        index, wall = movers[0], pair[1 - pair.index(movers[0])]
+        way = candidates.states[at - 1, index, 7 + candidates.axes[0]]
+        edge = max(_edge(candidates, i, at, np.sign(way)) for i in candidates.screens(index))
+        start = np.sign(way) * candidates.states[at, index, candidates.axes[0]] + candidates.diameter(index) / 2
+        time = float(candidates.times[at]) + max(edge - start, 0.0) / abs(way)
+        if time > candidates.scene.horizon - SHOWN_AGAIN:
+            break
+        since = np.floor((contact.time - 0.05) * PHYSICS_HZ) / PHYSICS_HZ
+        event = ViolationEvent(
+            np.floor(time * PHYSICS_HZ) / PHYSICS_HZ,
+            candidates.scene.bodies[index].name,
+            float(candidates.times[at]) - 0.05,
+        )
+        return ViolationPlan((event,), hooks=(IgnoreContact(since, index, wall),))
+    raise Inapplicable("nothing is stopped behind a screen")
+
+
+def _edge(candidates: CandidateEvents, index: int, at: int, sign: float) -> float:
+    """Edge (m) of a box in the direction `sign` of the first axis of the plane."""
+    axis = candidates.axes[0]
+    return float(sign * candidates.states[at, index, axis] + candidates.scene.bodies[index].size[axis])
+
+
+WHITE_LEVEL = 255.0
+
+
+def _rounded(frames: Array) -> Image:
+    return np.clip(np.rint(frames), 0, WHITE_LEVEL).astype(np.uint8)
+
+
+@violation(
+    "blur",
+    group="picture",
+    unit="px",
+    meaning="every predicted frame is blurred by a Gaussian of sd s",
+    severities=(0.5, 1.0, 2.0),
+    main=1.0,
+    allowed=(0.1, 50.0),
+    lawful=True,
+)
+def blur(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """Gaussian blur of the frames as they are, at any size."""
+
+    def treat(frames: Image, times: Array, random: np.random.Generator) -> Image:
+        soft = [gaussian_filter(frame.astype(np.float64), (severity, severity, 0)) for frame in frames]
+        return _rounded(np.stack(soft)) if soft else frames
+
+    return ViolationPlan((ViolationEvent(0.0, None),), treatments=(treat,))
+
+
+@violation(
+    "noise",
+    group="picture",
+    unit="levels of 255",
+    meaning="independent Gaussian noise of sd s on every value of every predicted frame",
+    severities=(4.0, 8.0, 16.0),
+    main=8.0,
+    allowed=(0.5, 255.0),
+    lawful=True,
+)
+def noise(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """Noise without structure."""
+
+    def treat(frames: Image, times: Array, random: np.random.Generator) -> Image:
+        return _rounded(frames + random.normal(0.0, severity, frames.shape))
+
+    return ViolationPlan((ViolationEvent(0.0, None),), treatments=(treat,))
+
+
+@violation(
+    "flicker",
+    group="picture",
+    unit="%",
+    meaning="the brightness of every predicted frame is off by a random s per cent (sd)",
+    severities=(5.0, 10.0, 20.0),
+    main=10.0,
+    allowed=(0.1, 100.0),
+    lawful=True,
+)
+def flicker(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """One factor a frame, independent of the next."""
+
+    def treat(frames: Image, times: Array, random: np.random.Generator) -> Image:
+        factor = 1 + random.normal(0.0, severity / 100, len(frames))
+        return _rounded(frames * factor[:, None, None, None])
+
+    return ViolationPlan((ViolationEvent(0.0, None),), treatments=(treat,))
+
+
+@violation(
+    "colour-drift",
+    group="picture",
+    unit="deg/s",
+    meaning="all hues of the picture turn at s",
+    severities=(2.0, 5.0, 15.0),
+    main=5.0,
+    allowed=(-360.0, 360.0),
+    lawful=True,
+)
+def colour_drift(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """A slow turn about the grey axis; greys stay grey, and no object changes against another."""
+
+    def treat(frames: Image, times: Array, random: np.random.Generator) -> Image:
+        angle = np.radians(severity * times)[:, None, None]
+        r, g, b = np.moveaxis(frames.astype(np.float64), -1, 0)
+        grey = (r + g + b) / 3
+        x, y = r - grey, (g - b) / np.sqrt(3)  # in the plane across the grey axis
+        x, y = np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y
+        green, blue = (-x + np.sqrt(3) * y) / 2, (-x - np.sqrt(3) * y) / 2
+        return _rounded(np.stack([grey + x, grey + green, grey + blue], axis=-1))
+
+    return ViolationPlan((ViolationEvent(0.0, None),), treatments=(treat,))
+
+
+@violation(
+    "fade",
+    group="picture",
+    unit="%/s",
+    meaning="the picture loses s per cent of its contrast in every second",
+    severities=(5.0, 10.0, 20.0),
+    main=10.0,
+    allowed=(0.1, 100.0),
+    lawful=True,
+)
+def fade(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """Every value moves towards the grey of the background."""
+
+    def treat(frames: Image, times: Array, random: np.random.Generator) -> Image:
+        kept = ((1 - severity / 100) ** np.maximum(times, 0.0))[:, None, None, None]
+        return _rounded(127.5 + (frames - 127.5) * kept)
+
+    return ViolationPlan((ViolationEvent(0.0, None),), treatments=(treat,))
+
+
+@violation(
+    "tremble",
+    group="picture",
+    unit="diameters",
+    meaning="every moving body is drawn off its place by independent Gaussian noise of sd s in x and y in every frame",
+    severities=(0.02, 0.05, 0.1),
+    main=0.05,
+    allowed=(0.001, 1.0),
+    lawful=True,
+)
+def tremble(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """One frame tells nothing of the next: the bodies move as they should, and tremble about it."""
+    noise = frame_noise(candidates, rng)
+    return ViolationPlan((ViolationEvent(0.0, None),), bends=shifted(candidates, severity * noise))

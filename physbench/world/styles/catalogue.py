@@ -54,7 +54,7 @@ def check_camera(look: str, scene: Scene, name: str = "the scene") -> None:
     """Raise UsageError where the camera of a scene, of that name, moves in a way that the look does not draw."""
     if look == PLAIN or not scene.camera.path:
         return
-    from physbench.world.camera_path import eye_moves, most_turned
+    from physbench.world.camera import eye_moves, most_turned
 
     far = most_turned(scene.camera, scene.horizon)
     # The one wide picture, out of which frames are cut, shows what lies farther round than 35 degrees too coarsely

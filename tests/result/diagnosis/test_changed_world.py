@@ -11,7 +11,7 @@ from changed_clips import KNOWN
 from shadow_scenes import problem
 
 from physbench.laws.changes import WorldChange
-from physbench.laws.simulator import Intervention
+from physbench.laws.scene_law import Intervention
 from physbench.result.diagnosis.ranking import EFFORT
 from physbench.result.diagnosis.worlds import (
     MAX_VALUES,
@@ -21,7 +21,7 @@ from physbench.result.diagnosis.worlds import (
     changed_world,
     find_changed_worlds,
 )
-from physbench.support import user_files
+from physbench.support import plugins
 from physbench.support.errors import UsageError
 from physbench.world.scene import Scene
 
@@ -94,12 +94,12 @@ def file(tmp_path: Path) -> Path:
 
 def test_files_with_tasks_may_declare_worlds(file: Path) -> None:
     file.write_text(FILE.format(id="mud"))
-    user_files.register_file(user_files.open_files(str(file))[0][0])
+    plugins.register_file(plugins.open_files(str(file))[0][0])
     assert [world.id for world in find_changed_worlds()][-1] == "mud"
 
 
 def test_two_worlds_of_one_name_are_refused(file: Path) -> None:
     file.write_text(FILE.format(id="drag"))
-    user_files.register_file(user_files.open_files(str(file))[0][0])
+    plugins.register_file(plugins.open_files(str(file))[0][0])
     with pytest.raises(UsageError, match="'drag' already"):
         find_changed_worlds()

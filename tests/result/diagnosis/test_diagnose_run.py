@@ -19,11 +19,11 @@ from physbench.result.diagnosis import diagnose_run as module
 from physbench.result.diagnosis.diagnose_run import chosen_rows, diagnose_run
 from physbench.result.diagnosis.ranking import EFFORT, _law, phrase
 from physbench.result.document import ImpliedWorldResult
-from physbench.result.implied_worlds import read_diagnosis, write_diagnosis
+from physbench.result.findings import read_diagnosis, write_diagnosis
 from physbench.result.manifest import read_manifest
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import Tracks, Visibility, save_tracks
-from physbench.validity.violations.hooks import ChangeLaws, simulate_hooked
+from physbench.validity.violations.violation_apply import ChangeLaws, simulate_hooked
 from physbench.world.camera import px_from_world
 from physbench.world.scene import PHYSICS_HZ
 

@@ -26,8 +26,8 @@ from physbench.result.report.charts import share_chart
 from physbench.result.report.page import render
 from physbench.result.report.pictures import CLOSE_UP_LEGEND, clip_breaks
 from physbench.shadowing import Break, shadow
-from physbench.shadowing.trace import MAX_KEPT, Trace, lawful_path, save_trace
-from physbench.shadowing.trace import trace as made_trace
+from physbench.shadowing.shadow import MAX_KEPT, Trace, lawful_path, save_trace
+from physbench.shadowing.shadow import trace as made_trace
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import Tracks
 

@@ -8,7 +8,7 @@ import pytest
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.result.report.data import caption
-from physbench.shadowing.trace import Trace
+from physbench.shadowing.shadow import Trace
 from physbench.track.tracks import Visibility
 
 WITHIN = "Every object stays within its diameter of ground truth."

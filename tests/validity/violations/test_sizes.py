@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.validity.violations import Violated, candidate_events
-from physbench.validity.violations.violation_interactions import _grazes
+from physbench.validity.violations.violation_motion import _grazes
 from physbench.world.bullet import simulate
 
 Clips, Wrong = Callable[..., Clip], Callable[[Clip, str], Violated]

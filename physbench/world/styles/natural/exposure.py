@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.support.arrays import Array, Image, Real
-from physbench.world.camera_path import homographies
+from physbench.world.camera import homographies
 from physbench.world.geometry import product
 from physbench.world.scene import Camera, RenderSpec, Scene
 from physbench.world.styles.look_options import look_options

@@ -20,8 +20,18 @@ from numpy.typing import NDArray
 
 from physbench.support.arrays import Array, Image, Real
 from physbench.world.bodies import darkness_over, is_darkness, is_screen
-from physbench.world.camera import eye, looking, pixels_per_metre, px_from_world
-from physbench.world.camera_path import CameraPose, area_weights, homographies, lens, mapped, poses_at
+from physbench.world.camera import (
+    CameraPose,
+    area_weights,
+    eye,
+    homographies,
+    lens,
+    looking,
+    mapped,
+    pixels_per_metre,
+    poses_at,
+    px_from_world,
+)
 from physbench.world.drawing import Rendered, boxes, darken, full_area
 from physbench.world.geometry import rotate
 from physbench.world.links import with_links

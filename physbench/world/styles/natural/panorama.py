@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from physbench.support.arrays import Real
 from physbench.support.errors import UsageError
-from physbench.world.camera import pixels_per_metre
-from physbench.world.camera_path import homographies, mapped, path_moments
+from physbench.world.camera import homographies, mapped, path_moments, pixels_per_metre
 from physbench.world.scene import Camera, RenderSpec, Scene
 from physbench.world.styles.natural.rays import NOTHING_MET
 

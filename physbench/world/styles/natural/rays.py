@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import binary_dilation
 
 from physbench.support.arrays import Real
-from physbench.world.camera import eye, looking, pixels_per_metre, up
-from physbench.world.camera_path import CameraPose
+from physbench.world.camera import CameraPose, eye, looking, pixels_per_metre, up
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.scene import Camera, RenderSpec
 from physbench.world.styles.natural.materials import mean_texture, painted, texture

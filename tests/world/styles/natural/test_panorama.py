@@ -13,8 +13,7 @@ from physbench.support.errors import UsageError
 from physbench.track import moving_camera
 from physbench.track.colour import opponent
 from physbench.world.bullet import simulate
-from physbench.world.camera import in_view, pixels_per_metre
-from physbench.world.camera_path import most_turned, pose_at
+from physbench.world.camera import in_view, most_turned, pixels_per_metre, pose_at
 from physbench.world.scene import PALETTE, Body, Camera, CameraMove, RenderSpec, Scene
 from physbench.world.styles.catalogue import check_camera, draw, draw_still
 from physbench.world.styles.natural import frames

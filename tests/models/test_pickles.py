@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from physbench.models.pickle_scan import (
+from physbench.models.unrecognised import (
     BOUNDS,
     NotAPickle,
+    describe_unrecognised,
     imported_globals,
     pickles_in_zip,
     unsafe_globals,
 )
-from physbench.models.unrecognised import describe_unrecognised
 
 
 class Runs:
