@@ -8,9 +8,10 @@ from functools import cache
 import numpy as np
 
 from physbench.support.arrays import Real
+from physbench.world.bodies import is_screen
 from physbench.world.geometry import unrotate
 from physbench.world.styles.natural import movers
-from physbench.world.styles.natural.materials import octaves
+from physbench.world.styles.natural.materials import framed_cloth, octaves
 from physbench.world.styles.natural.rays import dot, length, mean_albedo, meet, planes
 from physbench.world.styles.natural.stage import Stage
 
@@ -179,7 +180,10 @@ def painted_albedo(mover: movers.Mover, points: Real, normals: Real) -> Real:
     v = np.where(side == 2, local[:, 1], local[:, 2])
     seed = 1000 + mover.index
     grain = octaves(seed, u * 1.5, v * 14, 1.0, 3, 0.6) + 0.4 * octaves(seed + 5, u * 20, v * 20, 1.0, 2)
-    return np.asarray(np.asarray(mover.albedo) * (1 + 0.07 * grain)[:, None])  # the paint of boxes varies by 7 %
+    paint = 1 + 0.07 * grain  # of boxes varies by 7 %
+    if is_screen(mover.body):
+        paint = paint * framed_cloth(seed, np.asarray(mover.half), local, side)
+    return np.asarray(np.asarray(mover.albedo) * paint[:, None])
 
 
 def _mirror(points: Real, normals: Real, to_eye: Real, stage: Stage) -> Real:
@@ -221,5 +225,7 @@ def sent_out(mover: movers.Mover, light: Real | None, points: Real, stage: Stage
 def block_ways(stage: Stage) -> tuple[movers.BoxBlocker, ...]:
     """The boxes of a stage as they block light."""
     return tuple(
-        movers.BoxBlocker(np.asarray(block.centre), block.half, np.asarray(block.turn)) for block in stage.blocks
+        movers.BoxBlocker(np.asarray(block.centre), block.half, np.asarray(block.turn))
+        for block in stage.blocks
+        if block.blocks_light
     )

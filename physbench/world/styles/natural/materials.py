@@ -70,6 +70,32 @@ def _marked(seed: int, u: Real, v: Real) -> Real:
     return np.where(taped, PATTERN.mark_tone, 1.0)[..., None]
 
 
+@dataclass(frozen=True)
+class FramedCloth:
+    """A screen: dark throughout, as a tracker knows it by that, and yet a frame with cloth in it."""
+
+    frame: float = 0.05  # m, width
+    tone: float = 1.4  # factor on the albedo: up to a level of 0.31
+    joint: float = 0.012  # m, of the shade beside the frame
+    shade: float = 0.5
+    folds: float = 0.17  # m from one fold to the next
+    depth: float = 0.14  # by how much folds are lighter and darker
+
+
+CLOTH = FramedCloth()
+
+
+def framed_cloth(seed: int, half: Real, local: Real, facing: NDArray[np.int64]) -> Real:
+    """Factors (P,) of a framed cloth of half extents (3,) m at its points (P, 3) m, on faces across axes (P,)."""
+    inside = half - np.abs(local)
+    inside = np.where(np.arange(3) == facing[:, None], np.inf, inside).min(axis=-1)  # m from the edge of the face
+    across = np.where(facing == 0, local[:, 1], local[:, 0])
+    wander = value_noise(seed + 7, across / 0.4, local[:, 2] / 2.5)
+    cloth = 1 + CLOTH.depth * np.sin(2 * np.pi * (across / CLOTH.folds + 0.35 * wander))
+    cloth *= np.where(inside < CLOTH.frame + CLOTH.joint, CLOTH.shade, 1.0)
+    return np.asarray(np.where(inside < CLOTH.frame, CLOTH.tone, cloth))
+
+
 @lru_cache(maxsize=64)
 def mean_texture(material: Material) -> tuple[float, float, float]:
     """Mean of the factors over a surface behind the plane of motion, which are near 1: joints are dark."""

@@ -20,9 +20,11 @@ from physbench.world.scene import Body, Camera, Scene, Vector
 from physbench.world.styles.natural.compiled_shadows import lamp_behind_solid, sky_behind_solid
 from physbench.world.styles.natural.rays import CUBE, NOTHING_MET, PRISM, dot, hit_box, length, placed, planes
 from physbench.world.styles.natural.stage import (
+    FITTING,
     Lamp,
     Stage,
     body_albedo,
+    cables,
     drawn_half,
     holder_at,
     is_holder,
@@ -299,6 +301,11 @@ def movers_at(
         deep = normal(scene.camera) * (_depth(body, scene.camera) / 2 - DRAWN.flat_half_depth if thin else 0.0)
         albedo = rgb_albedo(colours[index]) if index in colours else body_albedo(body, stage.kind)
         movers.append(Mover(index, body, centre, turn, albedo, half, shines, deep))
+        hung = replace(body, grey=FITTING.level)
+        leaving += [
+            Mover(index, hung, place, turn, steel, size, False, np.zeros(3), casts=0.0, behind=True, backs=True)
+            for place, size, steel in cables(body, centre)
+        ]
         if scene.camera.tilt and thin and _depth(body, scene.camera) > 2 * DRAWN.flat_half_depth:
             movers.append(_backing(movers[-1], scene.camera))
     return movers + leaving

@@ -14,7 +14,7 @@ from physbench.support.arrays import Real
 from physbench.world.camera import CameraPose, eye, looking, pixels_per_metre, up
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.scene import Camera, RenderSpec
-from physbench.world.styles.natural.materials import mean_texture, painted, texture
+from physbench.world.styles.natural.materials import framed_cloth, mean_texture, painted, texture
 from physbench.world.styles.natural.stage import Material, Stage, StageBox, Surface
 
 # Products of many vectors of three numbers: NumPy's own reduce an axis of three slowly.
@@ -301,6 +301,10 @@ def textured_albedo(stage: Stage, camera: Camera, seen: Seen) -> Real:
 def block_albedo(block: StageBox, points: Real, normal: Real) -> Real:
     """Albedo (P, 3) with texture and worn edges of points (P, 3) m on a box, normals (P, 3)."""
     colours = np.asarray(block.material.albedo) * texture(block.material, *_block_places(block, points, normal))
+    if block.material.framed:
+        local = unrotate(block.turn, points - np.asarray(block.centre))
+        facing = np.abs(unrotate(block.turn, normal)).argmax(axis=-1)
+        return np.asarray(colours * framed_cloth(block.material.seed, np.asarray(block.half), local, facing)[:, None])
     return np.asarray(colours * _worn_edges(block, points, normal)[:, None])
 
 

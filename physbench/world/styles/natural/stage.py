@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.support.arrays import Array
+from physbench.support.arrays import Array, Real
 from physbench.world.bodies import DARK, is_among_stars, is_screen
 from physbench.world.camera import eye, looking, pixels_per_metre, up
 from physbench.world.geometry import rotate
@@ -107,6 +107,7 @@ class Material:
     seed: int = 0
     front: float = 1.0  # factor on what lies before the plane of motion, on a floor
     marks: bool = False  # pieces of tape, which tell where a camera looks that moves
+    framed: bool = False  # cloth in a frame: a screen
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ class StageBox:
     half: Vector  # m
     turn: tuple[float, float, float, float]
     material: Material
+    blocks_light: bool = True  # on what moves
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ def stage_of(scene: Scene) -> Stage:
     seed = int(rng.integers(1 << 30))
     surfaces = _surfaces(scene, kind, rng)
     blocks = () if kind == "sky" else tuple(_block(scene, body, rng) for body in scene.bodies if _stands(body))
+    blocks += tuple(foot for body in scene.bodies if kind == "hall" for foot in _feet(scene, body))
     sky = LIGHT.sky_space if _from_aside(scene, kind) else LIGHT.sky_above if above else LIGHT.sky
     return Stage(kind, surfaces, blocks, key, sky, scene.camera.center, seed)
 
@@ -253,11 +256,12 @@ def _stands(body: Body) -> bool:
 
 
 def bodies_of_parts(scene: Scene, stage: Stage) -> list[int]:
-    """Index in Scene.bodies of what each surface, and then each block, is of; -1 of a wall or floor that is decor."""
+    """Index in Scene.bodies of what each surface, and then each block, is of; -1 of what is decor."""
     planes = [i for i, body in enumerate(scene.bodies) if body.shape == "plane" and body.drawn]
     ground = planes[0] if planes else -1
     blocks = [i for i, body in enumerate(scene.bodies) if _stands(body)] if stage.kind != "sky" else []
-    return [ground if surface is stage.floor else -1 for surface in stage.surfaces] + blocks
+    parts = [ground if surface is stage.floor else -1 for surface in stage.surfaces] + blocks
+    return parts + [-1] * (len(stage.surfaces) + len(stage.blocks) - len(parts))
 
 
 def _kind(scene: Scene) -> Kind:
@@ -351,7 +355,8 @@ def _hangs(scene: Scene, body: Body) -> bool:
 
 def _block(scene: Scene, body: Body, rng: np.random.Generator) -> StageBox:
     tint = (1.0, 1.0, 1.0) if is_screen(body) else OFF_WHITE
-    material = Material(_tinted(level_of(body.grey), tint), "plain", int(rng.integers(1 << 30)))
+    albedo, framed = _tinted(level_of(body.grey), tint), is_screen(body) and scene.camera.view == "front"
+    material = Material(albedo, "plain", int(rng.integers(1 << 30)), framed=framed)
     centre, half = body.position, body.size
     in_plane = abs(body.position[1] - scene.camera.center[1]) < body.size[1]
     if scene.camera.view == "front" and in_plane:
@@ -362,6 +367,53 @@ def _block(scene: Scene, body: Body, rng: np.random.Generator) -> StageBox:
         centre = (centre[0], (front + back) / 2, centre[2])
         half = (half[0], (back - front) / 2, half[2])
     return StageBox(centre, (half[0], half[1], half[2]), body.orientation, material)
+
+
+# Screens are things: cloth in a frame, on feet or on cables. These hide no body, and are of a grey that is none's.
+
+
+@dataclass(frozen=True)
+class Fittings:
+    """Feet of a screen that stands, cables of one that moves up or down."""
+
+    level: float = 0.52  # lighter than screens, darker than walls
+    inset: float = 0.16  # of a screen's width from its side to a foot: from near a foot hides nothing beside the screen
+    foot: Vector = (0.04, 0.24, 0.03)  # m, half extents
+    cable: float = 0.009  # m, half of its width
+    from_side: float = 0.07  # m, of a cable from the side of its screen
+    reach: float = 12.0  # m, of a cable: out of every picture
+
+
+FITTING = Fittings()
+STEEL = (1.0, 1.0, 1.0)  # has no hue
+
+
+def _feet(scene: Scene, body: Body) -> tuple[StageBox, ...]:
+    """The feet of a screen that stands on a floor, before it: what is behind it shows no less."""
+    floor = next((each.position[2] for each in scene.bodies if each.shape == "plane" and each.drawn), None)
+    upright = abs(body.orientation[3]) > 1 - 1e-9
+    if floor is None or not (is_screen(body) and body.stays and upright):
+        return ()
+    if abs(body.position[2] - body.size[2] - floor) > HOLDER.stands:
+        return ()
+    _, y, z = FITTING.foot
+    steel = Material(_tinted(FITTING.level, STEEL))
+    apart = (1 - 2 * FITTING.inset) * body.size[0]
+    front = body.position[1] - body.size[1] - y
+    places = [(body.position[0] + side * apart, front, floor + z) for side in (-1, 1)]
+    return tuple(StageBox(place, FITTING.foot, (0.0, 0.0, 0.0, 1.0), steel, blocks_light=False) for place in places)
+
+
+def cables(body: Body, centre: Real) -> list[tuple[Real, Vector, Vector]]:
+    """Centres (3,) m, half extents (m) and albedos of the cables of a screen at `centre` (3,) that moves up or down."""
+    if not (is_screen(body) and body.path):
+        return []
+    x, _, z = np.abs(np.ptp([point.position for point in body.path], axis=0)).tolist()
+    if z <= x:
+        return []
+    apart, up = body.size[0] - FITTING.from_side, body.size[2] + FITTING.reach / 2
+    half, albedo = (FITTING.cable, FITTING.cable, FITTING.reach / 2), _tinted(FITTING.level, STEEL)
+    return [(centre + np.array([side * apart, 0.0, up]), half, albedo) for side in (-1, 1)]
 
 
 def drawn_half(body: Body, scene: Scene) -> Vector:
