@@ -71,6 +71,36 @@ def _marked(seed: int, u: Real, v: Real) -> Real:
 
 
 @dataclass(frozen=True)
+class BallMarks:
+    """Seams of a ball from pole to pole, with gores between them: they show how it rolls, and keep its hue."""
+
+    gores: int = 6  # even
+    seam: float = 0.025  # rad, half of the width
+    soft: float = 0.03  # rad, over which a seam ends
+    seam_tone: float = 0.82  # factors on the albedo
+    gore_tone: float = 0.03  # every other one is lighter, and darker, by this share
+    pole: float = 0.16  # rad, radius of a patch
+
+
+MARK = BallMarks()
+
+
+def ball_marks(seed: int, places: Real) -> Real:
+    """Factors (P,) on the albedo of a ball at unit vectors (P, 3) from its middle, in its own axes."""
+    nought = np.zeros(1, dtype=np.int64)
+    slant = 0.5 + hashed(2000 + seed, nought, nought)[0]  # rad, of the poles to the axis z
+    x, y = places[:, 0], np.cos(slant) * places[:, 1] - np.sin(slant) * places[:, 2]
+    across = np.hypot(x, y)
+    turns = np.arctan2(y, x) * MARK.gores / (2 * np.pi)
+    gore = np.floor(turns)
+    away = np.minimum(turns - gore, gore + 1 - turns) * 2 * np.pi / MARK.gores * across  # rad from a seam
+    tone = 1 + MARK.gore_tone * np.where(gore % 2, 1.0, -1.0) * np.clip(away / MARK.soft, 0.0, 1.0)
+    seam = np.clip(1 - (away - MARK.seam) / MARK.soft, 0.0, 1.0)
+    patch = np.clip(1 - (across - MARK.pole) / MARK.soft, 0.0, 1.0)
+    return np.asarray(tone * (1 - (1 - MARK.seam_tone) * np.maximum(seam, patch)))
+
+
+@dataclass(frozen=True)
 class FramedCloth:
     """A screen: dark throughout, as a tracker knows it by that, and yet a frame with cloth in it."""
 

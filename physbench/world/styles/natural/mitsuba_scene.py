@@ -298,8 +298,8 @@ def placed(centre: Sequence[float] | Real, turn: Sequence[float] | Real, half: S
 def whole_scene(stage: Stage, movers: Sequence[Mover], camera: Camera, spec: RenderSpec, samples: int) -> Description:
     """A moment with all bodies and lights, for `traced`: what compositing is compared with.
 
-    Boxes and cylinders are traced without bevels, cylinders without grain. What is flat is as deep as it blocks light:
-    boxes along the line of sight, so that the camera sees their fronts alone.
+    Boxes and cylinders are traced without bevels, cylinders without grain, balls without seams. What is flat is as deep
+    as it blocks light: boxes along the line of sight, so that the camera sees their fronts alone.
     """
     still = still_scene(stage, camera, spec, samples)
     return {**still, **{name: part for mover in movers for name, part in body_parts(mover, camera, spec).items()}}

@@ -333,8 +333,8 @@ def poses(movers: Sequence[Mover]) -> tuple[object, ...]:
 
 
 def _seen_turn(mover: Mover) -> Real:
-    """Turn of a body, as far as it is seen."""
-    return np.zeros(4) if mover.body.shape == "sphere" else mover.turn
+    """Turn of a body, as far as it is seen: a star has no marks."""
+    return np.zeros(4) if mover.shines else mover.turn
 
 
 def _holder(index: int, body: Body, behind: bool) -> Mover:

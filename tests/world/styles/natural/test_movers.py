@@ -12,7 +12,8 @@ from physbench.clips.task import builtin_task_ids
 from physbench.support.errors import UsageError
 from physbench.world.bullet import initial_states, simulate
 from physbench.world.scene import Body, Camera, RenderSpec, Scene
-from physbench.world.styles.catalogue import draw
+from physbench.world.styles.catalogue import draw, draw_still
+from physbench.world.styles.natural.materials import MARK, ball_marks
 from physbench.world.styles.natural.movers import drawable, movers_at
 from physbench.world.styles.natural.stage import stage_of
 
@@ -75,3 +76,33 @@ def test_boxes_that_stand_still_in_a_sky_have_the_areas_of_the_plain_look() -> N
 def test_what_is_not_drawn_is_not_refused() -> None:
     scene = Scene((BALL, FLOOR, replace(FLOOR, name="wall", orientation=TILTED, drawn=False)), FRONT)
     assert drawable(scene) == [0]
+
+
+@pytest.mark.usefixtures("evenly_lit")
+def test_marks_of_a_ball_turn_with_it_and_keep_its_hue_and_centre() -> None:
+    scene = make_scene(Row("falling/projectile-v1", "test", 1))
+    (ball,) = scene.tracked
+    states = simulate(scene, [0.3]).states.repeat(2, axis=0)
+    states[1, ball, 3:7] = (0.0, np.sin(0.3), 0.0, np.cos(0.3))  # by 34 degrees about the line of sight
+    frames = draw(scene, [0.3, 0.4], states, RenderSpec(128, 128, 15.0, "natural")).frames.astype(float)
+    still = draw_still(scene, RenderSpec(128, 128, 15.0, "natural")).astype(float)
+    own = np.ptp(frames, axis=-1) > 80
+    assert (np.abs(frames[0] - frames[1]).max(axis=-1) > 8).sum() > 0.05 * own[0].sum()
+    rows, columns = np.mgrid[:128, :128] + 0.5
+    places, hues = [], []
+    for frame in frames:
+        chroma = np.maximum(np.ptp(frame, axis=-1) - np.ptp(still, axis=-1), 0.0)
+        places.append([(chroma * axis).sum() / chroma.sum() for axis in (columns, rows)])
+        r, g, b = np.moveaxis(frame[np.ptp(frame, axis=-1) > 80], -1, 0)
+        hues.append(np.degrees(np.median(np.arctan2(np.sqrt(3) / 2 * (g - b), r - (g + b) / 2))))
+    assert np.abs(np.subtract(*places)).max() < 0.1 and abs(hues[0] - hues[1]) < 1
+
+
+def test_marks_of_a_ball_are_faint_and_few() -> None:
+    places = np.random.default_rng(0).normal(size=(4000, 3))
+    places /= np.linalg.norm(places, axis=1)[:, None]
+    marks = ball_marks(3, places)
+    assert marks.min() == pytest.approx(MARK.seam_tone * (1 - MARK.gore_tone), abs=0.03) and marks.max() < 1.04
+    seams = marks < 0.95
+    assert 0.05 < seams.mean() < 0.3 and marks.mean() == pytest.approx(0.98, abs=0.02)
+    assert (ball_marks(4, places) != marks).any(), "two balls are not marked alike"
