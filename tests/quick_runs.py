@@ -28,5 +28,5 @@ def quick_finish() -> Iterator[pytest.MonkeyPatch]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("physbench.result.report.page.write_report", write_result_alone)
-        patch.setattr("physbench.result.diagnosis.diagnose_run.diagnose_run", lambda folder, workers: {})
+        patch.setattr("physbench.result.diagnosis.diagnose_run.diagnose_run", lambda folder, workers, say: {})
         yield patch

@@ -244,7 +244,7 @@ def diagnose(
     with run_at(run, "go on", note) as place:
         folder = place.folder
         require_tasks(folder, read_manifest(folder))
-        worlds = diagnose_run(folder, worker_count(workers))
+        worlds = diagnose_run(folder, worker_count(workers), note)
         result = write_result(folder)
         if folder.report.is_file():
             write_report(folder, None, result, workers=worker_count(workers))

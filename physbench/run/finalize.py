@@ -119,7 +119,7 @@ def _diagnose(run: Run) -> None:
 
     run.say("Seeking the laws that the model follows ...")
     try:
-        diagnose_run(run.folder, run.workers)
+        diagnose_run(run.folder, run.workers, run.say)
     except LawError as error:
         run.say(f"The diagnosis failed, which scores do not need. {error}")
     except (PhysbenchError, OSError):  # a killed worker, a full disk

@@ -37,7 +37,7 @@ def diagnosed_axis(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_diagnosis_is_said_by_the_result_and_not_made_again(tmp_path: Path, no_report: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def diagnosed(folder: RunFolder, workers: int) -> None:
+    def diagnosed(folder: RunFolder, workers: int, say: object) -> None:
         calls.append(workers)
         write_diagnosis(folder, {"falling": NO_LAW})
 
@@ -86,7 +86,7 @@ def test_what_takes_minutes_at_the_end_says_so_in_a_log(monkeypatch: pytest.Monk
 def test_a_run_without_its_diagnosis_has_all_scores(
     tmp_path: Path, no_report: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fails(folder: RunFolder, workers: int) -> None:
+    def fails(folder: RunFolder, workers: int, say: object) -> None:
         raise ValueError("no such world")
 
     no_report.setattr("physbench.result.diagnosis.diagnose_run.diagnose_run", fails)

@@ -8,7 +8,8 @@ depends on it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
@@ -20,7 +21,7 @@ import numpy as np
 from physbench.clips.clip import Clip, Row
 from physbench.clips.task import CHANGES
 from physbench.result.bootstrap import median_interval
-from physbench.result.diagnosis.explanation import Evidence, evidence_of
+from physbench.result.diagnosis.explanation import Evidence, evidence_of, explain
 from physbench.result.diagnosis.ranking import EFFORT, diagnose_family, share_interval
 from physbench.result.diagnosis.worlds import find_changed_worlds
 from physbench.result.document import ImpliedWorldResult, Interval, TimingFault, TimingResult
@@ -32,8 +33,10 @@ from physbench.result.skill import Stratum
 from physbench.score.frame_timing import BEGINNING, REPEATS, Estimate, FrameTiming, frame_timing, progress
 from physbench.score.score_clip import reading_of
 from physbench.shadowing import shadow
+from physbench.shadowing.shadow import scene_law_of
 from physbench.support.arrays import Array, Mask
 from physbench.support.processes import scheduled
+from physbench.support.progress import duration
 from physbench.support.run_folder import RunFolder
 from physbench.track.tracks import Tracks, load_tracks
 
@@ -344,12 +347,15 @@ def path_rates(parts: Sequence[Part], clock: Clock, rate: float) -> Array:
     return np.array(rates)
 
 
-def diagnose_run(folder: RunFolder, workers: int = 2) -> dict[str, ImpliedWorldResult]:
+def diagnose_run(
+    folder: RunFolder, workers: int = 2, say: Callable[[str], None] | None = None
+) -> dict[str, ImpliedWorldResult]:
     """Find by family which other laws would explain a model's motion, and what its timing explains: diagnosis.json.
 
     Args:
         folder: A finished run. Files with its own tasks must be registered.
         workers: Processes; each takes a family at a time.
+        say: Is told of families that take minutes, before they begin.
 
     Returns what was found, by family. Families without a motion that can be judged are left out.
 
@@ -361,6 +367,9 @@ def diagnose_run(folder: RunFolder, workers: int = 2) -> dict[str, ImpliedWorldR
         families.setdefault(row.family, []).append(row)
     chosen = {family: some for family, own in families.items() if (some := chosen_rows(own, folder))}
     clips_of(folder, manifest).ensure([row for own in chosen.values() for row in own], manifest.spec, workers)
+    if say is not None:
+        for words in filter(None, (long_search(family, own, folder) for family, own in chosen.items())):
+            say(words)
     worlds: dict[str, ImpliedWorldResult] = {}
     with scheduled(
         partial(diagnose_part, os.fspath(folder.path)),
@@ -375,6 +384,36 @@ def diagnose_run(folder: RunFolder, workers: int = 2) -> dict[str, ImpliedWorldR
                 worlds[family] = ImpliedWorldResult.model_validate(record)
     write_diagnosis(folder, worlds, run_timing(folder, _in_turn(chosen)))
     return worlds
+
+
+TRIALS = 9  # explanations of a clip for each changed world: where a scene is simulated again, in two examples
+
+
+def long_search(family: str, rows: Sequence[Row], folder: RunFolder) -> str:
+    """How long a family takes whose law simulates scenes again, from what one clip takes; "" where no law does.
+
+    rows: Clips of the family that are diagnosed. They must be in the store.
+    """
+    manifest = read_manifest(folder)
+    spec, store = manifest.spec, clips_of(folder, manifest)
+    for row in {row.task: row for row in rows}.values():
+        clip = store.get(row, spec)
+        law = scene_law_of(clip)
+        if law is None or not law.last_resort:
+            continue
+        evidence = evidence_of(clip, load_tracks(folder.tracks(row.id)))
+        if evidence is None:
+            continue
+        started = time.perf_counter()
+        explain(evidence)
+        once = time.perf_counter() - started
+        worlds = sum(world.applies(law) for world in find_changed_worlds())
+        seconds = once * TRIALS * worlds * min(len(rows), EFFORT.first_clips)
+        return (
+            f"In {family} the law {law.name} simulates scenes again for each of {worlds} changed worlds: about "
+            f"{duration(seconds)}, less if the motion is lawful."
+        )
+    return ""
 
 
 def _in_turn(chosen: Mapping[str, Sequence[Row]]) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,9 @@ from physbench.cli.main import run
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.laws.changes import WorldChange
+from physbench.laws.planar_law import PlanarLaw
 from physbench.result.diagnosis import diagnose_run as module
-from physbench.result.diagnosis.diagnose_run import chosen_rows, diagnose_run
+from physbench.result.diagnosis.diagnose_run import chosen_rows, diagnose_run, long_search
 from physbench.result.diagnosis.ranking import EFFORT, _law, phrase
 from physbench.result.document import ImpliedWorldResult
 from physbench.result.findings import read_diagnosis, write_diagnosis
@@ -72,7 +74,7 @@ def test_the_command_shows_it_in_words_and_in_the_report(
         ranking={},
     )
 
-    def found(folder: RunFolder, workers: int) -> dict[str, ImpliedWorldResult]:
+    def found(folder: RunFolder, workers: int, say: object) -> dict[str, ImpliedWorldResult]:
         made = {"falling": world}
         write_diagnosis(folder, made)
         return made
@@ -88,6 +90,24 @@ def test_the_command_shows_it_in_words_and_in_the_report(
     assert "The world that it implies" in page
     assert "gravity were 0.630" in page
     assert json.loads(folder.result.read_text(encoding="utf-8"))["implied_worlds"]["falling"]["share"] == 0.81
+
+
+def test_a_search_that_simulates_scenes_again_is_announced_with_its_time(
+    make_run, kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_run(1, 0, tasks=("falling/projectile-v1",))
+    rows = read_manifest(folder).rows
+    for row in rows:
+        save_tracks(folder.tracks(row.id), kit.true_tracks(ClipStore().get(row, kit.SPEC)))
+    assert long_search("falling", rows, folder) == "", "a fast law takes seconds"
+    monkeypatch.setattr(PlanarLaw, "last_resort", True)
+    monkeypatch.setattr(module, "find_changed_worlds", lambda: [KNOWN[name] for name in ("gravity", "drag")])
+    said: list[str] = []
+    monkeypatch.setattr(module, "diagnose_part", lambda path, rows: None)
+    diagnose_run(folder, 1, said.append)
+    (words,) = said
+    pattern = r"In falling the law planar simulates scenes again for each of 2 changed worlds: about \d+ s, less if .*"
+    assert re.fullmatch(pattern, words)
 
 
 def test_clips_are_taken_of_all_tasks_in_turn(tmp_path: Path) -> None:
