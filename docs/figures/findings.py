@@ -10,7 +10,7 @@ python docs/figures/findings.py [BOARD] --transfer RUN [RUN ...] first read runs
 All figures of the page are those of the entries, and its words follow from them. An entry keeps what follows from
 tracks of one sample. In findings.json beside this file lie three readings of pixels of the same rollouts, errors of
 pixels, what several samples cover, which impossible films surprise, and skill in tasks that `core` does not have; in
-data_and_size.csv skill against data and size (benchmarks/data_and_size.py).
+data_and_size.csv skill against data and size (benchmarks/data_and_size.py). Readings of models that no RUN is of stay.
 """
 
 from __future__ import annotations
@@ -1072,7 +1072,7 @@ def main() -> None:
     }
     for name, read in readers.items():
         if runs := getattr(options, name):
-            kept_values()[name] = dict(sorted(read(runs).items()))
+            kept_values()[name] = dict(sorted((kept_values().get(name, {}) | read(runs)).items()))
     from findings_draw import draw
 
     found = find(options.board, options.states)
