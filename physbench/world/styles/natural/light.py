@@ -8,12 +8,11 @@ from functools import cache
 import numpy as np
 
 from physbench.support.arrays import Real
-from physbench.world.bodies import is_screen
 from physbench.world.geometry import unrotate
 from physbench.world.styles.natural import movers
 from physbench.world.styles.natural.materials import ball_marks, framed_cloth, octaves
 from physbench.world.styles.natural.rays import dot, length, mean_albedo, meet, planes
-from physbench.world.styles.natural.stage import Stage
+from physbench.world.styles.natural.stage import Stage, only_hides
 
 # Light that reaches a ball from all directions: from the sky, and from what the lamp and the sky light up around it.
 #
@@ -150,7 +149,8 @@ def ball_light(
     if ball.shines:
         bright = 1.35 - 0.5 * (1 - facing)  # a star is darker at its edge
         return np.asarray(albedo * bright[:, None] + 0.06 * (facing**3)[:, None])
-    albedo = albedo * ball_marks(ball.index, unrotate(ball.turn, normals))[:, None]
+    if stage.kind != "sky":  # planets have no seams
+        albedo = albedo * ball_marks(ball.index, unrotate(ball.turn, normals))[:, None]
     lamp = movers.lamp_light(points, normals, stage.key)
     left, _ = light_left(points, normals, stage, ways, len(ways))
     around = np.maximum(terms(normals) @ light, 0.0)
@@ -182,7 +182,7 @@ def painted_albedo(mover: movers.Mover, points: Real, normals: Real) -> Real:
     seed = 1000 + mover.index
     grain = octaves(seed, u * 1.5, v * 14, 1.0, 3, 0.6) + 0.4 * octaves(seed + 5, u * 20, v * 20, 1.0, 2)
     paint = 1 + 0.14 * grain  # of boxes varies by 14 %
-    if is_screen(mover.body):
+    if only_hides(mover.body):
         paint = paint * framed_cloth(seed, np.asarray(mover.half), local, side)
     return np.asarray(np.asarray(mover.albedo) * paint[:, None])
 

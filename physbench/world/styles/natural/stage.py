@@ -355,7 +355,7 @@ def _hangs(scene: Scene, body: Body) -> bool:
 
 def _block(scene: Scene, body: Body, rng: np.random.Generator) -> StageBox:
     tint = (1.0, 1.0, 1.0) if is_screen(body) else OFF_WHITE
-    albedo, framed = _tinted(level_of(body.grey), tint), is_screen(body) and scene.camera.view == "front"
+    albedo, framed = _tinted(level_of(body.grey), tint), only_hides(body) and scene.camera.view == "front"
     material = Material(albedo, "plain", int(rng.integers(1 << 30)), framed=framed)
     centre, half = body.position, body.size
     in_plane = abs(body.position[1] - scene.camera.center[1]) < body.size[1]
@@ -382,17 +382,23 @@ class Fittings:
     cable: float = 0.009  # m, half of its width
     from_side: float = 0.07  # m, of a cable from the side of its screen
     reach: float = 12.0  # m, of a cable: out of every picture
+    narrow: float = 0.25  # m, half of the width up to which a dark board is a post
 
 
 FITTING = Fittings()
 STEEL = (1.0, 1.0, 1.0)  # has no hue
 
 
+def only_hides(body: Body) -> bool:
+    """True if a body is there to hide others, and does nothing else: dark posts and cushions carry or stop them."""
+    return is_screen(body) and not body.collides and body.size[0] > FITTING.narrow
+
+
 def _feet(scene: Scene, body: Body) -> tuple[StageBox, ...]:
     """The feet of a screen that stands on a floor, before it: what is behind it shows no less."""
     floor = next((each.position[2] for each in scene.bodies if each.shape == "plane" and each.drawn), None)
     upright = abs(body.orientation[3]) > 1 - 1e-9
-    if floor is None or not (is_screen(body) and body.stays and upright):
+    if floor is None or not (only_hides(body) and body.stays and upright):
         return ()
     if abs(body.position[2] - body.size[2] - floor) > HOLDER.stands:
         return ()
@@ -406,7 +412,7 @@ def _feet(scene: Scene, body: Body) -> tuple[StageBox, ...]:
 
 def cables(body: Body, centre: Real) -> list[tuple[Real, Vector, Vector]]:
     """Centres (3,) m, half extents (m) and albedos of the cables of a screen at `centre` (3,) that moves up or down."""
-    if not (is_screen(body) and body.path):
+    if not (only_hides(body) and body.path):
         return []
     x, _, z = np.abs(np.ptp([point.position for point in body.path], axis=0)).tolist()
     if z <= x:

@@ -106,3 +106,11 @@ def test_marks_of_a_ball_are_faint_and_few() -> None:
     seams = marks < 0.95
     assert 0.05 < seams.mean() < 0.3 and marks.mean() == pytest.approx(0.98, abs=0.02)
     assert (ball_marks(4, places) != marks).any(), "two balls are not marked alike"
+
+
+def test_planets_have_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = make_scene(Row("orbits/kepler-v1", "test", 1))
+    states = simulate(scene, [0.3]).states
+    drawn = draw(scene, [0.3], states, RenderSpec(96, 96, 15.0, "natural")).frames
+    monkeypatch.setattr("physbench.world.styles.natural.light.ball_marks", lambda seed, places: np.zeros(len(places)))
+    assert np.array_equal(draw(scene, [0.3], states, RenderSpec(96, 96, 15.0, "natural")).frames, drawn)

@@ -45,6 +45,9 @@ def test_a_screen_stands_on_two_feet_that_are_no_bodies(task: str) -> None:
         assert foot.centre[2] - foot.half[2] == pytest.approx(0.0)
         assert foot.centre[1] + foot.half[1] == pytest.approx(screen.position[1] - screen.size[1])
         assert 0 < side * (foot.centre[0] - screen.position[0]) < screen.size[0] - foot.half[0]
+    for other in (replace(screen, collides=True), replace(screen, size=(0.1, *screen.size[1:]))):
+        bodies = tuple(other if body is screen else body for body in scene.bodies)
+        assert all(block.blocks_light for block in stage_of(replace(scene, bodies=bodies)).blocks), "a post has none"
     hanging = replace(screen, position=(*screen.position[:2], screen.position[2] + 0.5))
     others = tuple(hanging if body is screen else body for body in scene.bodies)
     assert all(block.blocks_light for block in stage_of(replace(scene, bodies=others)).blocks)
