@@ -41,7 +41,7 @@ def context_view(clip: Clip, context: int) -> Clip:
 
     Shape, size, mass, hue, orientation and plane of motion of these bodies stay. Their positions are NaN, velocities
     and spins zero, and all bodies count as visible in full. A parameter that the context does not reveal has the middle
-    of its range.
+    of its range. What has no hue and rests until the hand-over, such as the plank of a seesaw, stays where it is seen.
 
     Args:
         clip: The clip.
@@ -78,8 +78,9 @@ def context_view(clip: Clip, context: int) -> Clip:
 def _without_state(body: Body, scene: Scene) -> Body:
     if body.role != "moving":
         return body
-    position = np.full(3, np.nan)
-    position[depth_axis(scene.camera)] = body.position[depth_axis(scene.camera)]
+    position = np.array(body.position, dtype=np.float64)
+    if body.hue is not None or body.release is None or body.release < 0:  # else it is still where it was put
+        position[np.arange(3) != depth_axis(scene.camera)] = np.nan
     return replace(body, position=_as_vector(position), velocity=(0.0, 0.0, 0.0), spin=(0.0, 0.0, 0.0))
 
 

@@ -24,6 +24,7 @@ ONE_OF_EACH_LAW = (
     "falling/projectile-v1",
     "falling/incline-v1",
     "falling/pendulum-v1",
+    "falling/seesaw-v1",
     "collisions/billiards-v1",
     "collisions/head-on-push-v1",
     "orbits/kepler-v1",
