@@ -21,7 +21,7 @@ from skimage import measure
 
 from physbench.clips.clip import Clip, Row
 from physbench.track import disc_fit
-from physbench.track.colour import CHROMA_GATE, opponent
+from physbench.track.colour import HUES, opponent
 from physbench.track.tracker import track
 from physbench.world.drawing import render
 from physbench.world.scene import PALETTE, SCREEN_GREY, Body, Camera, RenderSpec, Scene
@@ -66,7 +66,7 @@ def plain(frames: np.ndarray) -> np.ndarray:
         best = along.argmax(-1)
         chroma = np.linalg.norm(plane, axis=-1)
         for k in range(4):
-            regions = measure.regionprops(measure.label((best == k) & (chroma > CHROMA_GATE)), along[..., k])
+            regions = measure.regionprops(measure.label((best == k) & (chroma > HUES.least)), along[..., k])
             if regions:
                 y, x = max(regions, key=lambda region: region.area).centroid_weighted
                 centres[t, k] = x + 0.5, y + 0.5

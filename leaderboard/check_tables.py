@@ -187,7 +187,6 @@ MOST = TableBounds()
 PICTURES_CHECK = "pictures"
 MODEL_SOURCE = "model"
 WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-THAT_APPLY: tuple[Status, ...] = ("ok", "failed")  # of a headline reading that applies
 
 
 @cache
@@ -376,13 +375,14 @@ def _withheld(tables: Tables, axes: Sequence[str]) -> str:
 
     A clip decides which headline readings apply to it: one that is said not to apply would count on no axis.
     """
+    that_apply = ("ok", "failed")  # of a headline reading that applies
     axis_of = {scorer.id: scorer.axis for scorer in own_scorers().values() if scorer.headline}
     key = ["clip", "reading"]
     truth = tables["truth"]
-    truth = truth[truth["reading"].isin(axis_of) & truth["status"].isin(THAT_APPLY)]
+    truth = truth[truth["reading"].isin(axis_of) & truth["status"].isin(that_apply)]
     counted = set(truth[key].itertuples(index=False, name=None))
     for name, table in tables.items():
-        rows = table[table["reading"].isin(axis_of) & ~table["status"].isin(THAT_APPLY)]
+        rows = table[table["reading"].isin(axis_of) & ~table["status"].isin(that_apply)]
         for clip, reading, status in rows[[*key, "status"]].itertuples(index=False, name=None):
             if (clip, reading) in counted:
                 return f"{reading} of {name} on {clip} is said to be {status}, and ground truth has it"

@@ -57,8 +57,6 @@ if TYPE_CHECKING:
 #
 # They lie in the folder `memory` of the cache, under a hash of the sources that decide them.
 
-BLOCK_CLIPS = 20  # clips in a file
-
 
 @dataclass(frozen=True)
 class Block:
@@ -88,12 +86,13 @@ def memory_rows(clips: int, *, pushed: bool = False) -> tuple[Row, ...]:
 
 def blocks_of(rows: Sequence[Row]) -> list[Block]:
     """The files that hold these clips, seeds from 0 on for each task; lowest seeds first: those of smaller memories."""
+    block_clips = 20  # clips in a file
     count: dict[str, int] = {}
     for row in rows:
         count[row.task] = count.get(row.task, 0) + 1
-    starts = range(0, max(count.values(), default=0), BLOCK_CLIPS)
+    starts = range(0, max(count.values(), default=0), block_clips)
     return [
-        Block(task, first, min(BLOCK_CLIPS, seeds - first))
+        Block(task, first, min(block_clips, seeds - first))
         for first in starts
         for task, seeds in count.items()
         if first < seeds

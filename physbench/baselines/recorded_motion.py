@@ -28,7 +28,6 @@ Steps = NDArray[np.int16]
 MOTION_HZ = 60
 PAST_SAMPLES = round(HISTORY * MOTION_HZ) + 1
 UNIT = 2.5e-4  # m, of the positions in a file
-FARTHEST_UNITS = 32767  # units, 8.2 m: out of every picture
 GREY_SPEC = RenderSpec(64, 64, MOTION_HZ)  # of the picture whose greys are kept
 GREY_SIDE = 16  # greys along a side
 KICK_NUMBERS = 6  # of the pushes on one object, see `kicks_of`
@@ -168,7 +167,8 @@ def _unpacked_motions(content: dict[str, NDArray[np.generic]]) -> list[RecordedM
 
 def _packed(positions: Array) -> Steps:
     """Positions (bodies, T, 2) m as second differences in UNIT, flat; whole numbers modulo 2^16."""
-    whole = np.clip(np.rint(positions / UNIT), -FARTHEST_UNITS, FARTHEST_UNITS).astype(np.int16)
+    farthest_units = 32767  # units, 8.2 m: out of every picture
+    whole = np.clip(np.rint(positions / UNIT), -farthest_units, farthest_units).astype(np.int16)
     for _ in range(2):
         whole = np.concatenate([whole[:, :1], np.diff(whole, axis=1)], axis=1)
     return whole.ravel()

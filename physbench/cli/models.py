@@ -244,9 +244,6 @@ def _print(checked: CheckedModel, picture: Path | None, verdict: str) -> None:
         _say(name, text)
 
 
-FORMATS = (".json", ".csv", ".md")
-
-
 def probe(
     model: Annotated[
         str,
@@ -284,9 +281,10 @@ def probe(
     Example: physbench probe reference:rssm --suite lite --out rssm.md
     """
 
+    formats = (".json", ".csv", ".md")
     for file in out or ():
-        if file.suffix not in FORMATS:
-            raise UsageError(f"--out {file}: expected a name that ends in {', '.join(FORMATS)}.")
+        if file.suffix not in formats:
+            raise UsageError(f"--out {file}: expected a name that ends in {', '.join(formats)}.")
         refuse_unwritable(file.parent)
     arguments = parse_model_args(model_arg)
 
@@ -378,9 +376,6 @@ def train(
     typer.echo(done.checkpoint)
 
 
-GRAPH_SUFFIXES = (".onnx", ".pt2")
-
-
 def export(
     model: Annotated[
         str,
@@ -400,15 +395,16 @@ def export(
 
     Example: physbench export examples/export_me.py:make model.onnx
     """
+    graph_suffixes = (".onnx", ".pt2")
     from physbench.models.load_model import check_target
     from physbench.models.onnx_file import TO_EXPORT, require_libraries
 
-    if out.suffix not in GRAPH_SUFFIXES:
-        raise UsageError(f"Expected a file OUT.onnx, got '{out}'. Write {out.with_suffix(GRAPH_SUFFIXES[0])}.")
+    if out.suffix not in graph_suffixes:
+        raise UsageError(f"Expected a file OUT.onnx, got '{out}'. Write {out.with_suffix(graph_suffixes[0])}.")
     if not tolerance > 0:
         raise UsageError(f"--tolerance: expected a number above 0, got {tolerance}.")
     arguments = parse_model_args(model_arg or [])
-    if out.suffix == GRAPH_SUFFIXES[0]:
+    if out.suffix == graph_suffixes[0]:
         require_libraries("`physbench export`", TO_EXPORT)
     refuse_unwritable(out.parent)
     check_target(model, trust_code=trust_code)

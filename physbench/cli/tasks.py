@@ -85,7 +85,6 @@ def _line(report: Report) -> None:
 
 app = typer.Typer(help="List, explain, draw, make and check tasks.", no_args_is_help=True, rich_markup_mode=None)
 
-TABLE = "| parameter"  # begins the table of parameters in a docstring
 
 TaskName = Annotated[
     str,
@@ -136,17 +135,18 @@ def list_tasks(
 def show(name: TaskName) -> None:
     """Show a task's specification: law, parameters, camera, hand-over, what may be hidden."""
 
+    table = "| parameter"  # begins the table of parameters in a docstring
     from physbench.clips.task import find_task
 
     task = find_task(name)
     console = stdout_console()
     console.print(Text(task.id, style="bold"))
     blocks = (inspect.getdoc(task) or "").split("\n\n")
-    if not any(block.startswith(TABLE) for block in blocks):  # a docstring may leave it to the declaration
-        blocks.append(TABLE)
+    if not any(block.startswith(table) for block in blocks):  # a docstring may leave it to the declaration
+        blocks.append(table)
     for block in blocks:
         console.print()
-        if block.startswith(TABLE):
+        if block.startswith(table):
             console.print(Padding(_parameter_table(task.parameters), (0, 0, 0, 2)))
             continue
         for paragraph in _paragraphs(block):

@@ -47,7 +47,6 @@ from physbench.world.styles.look_options import LOOKS, base_look
 PACKED_VERSION = 1
 PACKED_INDEX = "index.json"
 FRAMES_FILE = "frames.npy"  # in the .npz file of a clip
-PACKED_DATE = (1980, 1, 1, 0, 0, 0)  # of all files in an archive: the same clips are the same bytes
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,7 @@ def pack_clips(suite: Suite, spec: RenderSpec, clip: Callable[[Row], Clip], out:
 
     Returns the SHA-256 of the index, by which runs name the file.
     """
+    packed_date = (1980, 1, 1, 0, 0, 0)  # of all files in an archive: the same clips are the same bytes
     entries: dict[str, PackedClip] = {}
     with atomic_path(out) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
         for row in suite.rows:
@@ -76,9 +76,9 @@ def pack_clips(suite: Suite, spec: RenderSpec, clip: Callable[[Row], Clip], out:
             content = _arrays_of(one)
             sha256 = hashlib.sha256(content).hexdigest()
             entries[row.id] = PackedClip(sha256, _scene_hash(one.scene), one.state_hash)
-            archive.writestr(zipfile.ZipInfo(_place(row.id), PACKED_DATE), content)
+            archive.writestr(zipfile.ZipInfo(_place(row.id), packed_date), content)
         index = _index(suite, spec, entries)
-        archive.writestr(zipfile.ZipInfo(PACKED_INDEX, PACKED_DATE), index)
+        archive.writestr(zipfile.ZipInfo(PACKED_INDEX, packed_date), index)
     return hashlib.sha256(index).hexdigest()
 
 

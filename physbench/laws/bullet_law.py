@@ -44,7 +44,6 @@ from physbench.world.scene import (
 
 OWN_STEPS = 20  # physics steps between states of the scene's own motion, of which angles and spins are taken
 PROBES = 16  # random places by which it is told whether bodies act on each other at a distance
-NOTHING = 1e-9  # m/s2
 _strides = RecentlyUsed[str, int](64)  # of scenes
 
 
@@ -156,7 +155,7 @@ class BulletLaw(PlanarLaw):
             moved = position.copy()
             moved[:, i] = np.roll(moved[:, i], 1, axis=0)
             after = accelerations(self.scene, self.scene.fields, _states(moved, velocity), self.since)
-            coupled[n] = (np.abs(after - before)[:, list(self.index)] > NOTHING).any(axis=(0, 2))
+            coupled[n] = (np.abs(after - before)[:, list(self.index)] > 1e-9).any(axis=(0, 2))  # m/s2
         return (coupled | coupled.T) & ~np.eye(len(coupled), dtype=bool)
 
     def acceleration(self, position: Array) -> Array:

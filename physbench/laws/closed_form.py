@@ -32,9 +32,6 @@ from physbench.world.scene import ROUND, Body, Scene
 # mu g cos a is less, it slips and f = mu g cos a.
 
 
-MAX_SLIP_TIME = 0.25  # s; a ball that rolls again so soon after a rebound on a level floor counts as rolling
-
-
 @dataclass(frozen=True)
 class Slope:
     """Motion along a straight support under weight and friction."""
@@ -163,7 +160,8 @@ def straight_on(scene: Scene, index: int, support: int, position: Array, fastest
     """True if body `index` keeps its speed on the level fixed body `support`, which it never leaves.
 
     It does without friction. With friction it does where it rests or rolls from its release on, unless a push or a
-    rebound makes it slip for longer than MAX_SLIP_TIME. fastest: m/s, the highest speed of all bodies.
+    rebound makes it slip for longer than 0.25 s: one that rolls again so soon counts as rolling. fastest: m/s, the
+    highest speed of all bodies.
     """
     body, board = scene.bodies[index], scene.bodies[support]
     normal = face(board, position)
@@ -180,7 +178,7 @@ def straight_on(scene: Scene, index: int, support: int, position: Array, fastest
         return False
     k = body.inertia
     friction_deceleration = body.friction * board.friction * float(np.linalg.norm(scene.gravity))  # m/s2
-    return 2 * fastest * k / (1 + k) <= MAX_SLIP_TIME * friction_deceleration  # a straight rebound that leaves the spin
+    return 2 * fastest * k / (1 + k) <= 0.25 * friction_deceleration  # a straight rebound that leaves the spin
 
 
 def face(board: Body, position: Array) -> Array | None:

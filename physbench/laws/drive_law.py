@@ -16,7 +16,6 @@ from physbench.support.arrays import Array, Whole
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.scene import PHYSICS_HZ, Body, Drive, Thrust
 
-MOST_CONTACTS = 256  # of a simulation that are told
 OUT_OF_REACH = 1e9  # m/s, towards which a thruster pushes
 
 
@@ -135,7 +134,7 @@ class DriveLaw(SceneLaw):
 
     def _moved(self, states: Array, steps: Whole, constants: Array) -> tuple[Array, Whole]:
         """States (K, F, N, 4) at steps (F,), and contacts (C, 3) of the first candidate: step, body, other or -1."""
-        met = np.zeros((MOST_CONTACTS, 3), dtype=np.int64)
+        met = np.zeros((256, 3), dtype=np.int64)  # contacts that are told
         factor = np.ascontiguousarray(constants[:, 0], dtype=np.float64)
         states = np.ascontiguousarray(states, dtype=np.float64)
         moved, count = follow_driven(states, steps, self._bodies, self._commands, factor, met)

@@ -15,9 +15,7 @@ from physbench.world.compiled import compiled, kernel
 from physbench.world.scene import DRIVE_TIME, PHYSICS_HZ, motor_share
 
 STEP = 1.0 / PHYSICS_HZ  # s
-ITERATIONS = 50  # of the solver
 MAX_SKIPPED = 60  # steps in which two bodies that cannot meet are not tested
-MIN_REBOUND_SPEED = 0.01  # m/s; a contact that is met more slowly does not rebound
 # Columns of a body: place m and half extents m of what stands or moves, the radius of a ball (0 of a box), the cosine
 # and sine of its orientation, 1 / mass, restitution, whether it collides.
 X, Y, HALF_X, HALF_Y, RADIUS, COS, SIN, INVERSE_MASS, RESTITUTION, COLLIDES = range(10)
@@ -92,8 +90,9 @@ def _solve(velocity: Array, body: Array, pair: Whole, normal: Array, count: int)
         speed = normal[c, 0] * velocity[i, 0] + normal[c, 1] * velocity[i, 1]
         if j < moving:
             speed -= normal[c, 0] * velocity[j, 0] + normal[c, 1] * velocity[j, 1]
-        rebound[c] = -body[i, RESTITUTION] * body[j, RESTITUTION] * speed if speed < -MIN_REBOUND_SPEED else 0.0
-    for iteration in range(ITERATIONS):
+        # A contact that is met at less than 0.01 m/s does not rebound.
+        rebound[c] = -body[i, RESTITUTION] * body[j, RESTITUTION] * speed if speed < -0.01 else 0.0
+    for iteration in range(50):  # rounds of the solver
         changed = False
         for c in range(count):
             i, j = pair[c]

@@ -34,9 +34,6 @@ from physbench.world.compiled import borrowing, kernel
 SOURCE, X, Y, STRENGTH, POWER, REST, TARGET = range(7)
 # Constants of a world (3,): what is the same for all bodies. TURN: rad/s by which velocities are turned.
 GRAVITY_X, GRAVITY_Y, TURN = range(3)
-LONGEST_STEP = 0.05  # s
-STEP_ANGLE = 0.05  # rad of the fastest oscillation that a step covers, if that is above a physics step
-NEAR = 1e-3  # m; nearer to a source a field is that at this distance
 
 
 @borrowing
@@ -50,7 +47,7 @@ def _pull(state: Array, n: int, row: Array) -> tuple[float, float, float]:
     r = math.sqrt(x * x + y * y)
     if not math.isfinite(r):  # one of the two is absent
         return 0.0, 0.0, 0.0
-    return x, y, max(r, NEAR)
+    return x, y, max(r, 1e-3)  # m; nearer to a source a field is that at this distance
 
 
 @borrowing
@@ -86,7 +83,8 @@ def _steps(state: Array, field: Array, factor: float, span: float) -> int:
                 steep = max(1.0, abs(field[e, POWER])) * abs(factor * field[e, STRENGTH])
                 source = int(field[e, SOURCE])
                 rate = max(rate, (2.0 if source >= 0 else 1.0) * steep * r ** (field[e, POWER] - 1))
-    return math.ceil(span * min(math.sqrt(rate) / STEP_ANGLE, 1 / H) + 1e-9)
+    # A step covers 0.05 rad of the fastest oscillation, if that is above a physics step.
+    return math.ceil(span * min(math.sqrt(rate) / 0.05, 1 / H) + 1e-9)
 
 
 @borrowing
@@ -141,7 +139,7 @@ def follow_fields(
         now = times[0]
         for f in range(frames):
             while now < times[f] - 1e-12:
-                span = min(times[f] - now, LONGEST_STEP)
+                span = min(times[f] - now, 0.05)  # s
                 h = span / max(_steps(state, field, strength, span), 1)
                 for stage in range(4):
                     ahead = 0.0 if stage == 0 else h if stage == 3 else h / 2
@@ -169,9 +167,6 @@ def follow_fields(
 
 # Constants of a field (6,)
 EXPONENT, SOFTENING, ADVANCE, DRAG, ORBIT_TURN, TREND = range(6)
-ORBIT_STEP_ANGLE = (
-    0.06  # rad of a circular orbit that a step covers, if that is above a physics step: off by 3e-6 m a turn
-)
 
 
 @borrowing
@@ -220,7 +215,8 @@ def _move_orbit(
         rate = 0.0
         for n in range(len(state)):
             rate = max(rate, mu.sum() / max(_orbit_distance(state, n, mu, source), MIN_ORBIT_RADIUS) ** 3)
-        h = left / math.ceil(left * min(math.sqrt(rate) / ORBIT_STEP_ANGLE, 1 / H) + 1e-9)
+        # A step covers 0.06 rad of a circular orbit, if that is above a physics step: off by 3e-6 m a turn.
+        h = left / math.ceil(left * min(math.sqrt(rate) / 0.06, 1 / H) + 1e-9)
         total[:] = 0.0
         for stage in range(4):
             reach = 0.0 if stage == 0 else h if stage == 3 else h / 2

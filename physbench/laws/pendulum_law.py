@@ -29,7 +29,6 @@ from physbench.support.arrays import Array, Mask, Whole
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.scene import PHYSICS_HZ, Body, Drag, Rod, Scene
 
-MOST_CONTACTS = 256  # of a simulation that are told
 UNCHANGED = WorldChange()
 
 
@@ -163,7 +162,7 @@ class PendulumLaw(SceneLaw):
         worlds = np.zeros((len(constants), 5))
         worlds[:, :2] = constants[:, :1] * gravity
         worlds[:, DRAG], worlds[:, TREND], worlds[:, BEGIN] = self._drag + change.drag, change.gravity_trend, begin
-        met = np.zeros((MOST_CONTACTS, 3))
+        met = np.zeros((256, 3))  # contacts that are told
         states, times = (np.ascontiguousarray(each, dtype=np.float64) for each in (states, times))
         states, count = self._follow(states, times, rods, worlds, met)
         return states, met[:count]

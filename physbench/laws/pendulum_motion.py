@@ -29,9 +29,7 @@ X, Y, LENGTH, RADIUS, INVERSE_MASS, RESTITUTION = range(6)  # columns of a rod (
 GRAVITY_X, GRAVITY_Y, DRAG, TREND, BEGIN = range(5)  # columns of a world (K or 1, 5): m/s2, m/s2, 1/s, 1/s, s
 LONGEST_STEP = 0.04  # s
 STEP_ANGLE = 0.1  # rad of the fastest small swing that a step covers
-MIN_REBOUND_SPEED = 0.01  # m/s; a hit that is slower does not rebound, as in the simulator
 TOUCH = 1e-6  # m, to which the place of a hit is found
-SWEEPS = 50  # through the pairs that touch at once
 AT_REST = 1e-9  # m/s
 
 
@@ -106,7 +104,7 @@ def _first_hit(moved: Array, rod: Array, hung: Array) -> tuple[int, int]:
 @compiled
 def _hit(swing: Array, rod: Array, time: float, met: Array, count: int) -> int:
     """Let all bodies part that touch and come nearer; returns the number of contacts, which are added to `met`."""
-    for sweep in range(SWEEPS):
+    for sweep in range(50):  # sweeps through the pairs that touch at once
         parted = True
         for i in range(len(rod)):
             for j in range(i):
@@ -116,7 +114,8 @@ def _hit(swing: Array, rod: Array, time: float, met: Array, count: int) -> int:
                 if gap > TOUCH or not speed < -AT_REST:
                     continue
                 parted = False
-                bounce = rod[i, RESTITUTION] * rod[j, RESTITUTION] if speed < -MIN_REBOUND_SPEED else 0.0
+                # A hit of less than 0.01 m/s does not rebound, as in the simulator.
+                bounce = rod[i, RESTITUTION] * rod[j, RESTITUTION] if speed < -0.01 else 0.0
                 # An impulse J turns rods by J by / (m L^2).
                 light_i = by_i * rod[i, INVERSE_MASS] / rod[i, LENGTH] ** 2
                 light_j = by_j * rod[j, INVERSE_MASS] / rod[j, LENGTH] ** 2

@@ -386,7 +386,6 @@ BODY_COLUMNS = ("shape", *SIZES, "mass", "friction", "restitution", "pull", "rel
 STATIC_COLUMNS = ("shape", *SIZES, "x", "y", "z", "qx", "qy", "qz", "qw", "friction", "restitution")
 # Where a clip is rendered to see which objects a camera would show, and at what distance tracking noise would matter.
 VIEW = (128, 128)  # px
-GIVEN_VELOCITY_TIME = 0.5  # s
 
 Columns = Literal["all", "positions+velocities", "positions"]
 Space = Literal["world", "plane"]
@@ -428,9 +427,9 @@ class StateCard(ModelCard):
 
     @property
     def scored_context(self) -> int:
-        """Context that counts as seen: a given velocity counts as much as the last GIVEN_VELOCITY_TIME s of places."""
+        """Context that counts as seen: a given velocity counts as much as the last 0.5 s of places."""
         seen = super().scored_context
-        return seen if self.columns == "positions" else max(seen, int(GIVEN_VELOCITY_TIME * self.fps + 1e-9) + 1)
+        return seen if self.columns == "positions" else max(seen, int(0.5 * self.fps + 1e-9) + 1)
 
     @property
     def width(self) -> int:
@@ -667,7 +666,6 @@ FIRST = {  # by position
     "rollout_clips": "clips",
     "play": "item",
 }
-TRACKS = ("zero-shot", "trained", "privileged")
 
 
 def check_contract(model: Any, target: str, handed: Handed = "context") -> Model:
@@ -732,6 +730,7 @@ def check_contract(model: Any, target: str, handed: Handed = "context") -> Model
 
 def check_card_types(card: Any, where: str) -> ModelCard:
     """Return the card if its fields have the right types and values, else raise ModelError."""
+    tracks = ("zero-shot", "trained", "privileged")
     if not isinstance(card, ModelCard):
         got = "none" if card is None else f"a {type(card).__name__}"
         raise ModelError(f"{where}: the model needs an attribute `card` of type physbench.ModelCard, got {got}.")
@@ -748,8 +747,8 @@ def check_card_types(card: Any, where: str) -> ModelCard:
         value = getattr(card, name)
         if type(value) is not bool:
             raise ModelError(f"{where}: expected {name} to be True or False, got {value!r}.")
-    if card.track not in TRACKS:
-        raise ModelError(f"{where}: expected track to be one of {', '.join(TRACKS)}, got {card.track!r}.")
+    if card.track not in tracks:
+        raise ModelError(f"{where}: expected track to be one of {', '.join(tracks)}, got {card.track!r}.")
     card.check_kind(where)
     if isinstance(size, list):  # the spec of a clip is compared with that of the card
         object.__setattr__(card, "image_size", tuple(size))

@@ -32,7 +32,6 @@ from physbench.world.drawing import apparent_radius
 from physbench.world.scene import HUE_NAMES
 
 VISIBLE = 0.5  # share of a body's area from which it is in sight
-HIDDEN = 0.05  # share below which it is out of sight
 ONE = "the moving body"  # slot of a scene in which one coloured body moves; where several do, slots are hues
 
 
@@ -81,7 +80,8 @@ def clip_targets(clip: Clip, frames: NDArray[np.int64]) -> Targets:
     for k, i in moving:
         body, states = clip.scene.bodies[i], clip.states[frames, i]
         slot = ONE if len(moving) == 1 else HUE_NAMES[int(body.hue or 0)]
-        seen, hidden = share[:, k] >= VISIBLE, (share[:, k] < HIDDEN) & inside[:, k]
+        # Below a share of 0.05 it is out of sight.
+        seen, hidden = share[:, k] >= VISIBLE, (share[:, k] < 0.05) & inside[:, k]
         position = plane_from_world(clip.scene.camera, states[:, :3])
         values = {
             "position": position,

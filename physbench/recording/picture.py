@@ -21,7 +21,7 @@ from scipy.optimize import minimize_scalar
 from physbench.recording.document import Box, Edge, Point, Recording
 from physbench.support.arrays import Array, Image, Mask
 from physbench.support.errors import UsageError
-from physbench.track.colour import CORE_SHARE, HUE_TOLERANCE_DEG, SHADE, opponent
+from physbench.track.colour import HUES, SHADE, opponent
 from physbench.world.camera import BallSight, MovingSight, mapped
 from physbench.world.scene import PALETTE
 
@@ -480,7 +480,7 @@ def learn_hues(first: Image, boxes: Sequence[Box], names: Sequence[str]) -> Hues
 def _check_elsewhere(hues: Hues, first: Image, boxes: Sequence[Box], names: Sequence[str]) -> None:
     away = np.any([_inside(first, box, HUE.grown) for box in boxes], axis=0)
     for k, (box, name) in enumerate(zip(boxes, names, strict=True)):
-        elsewhere = int((like(hues, first, k, CORE_SHARE) & ~away).sum())
+        elsewhere = int((like(hues, first, k, HUES.core) & ~away).sum())
         if elsewhere > HUE.most_elsewhere * (box[2] - box[0]) * (box[3] - box[1]):
             raise UsageError(
                 f"{name}: {elsewhere} px of the warped picture beside it have its hue. Crop them away, or film a ball "
@@ -493,7 +493,7 @@ def like(hues: Hues, frame: Image, ball: int, share: float) -> Mask:
     matte = opponent(hues.matte(frame[None])[0].astype(np.float64))
     target = opponent(np.asarray(PALETTE[hues.palette[ball]])) * 255 * SHADE
     size, whole = np.linalg.norm(matte, axis=-1), float(np.linalg.norm(target))
-    near = matte @ target >= math.cos(math.radians(HUE_TOLERANCE_DEG)) * size * whole
+    near = matte @ target >= math.cos(math.radians(HUES.tolerance_deg)) * size * whole
     return np.asarray(near & (size >= share * whole))
 
 

@@ -21,7 +21,6 @@ from physbench.reference.layers import ResidualBlock, mlp, silence, sinusoids
 SEEN = 6  # frames that a step sees
 AHEAD = 2  # frames that a step draws
 FARTHEST = 32  # frames behind the context from which is learned
-NOISE = 0.1  # of latents' spread, at most, on what is seen in training: its own frames will not be perfect (GameNGen)
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,8 @@ class Denoiser(Dynamics):
         rows = first + torch.arange(SEEN + AHEAD, device=device)
         sigma = torch.exp(SIGMA.log_training[0] + SIGMA.log_training[1] * normal(count))
         noise = normal((count, AHEAD, *windows.shape[2:]))
-        blur = NOISE * torch.rand((count, 1, 1, 1, 1), generator=numbers, device=device)
+        # At most 0.1 of the latents' spread on what is seen in training: its own frames will not be perfect (GameNGen).
+        blur = 0.1 * torch.rand((count, 1, 1, 1, 1), generator=numbers, device=device)
         return rows, sigma, noise, blur * normal((count, SEEN, *windows.shape[2:]))
 
     def forward(  # type: ignore[override]

@@ -169,7 +169,6 @@ def _moves(frames: Tensor, first: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(first[:1]), change]) & ~first
 
 
-CHANGED = 0.15  # of a latent's spread; a cell changes where one of its numbers differs by more
 CHANGE_WEIGHT, NEW_WEIGHT = 10.0, 5.0  # in the loss, of cells that change and of those unlike the last context frame
 PICTURE_RATE, PICTURE_SHARE = 3e-3, 0.2  # of the training of the autoencoder; steps for each of the dynamics
 PICTURE_BATCH = 64  # crops; whole frames where the latent is flat
@@ -178,7 +177,6 @@ STANDARDISED_ON = 1024  # frames
 SAVED_EVERY = 500  # steps
 UNROLLS = (1, 2, 4, 8)  # steps of an unroll, then the most of a kind; the next when this share of the training is done:
 GROWS_AT = (0.15, 0.3, 0.5, 0.7)
-MOST_OF_ANY = 4096  # px, channels, frames, ...
 
 
 class Dynamics(nn.Module):
@@ -347,12 +345,13 @@ class LatentArchitecture(Architecture):
 
 def check_config(config: Mapping[str, Any]) -> None:
     """Raise ModelError where numbers of a configuration cannot be those of a network."""
+    most_of_any = 4096  # px, channels, frames, ...
     for key, value in config.items():
         for each in value if isinstance(value, list | tuple) else (value,):
-            whole = type(each) is int and 0 < each <= MOST_OF_ANY
+            whole = type(each) is int and 0 < each <= most_of_any
             if not (isinstance(each, bool) or whole or (key == "temperature" and type(each) is float and each >= 0)):
                 raise ModelError(
-                    f"Expected whole numbers from 1 to {MOST_OF_ANY} in the configuration; {key} is {value}."
+                    f"Expected whole numbers from 1 to {most_of_any} in the configuration; {key} is {value}."
                 )
     if config["size"] % CELL_PX:
         raise ModelError(f"Expected a size that {CELL_PX} divides but got {config['size']}.")
@@ -413,9 +412,10 @@ def cell_weights(latents: Tensor, context: int) -> Tensor:
         latents: (B, L, D, h, w).
         context: Number of context frames at their beginning.
     """
-    change = (latents[:, 1:] - latents[:, :-1]).abs().amax(2, keepdim=True) > CHANGED
+    changed = 0.15  # of a latent's spread; a cell changes where one of its numbers differs by more
+    change = (latents[:, 1:] - latents[:, :-1]).abs().amax(2, keepdim=True) > changed
     change = torch.cat([change[:, :1], change], 1)
-    new = (latents - latents[:, context - 1 : context]).abs().amax(2, keepdim=True) > CHANGED
+    new = (latents - latents[:, context - 1 : context]).abs().amax(2, keepdim=True) > changed
     return 1 + CHANGE_WEIGHT * change.to(latents.dtype) + NEW_WEIGHT * new.to(latents.dtype)
 
 

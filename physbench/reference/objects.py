@@ -215,7 +215,6 @@ POOL_LIFETIME = 100  # steps for which a pool is used
 SMOOTH_UNTIL = 0.5  # share of the motion stage in which windows start from smoothed states
 SHORTEST, USUAL, LONGER, LONGEST = 7, 16, 30, 45  # frames of a rollout
 LONG_SHARE, LONG_FROM = 0.2, 0.05  # of the steps; progress
-LONGER_SHARE = 0.35  # of the steps from fitted states; long enough for hidden objects to reappear
 DRAWING_FRAMES = 10  # of an episode, to learn drawing from
 
 
@@ -316,7 +315,8 @@ class TrainingData:
         long = progress > LONG_FROM and draw_number < LONG_SHARE
         grown = SHORTEST + round(min(1.0, progress / SMOOTH_UNTIL) * 5)
         if self.pool is not None:
-            grown = LONGER if draw_number < LONG_SHARE + LONGER_SHARE else USUAL
+            # A share of 0.35 of the steps from fitted states is long enough for hidden objects to reappear.
+            grown = LONGER if draw_number < LONG_SHARE + 0.35 else USUAL
         horizon, batch = (LONGEST, WINDOW_BATCH // 2) if long else (grown, WINDOW_BATCH)
         device = self.slots.frames.device
         if self.pool is not None:

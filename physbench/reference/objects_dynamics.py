@@ -380,7 +380,6 @@ class Dynamics(nn.Module):
 # Gauss-Newton through the learned dynamics, with finite differences and Cauchy weights: a context frame that no motion
 # explains (still held, half hidden) gets a small weight. Deterministic; clips of a batch are independent.
 
-DIFFERENCES = (0.1, 0.1, 0.02, 0.02)  # px, px, px / frame, px / frame
 # Round by round: number of frames used, and the residual in px at which the weight is one half. First few frames with
 # full weight, then more, then robust: outlying frames show only when the motion is nearly right.
 FIT_ROUNDS = ((4, 1e3), (5, 1e3), (6, 1e3), (1000, 2.0), (1000, 0.5), (1000, 0.15))
@@ -478,6 +477,7 @@ def estimate_initial_state(
     Returns:
         x in px and v in px / frame, (B, N, 2) each, and the rms residual (B, N) in px.
     """
+    differences = (0.1, 0.1, 0.02, 0.02)  # px, px, px / frame, px / frame
     batch, count = seen.shape[:2]
     # The first frame may show an object that is still held: it is used when the others agree.
     ages = torch.arange(count, device=seen.device)
@@ -491,7 +491,7 @@ def estimate_initial_state(
     misfit = torch.zeros_like(total)
     for step in range(len(FIT_ROUNDS) + 1):
         xs, vs = x.repeat(5, 1, 1), v.repeat(5, 1, 1)
-        for i, size in enumerate(DIFFERENCES):
+        for i, size in enumerate(differences):
             (xs if i < 2 else vs)[(i + 1) * batch : (i + 2) * batch, :, i % 2] += size
         positions = simulate_frames(dynamics, xs, vs, many, count, more_pushes, 5)[0].view(5, batch, count, -1, 2)
         base = positions[0]
@@ -500,7 +500,7 @@ def estimate_initial_state(
         misfit = ((weight * squares).sum(1) / total).sqrt()
         if step == len(FIT_ROUNDS):
             break
-        slope = (positions[1:] - base).permute(1, 3, 2, 4, 0) / seen.new_tensor(DIFFERENCES)  # (B, N, C, 2, 4)
+        slope = (positions[1:] - base).permute(1, 3, 2, 4, 0) / seen.new_tensor(differences)  # (B, N, C, 2, 4)
         most, spread = FIT_ROUNDS[step]
         used = weight * ((ages < most) & ((ages > 0) | (step > 3)))[:, None]
         robust = (used / (1 + squares / spread**2)).transpose(1, 2)[..., None, None]

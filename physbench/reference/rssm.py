@@ -24,16 +24,15 @@ from physbench.reference import latent_model
 from physbench.reference.layers import ResidualBlock, silence
 
 PACKED = 2  # frames of a step
-NOISE = 0.05  # of latents' spread, added to what is seen
-UNIFORM_MIX = 0.01  # of the probabilities
 FREE_NATS = 0.05  # of a cell and step: 3.2 for a picture of 64 cells. The paper's is 1 for a flat latent.
 
 
 def mixed(logits: Tensor, classes: int) -> Tensor:
     """Logits (B, G * classes, h, w) -> probabilities (B, G, classes, h, w), none of them near zero."""
+    uniform_mix = 0.01  # of the probabilities
     batch, drawn, height, width = logits.shape
     chances = torch.softmax(logits.float().reshape(batch, drawn // classes, classes, height, width), 2)
-    return (1 - UNIFORM_MIX) * chances + UNIFORM_MIX / classes
+    return (1 - uniform_mix) * chances + uniform_mix / classes
 
 
 def one_hot(chances: Tensor, uniform: Tensor) -> Tensor:
@@ -97,7 +96,8 @@ class RssmDynamics(latent_model.Dynamics):
     def draws(self, windows: Tensor, progress: float, numbers: torch.Generator) -> tuple[Tensor, ...]:
         """Noise on what is seen; uniform numbers (B, steps, G, h, w) of posteriors and of imagined priors."""
         device, count = windows.device, 2 * (windows.shape[1] // PACKED) - self.context // PACKED
-        noise = NOISE * torch.randn(windows.shape, generator=numbers, device=device)
+        # Noise of 0.05 of the latents' spread on what is seen.
+        noise = 0.05 * torch.randn(windows.shape, generator=numbers, device=device)
         shape = len(windows), count, self.groups, *windows.shape[3:]
         return noise, torch.rand(shape, generator=numbers, device=device)
 

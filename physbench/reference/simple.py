@@ -21,7 +21,6 @@ SIMPLE_DEFAULTS: Mapping[str, Any] = {
 }  # fmt: skip
 SEEN = 4  # frames that a step sees
 AHEAD = 2  # frames that a step predicts: half the steps of a rollout
-NOISE = 0.05  # of latents' spread, added to what is seen
 
 
 class ConvDynamics(latent_model.Dynamics):
@@ -47,7 +46,8 @@ class ConvDynamics(latent_model.Dynamics):
 
     def draws(self, windows: Tensor, progress: float, numbers: torch.Generator) -> tuple[Tensor, ...]:
         """Noise on the context."""
-        return (NOISE * torch.randn(windows[:, : self.context].shape, generator=numbers, device=windows.device),)
+        # Noise of 0.05 of the latents' spread on what is seen.
+        return (0.05 * torch.randn(windows[:, : self.context].shape, generator=numbers, device=windows.device),)
 
     def step(self, seen: Tensor, anchor: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Seen (B, SEEN, D, h, w), anchor (B, D, h, w), memory (B, M, h, w) -> latents (B, AHEAD, D, h, w), memory."""

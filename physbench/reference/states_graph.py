@@ -27,10 +27,8 @@ from physbench.reference.states_training import StateArchitecture, StateNet, Sta
 SPHERE, BOX, CYLINDER, PLANE = (SHAPE_NUMBERS.index(name) for name in ("sphere", "box", "cylinder", "plane"))
 CORNERS = torch.tensor([[1.0, 0, 1], [1, 0, -1], [-1, 0, 1], [-1, 0, -1]])  # of boxes, which turn in the plane x, z
 GROUND = 20.0  # m, half extents of the box whose top is a plane
-REACH = 0.1  # m; an edge joins what is nearer, or will be within a state
 LEAST = 1e-3  # m/s, in logarithms of speeds
 PULL_GAIN = 5.0  # of numbers that are learned, so that they may change fast
-FEATURES = 10  # of a contact
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ class StateGraph(StateNet):
         self.step = 1 / config["fps"] / config["substeps"]  # s
         self.power = nn.Linear(1, 1)  # log of a distance -> log of acceleration over pull; and what this leaves
         self.profile = networks(1, 32, 1)
-        self.encode = networks(FEATURES, self.width, self.width)
+        self.encode = networks(10, self.width, self.width)  # numbers of a contact
         self.respond = networks(2 * self.width, self.width, 4)
         for last in (self.power, self.profile[-1], self.respond[-1]):
             assert isinstance(last, nn.Linear)
@@ -306,7 +304,8 @@ def find_edges(bodies: Bodies, now: Moment, scene: StateScene, time: float) -> E
     contacts = touch(bodies, now, edges)
     speed = approach(edges, contacts, now.motion).norm(dim=1)
     falling = scene.gravity.norm(dim=1).amax() * time
-    return edges.select((contacts.gap < REACH + time * (1.5 * speed + falling)).nonzero()[:, 0])
+    # An edge joins what is nearer than 0.1 m, or will be within a state.
+    return edges.select((contacts.gap < 0.1 + time * (1.5 * speed + falling)).nonzero()[:, 0])
 
 
 def touch(bodies: Bodies, now: Moment, edges: Edges) -> Contacts:

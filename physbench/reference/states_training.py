@@ -20,18 +20,11 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.data.clip_dataset import ClipEpisodes
 from physbench.models.protocol import BODY_COLUMNS, STATE_COLUMNS, STATIC_COLUMNS, Columns, StateCard
-from physbench.reference.architecture import (
-    Architecture,
-    Validation,
-    skill_of_errors,
-    span_frames,
-    validation_clips,
-)
+from physbench.reference.architecture import Architecture, Validation, skill_of_errors, span_frames, validation_clips
 from physbench.reference.training_loop import Episodes, TrainingStage, generator, parameters_device
 from physbench.rollout.states import NO_SHAPE, draw_states, from_model, state_inputs, to_model
 from physbench.world.scene import RenderSpec
 
-CLIP_PX = 64  # of the clips whose states are learned from: those of the models of frames
 JUMP = 0.25  # m/s; a velocity that changes otherwise than before by more within 1/fps tells of a contact
 NEAR_JUMPS = 0.5  # of windows, in which a jump lies
 SAVED_EVERY = 100  # steps
@@ -104,7 +97,8 @@ class StateEpisodes(ClipEpisodes):
 
 def training_spec(card: StateCard) -> RenderSpec:
     """The clips that a model of states learns from."""
-    return RenderSpec(CLIP_PX, CLIP_PX, float(card.fps))
+    clip_px = 64  # of the clips whose states are learned from: those of the models of frames
+    return RenderSpec(clip_px, clip_px, float(card.fps))
 
 
 class StateBank:

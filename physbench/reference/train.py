@@ -60,8 +60,6 @@ class ValidationCurve:
 
 # The card of a trained model in Markdown: what it is, what it was trained on, how near it came, and a picture.
 
-MOST_ROWS = 8  # of the validation curve
-
 
 def training_card(
     name: str, summary: str, card: ModelCard, numbers: int, training: Mapping[str, Any], folder: Path, picture: str,
@@ -79,6 +77,7 @@ def training_card(
         picture: Name of the file with samples.
         nearness: What the curve compares with the truth.
     """
+    most_rows = 8  # of the validation curve
     seconds = training.get("seconds", {})
     spent = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items()) or "not measured"
     reach = f"{card.max_horizon} frames at a time" if card.max_horizon else "any horizon"
@@ -105,7 +104,7 @@ def training_card(
     rows = _curve(folder / CURVE_FILE)
     if rows:
         head, *values = rows
-        chosen = [values[round(k * (len(values) - 1) / (MOST_ROWS - 1))] for k in range(MOST_ROWS)]
+        chosen = [values[round(k * (len(values) - 1) / (most_rows - 1))] for k in range(most_rows)]
         kept = list({row[1]: row for row in chosen}.values())
         lines += [
             f"Nearness of {nearness} to the truth on held-out clips: 0 as if nothing changed, 1 the truth.",

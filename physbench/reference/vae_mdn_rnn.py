@@ -22,10 +22,7 @@ from physbench.reference.layers import Autoencoder, FlatAutoencoder, ResidualBlo
 
 FORCED = 20  # frames of a window that are seen as they are
 FREE = (1, 2, 4, 8, 12)  # frames behind them that are drawn, more as training goes on
-NOISE = 0.05  # of latents' spread, added to what is seen
 LEAST_SCALE = 0.03  # of a Gaussian; what is at rest has no density otherwise
-LOG_SCALES = (-8.0, 3.0)  # what is added to LEAST_SCALE
-FIRST_LOG_SCALE = -1.5  # before training: latents change little from frame to frame
 State = tuple[Tensor, Tensor]  # of an LSTM: hidden, cell
 Mixture = tuple[Tensor, Tensor, Tensor]  # logits, means, scales of K Gaussians (..., K)
 
@@ -79,14 +76,16 @@ class MixtureDynamics(Dynamics):
     def draws(self, windows: Tensor, progress: float, numbers: torch.Generator) -> tuple[Tensor, ...]:
         """Noise on what is seen, and two normal numbers for each that is drawn."""
         device, free = windows.device, windows[:, FORCED:-1].shape
-        noise = NOISE * torch.randn(windows[:, :FORCED].shape, generator=numbers, device=device)
+        # Noise of 0.05 of the latents' spread on what is seen.
+        noise = 0.05 * torch.randn(windows[:, :FORCED].shape, generator=numbers, device=device)
         return noise, *(torch.randn(free, generator=numbers, device=device) for _ in range(2))
 
     def mixture(self, known: Tensor, last: Tensor) -> Mixture:
         """The mixtures of the latents that follow `last` (B, T, *shape)."""
         numbers = self.numbers(known).float().reshape(*last.shape[:2], 3, self.gaussians, *last.shape[2:])
         logits, changes, log_scales = numbers.movedim(3, -1).unbind(2)  # each (B, T, *shape, K)
-        return logits, last[..., None] + changes, LEAST_SCALE + (log_scales + FIRST_LOG_SCALE).clamp(*LOG_SCALES).exp()
+        # Scales begin at exp(-1.5): latents change little from frame to frame.
+        return logits, last[..., None] + changes, LEAST_SCALE + (log_scales - 1.5).clamp(-8.0, 3.0).exp()
 
     def forward(  # type: ignore[override]
         self, windows: Tensor, noise: Tensor, pick: Tensor, away: Tensor

@@ -19,7 +19,6 @@ from physbench.reference.latent_model import Dynamics, LatentArchitecture, cell_
 from physbench.reference.layers import Attention, mlp, silence, sinusoids
 
 PATCH = (2, 2, 2)  # frames, rows, columns of cells that a token holds
-NOISE = 0.05  # of latents' spread, added to the context in training
 SHIFT = 3.0  # noise levels lie nearer to 1, where motion is decided: u -> SHIFT u / (1 + (SHIFT - 1) u)
 
 
@@ -127,7 +126,8 @@ class VideoDiT(Dynamics):
         change = windows[:, count:] - windows[:, count - 1 : count]
         share = level[:, None, None, None, None]
         noisy = (1 - share) * change + share * noise[:, count:]
-        expected = self.clean(windows[:, :count] + NOISE * noise[:, :count], noisy, level)
+        # Noise of 0.05 of the latents' spread on the context, in training.
+        expected = self.clean(windows[:, :count] + 0.05 * noise[:, :count], noisy, level)
         weight = cell_weights(windows, count)[:, count:]
         # Low levels would rule the loss otherwise
         error = ((expected - change) / share.clamp_min(0.3)).square()

@@ -95,7 +95,6 @@ def _key(model: ManifestModel | ModelInfo, context: int, samples: int) -> ModelK
 # Reads a run folder, and refuses one that is damaged or not finished.
 
 MOST_SCORE_ROWS = 5_000_000  # of a table; core with 8 samples has half a million
-MOST_TABLE_BYTES = 1 << 30  # of a table in memory
 NUMBERS = {"seed": "int64", "sample": "int64", "value": "float64", "quality": "float64"}  # types of columns
 ROW_KEY = ["clip", "sample", "reading"]  # one row of scores.parquet each
 REFERENCE_MODELS = ("truth", "freeze", "constant-velocity")
@@ -131,13 +130,14 @@ def refuse_huge_table(content: bytes) -> None:
 
     Texts are looked at as the file holds them, each once with the rows that have it.
     """
+    most_table_bytes = 1 << 30  # of a table in memory
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     head = pq.read_metadata(io.BytesIO(content))
     size = sum(head.row_group(group).total_byte_size for group in range(head.num_row_groups))
-    if head.num_rows > MOST_SCORE_ROWS or size > MOST_TABLE_BYTES:
+    if head.num_rows > MOST_SCORE_ROWS or size > most_table_bytes:
         raise ValueError(f"it has {head.num_rows:,} rows and {size:,} bytes, more than a table of scores can have")
     names = [name for name, kind in ScoreRow.__annotations__.items() if "str" in str(kind)]
     texts = pq.ParquetFile(io.BytesIO(content), read_dictionary=names)
@@ -146,8 +146,8 @@ def refuse_huge_table(content: bytes) -> None:
         for chunk in column.chunks if pa.types.is_dictionary(column.type) else ():
             length = pc.take(pc.binary_length(chunk.dictionary).cast(pa.int64()), chunk.indices)
             size += pc.sum(length).as_py() or 0
-        if size > MOST_TABLE_BYTES:
-            raise ValueError(f"its texts in column {name} take more than {MOST_TABLE_BYTES >> 30} GB")
+        if size > most_table_bytes:
+            raise ValueError(f"its texts in column {name} take more than {most_table_bytes >> 30} GB")
 
 
 def planned_for(manifest: Manifest) -> list[list[str]]:
@@ -209,7 +209,6 @@ def read_run(folder: RunFolder) -> tuple[Manifest, dict[str, pd.DataFrame]]:
 
 SORTED_BY = ("changed", "run", "model", "suite", "overall", *AXES)
 State = Literal["finished", "partial", "unfinished", "damaged"]
-DEPTH = 3  # folders below the one that is asked for in which runs are sought
 
 
 @dataclass(frozen=True)
@@ -264,7 +263,7 @@ def _folders(root: Path) -> Iterator[Path]:
             below.clear()
             if not _is_of_another_kind(place / "manifest.json"):
                 yield place
-        elif len(place.relative_to(root).parts) >= DEPTH:
+        elif len(place.relative_to(root).parts) >= 3:  # runs are sought as deep below
             below.clear()
         below[:] = sorted(name for name in below if not name.startswith("."))
 

@@ -334,19 +334,19 @@ def _probe(engine: RolloutEngine, row: Row, frames: int, load: Callable[[Row], C
 
 
 OPTION = "--prompts"
-MOST_BYTES = 1 << 26
 COLUMNS = ("clip", "prompt")
 
 
 def read_prompts(path: str) -> dict[str, str]:
     """The sentences of a file by the id of their clip. Raises UsageError, with the place, where it is none."""
+    most_bytes = 1 << 26
     try:
         with Path(path).open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(most_bytes + 1)
     except OSError as error:
         raise UsageError(f"{OPTION} {path}: {error.strerror or error}.") from None
-    if len(content) > MOST_BYTES:
-        raise UsageError(f"{OPTION} {path}: expected a file of at most {MOST_BYTES >> 20} MB.")
+    if len(content) > most_bytes:
+        raise UsageError(f"{OPTION} {path}: expected a file of at most {most_bytes >> 20} MB.")
     try:
         text = user_text(content)
     except ValueError:

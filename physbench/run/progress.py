@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 # Lines while a run is at work: in a log at regular times, where no terminal shows a bar, and of what has begun.
 
-EVERY = 60.0  # s
-
 
 class Settable(Protocol):
     """An event of threads or of processes."""
@@ -78,7 +76,7 @@ class StatusLines:
         every: s from one line to the next.
     """
 
-    def __init__(self, say: Callable[[str], None], status: Callable[[], str], every: float = EVERY) -> None:
+    def __init__(self, say: Callable[[str], None], status: Callable[[], str], every: float = 60.0) -> None:
         self._say, self._status, self._every = say, status, every
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)

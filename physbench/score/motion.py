@@ -27,9 +27,6 @@ from physbench.world.scene import Body
 # at which it happened.
 
 
-CONTACT_GAP = 0.1  # diameters: closer is a contact
-
-
 @dataclass(frozen=True)
 class FitSpans:
     """Spans of a track that give a velocity or an acceleration, s."""
@@ -70,7 +67,7 @@ class BodyMotion:
 
 @dataclass(frozen=True)
 class ContactInterval:
-    """A time that a body spends within CONTACT_GAP of another."""
+    """A time that a body spends within 0.1 diameters of another."""
 
     start: float  #: s
     end: float  #: s
@@ -189,7 +186,7 @@ def _contacts_of_body(
         other = clip.scene.bodies[index]
         near = np.fmax(gap(body, own[0], other, path[0]), gap(body, own[1], other, path[1])) / motion.diameter
         near[: motion.start * MOMENTS_PER_FRAME] = np.nan
-        close = np.concatenate([[False], near < CONTACT_GAP, [False]])
+        close = np.concatenate([[False], near < 0.1, [False]])  # diameters: closer is a contact
         edges = np.flatnonzero(np.diff(close.astype(np.int8)))
         for first, end in edges.reshape(-1, 2):
             lowest = first + int(np.argmin(near[first:end]))
@@ -392,8 +389,6 @@ def between_impulses(clip: Clip, times: Array) -> list[NDArray[np.intp]]:
 
 # Distances of tracked bodies from everything solid in a scene.
 
-MAX_TURN = 0.05  # sine of the angle by which an axis of a body may turn while its orientation counts as known
-
 
 def gaps(
     clip: Clip,
@@ -440,7 +435,7 @@ def _path(clip: Clip, tracks: Tracks, index: int, motion: BodyMotion | None) -> 
 
 
 def _shape(clip: Clip, tracks: Tracks, index: int, turned: Literal["inner", "outer"]) -> Body:
-    """The body in its first orientation, or a ball in its place where it turns by more than MAX_TURN."""
+    """The body in its first orientation, or a ball in its place where an axis of it turns by more than 3 degrees."""
     body = clip.scene.bodies[index]
     if body.shape in ("sphere", "plane"):
         return body
@@ -451,7 +446,7 @@ def _shape(clip: Clip, tracks: Tracks, index: int, turned: Literal["inner", "out
         float(np.linalg.norm(np.cross(rotate(turns, axis), rotate(body.orientation, axis)), axis=-1).max())
         for axis in axes
     )
-    if most < MAX_TURN:
+    if most < 0.05:  # sine of the angle; up to it the orientation counts as known
         return body
     extents = (body.size[0], body.size[1] / 2)
     if body.shape == "box":

@@ -200,9 +200,6 @@ def _reach(clip: Clip, body: Body) -> float:
     return math.sqrt(sum(half**2 for axis, half in enumerate(body.size) if axis != across))
 
 
-PLAIN_TIME = 0.2  # s for which a body of a draw is in sight after a contact, or hidden
-
-
 @dataclass(frozen=True)
 class DecidingEvents:
     """The kinds of event that lawful futures of an image may have."""
@@ -268,12 +265,12 @@ def events_of(problem: Hypothesis, trajectory: Trajectory, context: int, shown: 
         trajectory: The motion; its first candidate counts.
         context: Number of context frames.
         shown: (T, N) frames that show a body, without which a contact does not count. None: only what is plain to see
-            counts, with the body in sight, or hidden, for PLAIN_TIME.
+            counts, with the body in sight, or hidden, for 0.2 s.
     """
     seen = problem.seen
     assert seen.sight is not None
     frames = slice(context, len(seen.times))
-    reach = 0 if shown is not None else round(PLAIN_TIME / float(seen.times[-1] - seen.times[-2]))
+    reach = 0 if shown is not None else round(0.2 / float(seen.times[-1] - seen.times[-2]))
     position = trajectory.positions(seen.steps[frames])[0]  # (F, N, 2)
     share = seen.sight.visible_share(position[None], frames)[0]
     hidden = (share < HIDDEN_SHARE) & seen.sight.inside(position, frames)

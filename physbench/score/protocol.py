@@ -7,13 +7,12 @@ bytes for any number of workers and interruptions.
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import io
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -552,7 +551,7 @@ def no_gravity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | None:
     return Reading(None, "not applicable", "nothing falls in this scene")
 
 
-SHARD_COLUMNS = tuple(item.name for item in dataclasses.fields(ScoreRow))
+SHARD_COLUMNS = tuple(item.name for item in fields(ScoreRow))
 SHARD_VERSION = "1"
 NOT_ROWS = (OSError, ValueError, KeyError, TypeError, RecursionError)  # where a part cannot be read
 

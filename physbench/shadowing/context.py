@@ -86,7 +86,6 @@ def velocity_prior(clip: Clip, index: tuple[int, ...]) -> VelocityPrior | None:
 BodySignature = tuple[tuple[str, str, str], ...]  # name, role and shape of every body, in the order of the scene
 
 MEMBERS = 32
-SEARCHED_DRAWS = 40 * MEMBERS  # that are searched for those with the same bodies
 
 
 def body_signature(scene: Scene) -> BodySignature:
@@ -107,10 +106,10 @@ def other_scenes(
             of a clip reaches.
         members: Number of draws.
 
-    Returns the scenes; fewer, or none, where SEARCHED_DRAWS draws hold no more.
+    Returns the scenes; fewer, or none, where 40 draws for each hold no more.
     """
     scenes: list[Scene] = []
-    for m in range(SEARCHED_DRAWS):
+    for m in range(40 * MEMBERS):
         # Seeds of no suite: draws that show which velocities an image could have
         scene = make_scene(Row(task, split, 1_000_000 + m))
         if bodies is None or body_signature(scene) == bodies:

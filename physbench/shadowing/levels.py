@@ -22,14 +22,13 @@ from physbench.track.tracks import runs
 
 # What lawful time is worth: little until simple motions have parted from the lawful one, or have been left.
 #
-# At a tolerance a frame of a body is *decided* once every naive extrapolation has been off by EXTRAPOLATION_DISTANCE
+# At a tolerance a frame of a body is *decided* once every naive extrapolation has been off by 4
 # tolerances. A lawful trajectory whose start is free comes to within a quarter of such a distance (docs/design/
 # tolerances.md), so that at less one may pass for lawful. What is decided depends on the clip alone, not on who is
 # judged; what is not lawful always counts in full: nothing undecided excuses a break. Where all that is decided is
 # out of sight, time weighs so only for those who show it.
 
 
-EXTRAPOLATION_DISTANCE = 4.0  # tolerances by which every extrapolation is off where something is decided
 UNDECIDED = 0.1  # weight of a lawful frame in which nothing is
 
 
@@ -37,7 +36,7 @@ def decided(seen: PlacedBodies, tolerance: float) -> Mask:
     """Mask (T, N) of bodies whose motion is decided; True everywhere, where extrapolations are not known."""
     if seen.extrapolation_distance is None:
         return np.ones(seen.expected_visible.shape, dtype=bool)
-    return np.asarray(seen.extrapolation_distance > EXTRAPOLATION_DISTANCE * tolerance)
+    return np.asarray(seen.extrapolation_distance > 4.0 * tolerance)
 
 
 def importance(decisive: Mask, lawful: Mask, counted: Mask) -> Array:
@@ -64,7 +63,6 @@ EXCUSING = 0.2  # diameters; at a larger tolerance no frame is excused that is d
 
 
 HANDOVER_WINDOW = 0.2  # s after the hand-over; a first break there is a discontinuity of the hand-over
-MAX_LOST_TIME = 0.2  # s without a body that should be visible: it is lost
 STRENGTH_GRID = tuple(0.01 * 1.2**k for k in range(30))  # diameters; the last is 1.98
 
 
@@ -322,7 +320,7 @@ def strength(problem: Hypothesis, levels: tuple[ToleranceLevel, ...] = ()) -> fl
     """The smallest tolerance, on the grid 0.01 x 1.2^k diameters, at which a clip has no break; at most 2.
 
     It is 2 where a body that should be visible and is not excused is absent, or in no segment that counts, for
-    MAX_LOST_TIME s. `levels`, by rising tolerance, are not searched again: where the smallest has no break, they tell
+    0.2 s. `levels`, by rising tolerance, are not searched again: where the smallest has no break, they tell
     the strength alone.
     """
     seen = problem.seen
@@ -361,10 +359,10 @@ def _needed(segments: LawfulSegments, seen: PlacedBodies, most: int) -> int:
 
 
 def _loses(segments: LawfulSegments, seen: PlacedBodies) -> bool:
-    """True if some body that should be visible is unexplained for MAX_LOST_TIME s."""
+    """True if some body that should be visible is unexplained for 0.2 s: it is lost."""
     _, _, short = _weights(segments, seen, segments.tolerance)
     gone = (
         seen.expected_visible & ~excused(segments, seen) & (~seen.present | short | np.isnan(segments.position[..., 0]))
     )
     dt = float(seen.times[1] - seen.times[0]) if len(seen.times) > 1 else 0.0
-    return any(len(run) * dt > MAX_LOST_TIME + 1e-9 for column in gone.T for run in runs(column))
+    return any(len(run) * dt > 0.2 + 1e-9 for column in gone.T for run in runs(column))

@@ -354,7 +354,6 @@ def _clipped(values: Array) -> Array:
 
 
 FACTOR_RANGE = (0.5, 2.0)  # of the factor
-FIRST_TRIALS = 9  # values in the first round
 MIN_GAIN = 0.2  # s by which a first segment must last longer than with the scene's own constants
 
 Duration = tuple[int, float]  # frames up to the first break, minus the rms distance in diameters
@@ -438,13 +437,14 @@ def _search(
 
     A break that comes early under every value decides nothing. Then the track after that break is tried.
     """
+    first_trials = 9  # values in the first round
     dt, total = float(seen.times[1] - seen.times[0]), len(seen.times)
     for _ in range(3):  # parts of the track that are tried, each after the break of the one before
         known = {own: duration(own, seen)}
         if known[own][0] >= total or not seen.known.any():
             return own
         first = max(int(np.flatnonzero(seen.known.any(axis=1))[0]), _handover(seen))
-        best, width, trials = own, high - low, np.linspace(low, high, FIRST_TRIALS)
+        best, width, trials = own, high - low, np.linspace(low, high, first_trials)
         for round_ in range(7):  # a factor is found to 0.14 %
             for trial in trials.tolist():
                 value = trial if grid is None else low + grid * round((trial - low) / grid)
@@ -454,7 +454,7 @@ def _search(
             # s: a break that comes earlier whatever the value decides nothing
             if known[best][0] < total and (known[best][0] - first) * dt < 0.5:
                 break
-            width *= 2 / (FIRST_TRIALS - 1) if round_ == 0 else 0.5
+            width *= 2 / (first_trials - 1) if round_ == 0 else 0.5
             trials = np.clip(best + np.linspace(-width / 2, width / 2, 5), low, high)  # 4 new ones
         else:
             return best if (known[best][0] - known[own][0]) * dt >= MIN_GAIN - 1e-9 else own

@@ -298,8 +298,6 @@ class RestLimits:
 REST = RestLimits()
 
 
-MOST_OFF_PLANE = 0.015  # diameters by which states may leave the plane of motion
-LEAST_SHOWN = 0.05  # of what scenery shows of a shift in all directions, that tells one along a direction
 DOWN = np.array([1.0, -1.0])  # px go down, the plane goes up
 FORCE_TIME, FORCE_POINTS = 0.1, 3  # s and points of context that show which forces act
 
@@ -471,7 +469,8 @@ def _at_least(sd: Array) -> Array:
 def _unshown_directions(clip: Clip) -> Array | None:
     share, directions = np.linalg.eigh(shown_directions(clip))
     total = float(share.sum())
-    unshown = directions.T[share <= LEAST_SHOWN * total] if total > 0 else np.eye(2)
+    # A shift along a direction is told by 0.05 of what scenery shows of one in all directions.
+    unshown = directions.T[share <= 0.05 * total] if total > 0 else np.eye(2)
     return np.asarray(unshown * DOWN) if len(unshown) else None
 
 
@@ -608,13 +607,13 @@ def _truth_sd(clip: Clip, law: SceneLaw, context: int) -> Array:
 def from_states(clip: Clip, times: Array, states: Array, law: SceneLaw) -> PlacedBodies:
     """Place the moving bodies of a clip by predicted states (T, N, 13) at times (T,) s.
 
-    A body that leaves its plane of motion by more than MOST_OFF_PLANE diameters has no position there.
+    A body that leaves its plane of motion by more than 0.015 diameters has no position there.
     """
     camera, index = clip.scene.camera, list(law.index)
     diameter = _diameters(clip, law)
     position = plane_from_world(camera, states[:, index, :3])
     off = np.abs(states[:, index, depth_axis(camera)] - law.depth) / diameter
-    position = np.where((off <= MOST_OFF_PLANE)[..., None], position, np.nan)
+    position = np.where((off <= 0.015)[..., None], position, np.nan)
     true = np.searchsorted(clip.times, times - 1e-9).clip(0, len(clip.times) - 1)
     present = np.isfinite(position[..., 0])
     expected_visible = np.repeat((times > 1e-9)[:, None], len(index), axis=1)

@@ -209,7 +209,6 @@ SEAL_MARK = b"physbench-sha256:"
 DIGITS = 64
 EMPTY_SEAL = SEAL_MARK + b"0" * DIGITS  # what a writer puts in the place of the hash
 PACKED = ".gz"
-MOST_UNPACKED = 1 << 26  # bytes of a packed file
 SEAL = "seal"  # the key in a JSON object, and in the metadata of a table
 SEAL_SCHEMA = {
     "type": "string",
@@ -286,13 +285,14 @@ def read_sealed(path: Path, *, required: bool = True) -> bytes:
 
 def read_packed(path: Path) -> bytes:
     """The content of a file of gzip. Raises OSError or DamagedFileError, also where it is larger than any of ours."""
+    most_unpacked = 1 << 26  # bytes of a packed file
     try:
         with gzip.open(path) as file:
-            content = file.read(MOST_UNPACKED + 1)
+            content = file.read(most_unpacked + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DamagedFileError(f"it is no whole file of gzip ({error})") from error
-    if len(content) > MOST_UNPACKED:
-        raise DamagedFileError(f"it holds more than {MOST_UNPACKED >> 20} MB")
+    if len(content) > most_unpacked:
+        raise DamagedFileError(f"it holds more than {most_unpacked >> 20} MB")
     return content
 
 

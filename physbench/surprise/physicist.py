@@ -131,7 +131,6 @@ def write_strengths(
 
 
 GOLDEN = Path(__file__).parent / "golden" / PHYSICIST_FILE
-SEEN_FROM = 0.08  # diameters; a track that leaves every lawful path by that much shows the violation
 
 
 def film_strength(clip: Clip, frames: Image, context: int) -> float:
@@ -169,6 +168,7 @@ def clip_strengths(
 
 def physicist_table(readings: Sequence[PairReading]) -> str:
     """Lines of text: accuracy by kind and size, thresholds, and accuracy where the track shows the violation."""
+    seen_from = 0.08  # diameters; a track that leaves every lawful path by that much shows the violation
     lines = []
     for kind in IMPOSSIBLE_KINDS.values():
         own = [reading for reading in readings if reading.pair.kind == kind.name]
@@ -179,8 +179,8 @@ def physicist_table(readings: Sequence[PairReading]) -> str:
             right = [reading.right for reading in own if reading.pair.size == size]
             cells.append(f"{size:g}: {fixed(float(np.mean(right)))} of {len(right)}" if right else "")
         lines.append(f"{kind.noun}: {fitted_text(kind, fitted(kind, own))}  " + ", ".join(filter(None, cells)))
-    shown = [reading for reading in readings if reading.impossible >= SEEN_FROM]
-    for name, some in (("all pairs", readings), (f"pairs whose track shows it at {SEEN_FROM:g} diameters", shown)):
+    shown = [reading for reading in readings if reading.impossible >= seen_from]
+    for name, some in (("all pairs", readings), (f"pairs whose track shows it at {seen_from:g} diameters", shown)):
         lines.append(f"{name}: {fixed(over_kinds(list(some)).accuracy)} of {len(some)} (mean over kinds)")
     return ascii_minus("\n".join(lines))
 

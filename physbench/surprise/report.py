@@ -116,8 +116,6 @@ def play(chosen: ChosenPair, spec: RenderSpec) -> Player | None:
 
 # What a model tells apart of each kind, as a figure of matplotlib and as a table.
 
-MODEL_COLOUR = "#1f57b0"
-
 
 def kinds_frame(document: ResultDocument) -> pd.DataFrame:
     """One row a kind: share told apart with its interval, the best baseline, threshold with unit, pairs."""
@@ -145,6 +143,7 @@ def kinds_frame(document: ResultDocument) -> pd.DataFrame:
 
 def kinds_figure(document: ResultDocument) -> Figure:
     """One row a kind: the share told apart with its 95 % interval, and the best baseline; the line is guessing."""
+    model_colour = "#1f57b0"
     import matplotlib.pyplot as plt
 
     expectation = document.expectation
@@ -153,9 +152,9 @@ def kinds_figure(document: ResultDocument) -> Figure:
     figure, panel = plt.subplots(figsize=(6.5, 0.28 * len(table) + 1.3), layout="constrained")  # inches
     plt.close(figure)
     places = range(len(table))
-    panel.hlines(places, table["low"], table["high"], color=MODEL_COLOUR, linewidth=4, alpha=0.35)
+    panel.hlines(places, table["low"], table["high"], color=model_colour, linewidth=4, alpha=0.35)
     name = document.model.name.replace("$", r"\$")  # which begins a formula
-    panel.plot(table["told_apart"], places, "o", color=MODEL_COLOUR, markersize=6, label=name)
+    panel.plot(table["told_apart"], places, "o", color=model_colour, markersize=6, label=name)
     panel.plot(
         table["best_baseline"], places, "|", color="#8a8f98", markersize=10, label=f"best {expectation.baseline}"
     )

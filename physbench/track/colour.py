@@ -66,12 +66,19 @@ def dilated(mask: Mask, reach: int) -> Mask:
     return flat.reshape(wide.shape)[:, :height, :width]
 
 
-CHROMA_GATE = 40.0  # levels; below, a pixel has no hue
-CORE_SHARE = 0.25  # of an object's chroma; below, a pixel is no core of it
-HUE_TOLERANCE_DEG = 0.375 * 360 / len(PALETTE)  # further from every hue of the scene: unknown
-# Sharpening leaves a rim of the opposite hue around an object, at a straight edge of up to half its chroma per 100 %.
-# The hues of the palette lie further than the tolerance from each other's opposites.
-HALO_SHARE = 0.6  # of an object's chroma; what is weaker and of the opposite hue is such a rim
+@dataclass(frozen=True)
+class HueLimits:
+    """What of a pixel's colour tells the object that it is of."""
+
+    least: float = 40.0  # levels of chroma; below, a pixel has no hue
+    core: float = 0.25  # of an object's chroma; below, a pixel is no core of it
+    tolerance_deg: float = 0.375 * 360 / len(PALETTE)  # further from every hue of the scene: unknown
+    # Sharpening leaves a rim of the opposite hue around an object, at a straight edge of up to half its chroma per
+    # 100 %. The hues of the palette lie further than the tolerance from each other's opposites.
+    halo: float = 0.6  # of an object's chroma; what is weaker and of the opposite hue is such a rim
+
+
+HUES = HueLimits()
 SHADE = AMBIENT + DIFFUSE * 2 / 3  # mean light over a ball that is lit from the camera
 AMBIENT_SHARE, DIFFUSE_SHARE = AMBIENT / SHADE, DIFFUSE / SHADE
 
@@ -130,17 +137,17 @@ def _plane() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 def _label_table(unit: NDArray[np.float64], chroma: NDArray[np.float64]) -> NDArray[np.uint8]:
     plane, size = _plane()
-    label = np.where(size >= CHROMA_GATE, UNKNOWN_HUE, 0)
+    label = np.where(size >= HUES.least, UNKNOWN_HUE, 0)
     if len(unit):
         along = np.ascontiguousarray(np.moveaxis(plane @ unit.T, -1, 0))  # (K, ...): an innermost axis of K is slow
-        most, least = along.max(axis=0), size * math.cos(math.radians(HUE_TOLERANCE_DEG))
+        most, least = along.max(axis=0), size * math.cos(math.radians(HUES.tolerance_deg))
         best, halo = np.zeros(size.shape, dtype=np.int64), np.zeros(size.shape, dtype=bool)
         for k in reversed(range(len(unit))):  # the first of equals is the best
             best[along[k] == most] = k
-            halo |= (along[k] <= -least) & (size < HALO_SHARE * chroma[k])
+            halo |= (along[k] <= -least) & (size < HUES.halo * chroma[k])
         near = most >= least
         label = np.where(halo & ~near, 0, label)
-        label = np.where(near & (label > 0), np.where(size >= CORE_SHARE * chroma[best], 1 << best, 0), label)
+        label = np.where(near & (label > 0), np.where(size >= HUES.core * chroma[best], 1 << best, 0), label)
     return np.asarray(label, dtype=np.uint8).reshape(-1)
 
 

@@ -122,8 +122,6 @@ def state_tracks(clip: Clip, context: int, states: Array) -> Tracks:
     )
 
 
-STILL_TIME = 0.2  # s over which a resting body must not move
-
 Frames = NDArray[np.intp]
 
 
@@ -205,13 +203,14 @@ def slope(times: Array, values: Array) -> float:
 
 
 def resting(times: Array, position: Array, diameter: float, bound: float) -> Mask:
-    """Mask (T,) of a path (T, 2) m, NaN allowed, that moves less than `bound` diameters in STILL_TIME."""
-    dt = float(times[1] - times[0]) if len(times) > 1 else STILL_TIME
-    half = max(1, round(STILL_TIME / 2 / dt))
+    """Mask (T,) of a path (T, 2) m, NaN allowed, that moves less than `bound` diameters in 0.2 s."""
+    still_time = 0.2  # s
+    dt = float(times[1] - times[0]) if len(times) > 1 else still_time
+    half = max(1, round(still_time / 2 / dt))
     at = np.arange(len(times))
     before, after = np.maximum(at - half, 0), np.minimum(at + half, len(times) - 1)
     moved = [
         np.linalg.norm(position[j] - position[i], axis=-1) for i, j in ((before, after), (before, at), (at, after))
     ]
     span = np.maximum((after - before) * dt, 1e-9)
-    return np.asarray(np.max(moved, axis=0) * STILL_TIME / span < bound * diameter)  # False where NaN
+    return np.asarray(np.max(moved, axis=0) * still_time / span < bound * diameter)  # False where NaN

@@ -102,9 +102,6 @@ def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
 # exactly in 1 - .05^(1/n): such clips would be on the wrong side of all others. Fewer than 8 clips: no interval.
 
 
-FEWEST_CLIPS = 8  # clips
-
-
 def auroc(positive: Array, negative: Array) -> float:
     """Chance that a value of `positive` (P,) exceeds one of `negative` (Q,), ties counting half; NaN for none.
 
@@ -132,7 +129,7 @@ class Separation:
 
     def interval(self) -> tuple[float, float]:
         """95 % interval; NaN for fewer than FEWEST clips."""
-        if not np.isfinite(self.value) or self.clips < FEWEST_CLIPS:
+        if not np.isfinite(self.value) or self.clips < 8:
             return float("nan"), float("nan")
         low = high = self.value
         if TINY < self.value < 1 - TINY and self.variance > 0:
@@ -624,7 +621,6 @@ def others_median(truth: Array) -> Array:
     return middle
 
 
-CELL = ["source", "kind", "reading"]
 COLUMNS: Mapping[str, str] = {
     "source": "violation with its severity, lawful alternative (stranger-*) or gaming baseline (cheat-*); "
     "@4: shown at 4 frames/s",
@@ -681,6 +677,7 @@ def validity_table(
 
     Returns one long table with the columns COLUMNS.
     """
+    cell = ["source", "kind", "reading"]
     better = {each.id: each.better for each in scorers}
     cells, headlines, strengths, qualities = [], [], [], []
     for _, parts in tasks:
@@ -690,8 +687,8 @@ def validity_table(
         strengths.append(lawful_strengths(readings, lawful_before))
         qualities.append(lawful_qualities(readings, lawful_before))
     of_tasks = pd.concat(cells, ignore_index=True)
-    families = _mean_cells(of_tasks, [*CELL, "family"]).assign(level="family", task="*")
-    every = _mean_cells(families, CELL).assign(level="all", family="*", task="*")
+    families = _mean_cells(of_tasks, [*cell, "family"]).assign(level="family", task="*")
+    every = _mean_cells(families, cell).assign(level="all", family="*", task="*")
     measured = pd.concat([of_tasks, families, every], ignore_index=True)
     rows = [
         *map(_estimated, records(measured)),

@@ -24,8 +24,6 @@ from physbench.world.scene import PHYSICS_STEP, CentralGravity, ForceField, Join
 # are right after the step (Ryckaert, Ciccotti and Berendsen 1977, J. Comput. Phys. 23, 327): a pendulum keeps its
 # length to rounding, and its period to (w h)^2 / 24, 3e-7 at w = 3 rad/s, without drift of its energy.
 
-SWEEPS = 8  # of Newton's method; three are enough for a double pendulum
-
 
 def rod_accelerations(
     scene: Scene, rods: Sequence[Rod], states: Array, other: Array, time: float, step: float = PHYSICS_STEP
@@ -73,7 +71,7 @@ def _alone(ahead: Array, effect: Array, length2: Array) -> Array:
 def _together(ahead: Array, effect: Array, length2: Array) -> Array:
     """Tensions over lengths (..., E) N/m of rods whose bodies pull at each other, by Newton's method."""
     pull = np.zeros(ahead.shape[:-1])
-    for _ in range(SWEEPS):
+    for _ in range(8):  # steps of Newton's method; three are enough for a double pendulum
         span = ahead + (effect * pull[..., None, :, None]).sum(axis=-2)
         wrong = (span**2).sum(axis=-1) - length2
         if np.abs(wrong).max() < 1e-13:  # m2, of the squares of distances

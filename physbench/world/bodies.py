@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 HOLDER_GAP = 0.06  # m from the surface of a held ball to the middle of the block after it
 SCREEN_HALF_DEPTH = 0.05  # m
 UPRIGHT: Quaternion = (0.0, 0.0, 0.0, 1.0)
-DARKNESS_Y = -1.5  # m, where it is, before all else
 
 
 def turned_from_top(angle: float) -> Quaternion:
@@ -124,7 +123,6 @@ def wall(
     )
 
 
-MARK_GREY = 0.62
 MARK_SPACING, MARK_SIZE = 1.6, 0.14  # m; at 4 frames/s belts up to 3.2 m/s show which way they move. Half its side
 
 
@@ -135,7 +133,7 @@ def belt(
     horizon: float,
     *,
     grey: float = SCREEN_GREY,
-    mark_grey: float = MARK_GREY,
+    mark_grey: float = 0.62,
     restitution: float = 1.0,
     friction: float = 1.0,
 ) -> tuple[Body, ...]:
@@ -239,8 +237,9 @@ def darkness(camera: Camera, off: float, on: float, horizon: float) -> Body:
 
     It is a screen before the whole picture, on the grid of physics steps: what holds of screens holds of it.
     """
+    darkness_y = -1.5  # m, where it is, before all else
     (x, _, z), first, last = camera.center, round(off * PHYSICS_HZ), round(on * PHYSICS_HZ)
-    over, away = (x, DARKNESS_Y, z), (x + 100.0, DARKNESS_Y, z)  # 100 m away while the light is on
+    over, away = (x, darkness_y, z), (x + 100.0, darkness_y, z)  # 100 m away while the light is on
     moments = (
         -HISTORY,
         (first - 1) / PHYSICS_HZ,

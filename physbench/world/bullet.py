@@ -137,9 +137,6 @@ def collision_shape(client: Client, body: Body, place: Sequence[float] = (0.0, 0
 # both.
 
 
-ACTION_HZ = 20
-
-
 def initial_states(scene: Scene) -> Array:
     """States (N, 13) that the scene declares; a held body stands still until its release."""
     states = np.zeros((len(scene.bodies), 13))
@@ -187,12 +184,13 @@ def step_of(time: float) -> int:
 
 def _checked(scene: Scene, action: Impulse) -> int:
     """The step of an impulse, which must lie on the grid of 1/20 s and act on a body that is free to move."""
+    action_hz = 20
     step, body = step_of(action.time), scene.bodies[scene.index(action.body)]
     since = -HISTORY if body.release is None else body.release
     until = np.inf if body.until is None else body.until
-    if step % (PHYSICS_HZ // ACTION_HZ) or body.role != "moving" or not since <= action.time < until:
+    if step % (PHYSICS_HZ // action_hz) or body.role != "moving" or not since <= action.time < until:
         raise PhysbenchError(
-            f"Expected an impulse on the grid of 1/{ACTION_HZ} s (a parameter with grid={1 / ACTION_HZ:g}) that meets "
+            f"Expected an impulse on the grid of 1/{action_hz} s (a parameter with grid={1 / action_hz:g}) that meets "
             f"a free body, but got one at {action.time:g} s on {body.name!r}."
         )
     return step

@@ -322,10 +322,6 @@ def cone_sight(camera: Camera, spec: RenderSpec, radius: float, depth: float) ->
     )
 
 
-SHAKE = ((1.3, 0.0), (2.1, 1.0), (3.7, 2.5))  # Hz and rad, of sines of one size that add up to a shake
-
-PATH_STEP = 0.05  # s
-
 CameraTurn = Literal["pan", "tilt", "roll", "dolly", "orbit"]
 
 
@@ -393,7 +389,8 @@ def eye_moves(camera: Camera) -> bool:
 
 def path_moments(horizon: float) -> Array:
     """Times (T,) s all along a clip that ends at `horizon` s, at which a path is asked where it leads."""
-    return np.arange(-HISTORY, horizon + PATH_STEP, PATH_STEP, dtype=np.float64)
+    path_step = 0.05  # s
+    return np.arange(-HISTORY, horizon + path_step, path_step, dtype=np.float64)
 
 
 def most_turned(camera: Camera, horizon: float) -> float:
@@ -455,8 +452,9 @@ def _value(move: CameraMove, time: float) -> float:
 
 
 def _shake(move: CameraMove, time: float, phase: float) -> float:
-    total = sum(math.sin(2 * math.pi * rate * time + start + phase) for rate, start in SHAKE)
-    return move.size * total / math.sqrt(len(SHAKE))
+    shake = ((1.3, 0.0), (2.1, 1.0), (3.7, 2.5))  # Hz and rad, of sines of one size that add up to a shake
+    total = sum(math.sin(2 * math.pi * rate * time + start + phase) for rate, start in shake)
+    return move.size * total / math.sqrt(len(shake))
 
 
 def turned(axis: int, angle: float) -> Array:

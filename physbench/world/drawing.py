@@ -473,7 +473,6 @@ def _compose(
 # A bare floor or a sky shows no camera. Faint squares lie just behind the plane of motion, where a camera that moves in
 # any way shows them by the same homography as the bodies. They are in no state of a clip, and nothing touches them.
 
-MARK_GREY = 0.58  # 20 levels brighter than the background, and no hue
 MARK_SPACING, MARK_JITTER = 1.0, 0.28  # m; no two are alike placed, so that no shift takes them to each other
 
 
@@ -494,8 +493,9 @@ def marks(scene: Scene, times: Array, spec: RenderSpec) -> Scene:
     # m from the plane of motion: behind plates and links
     places = world_from_plane(camera, flat) + 0.03 * normal(camera)
     x, y, z = size
+    # A grey of 0.58 is 20 levels brighter than the background, and has no hue.
     bodies = tuple(
-        Body(f"mark {n}", "box", (x, y, z), "fixed", tuple(place.tolist()), grey=MARK_GREY, collides=False)
+        Body(f"mark {n}", "box", (x, y, z), "fixed", tuple(place.tolist()), grey=0.58, collides=False)
         for n, place in enumerate(places)
     )
     return Scene(bodies, camera)

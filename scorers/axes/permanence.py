@@ -15,7 +15,7 @@ from physbench.rollout.store import Rollout
 from physbench.score.protocol import Reading, scorer
 from physbench.score.visibility import LawfulContinuation, Return
 from physbench.support.arrays import Array, Mask
-from physbench.track.colour import HUE_TOLERANCE_DEG
+from physbench.track.colour import HUES
 from physbench.track.tracks import Tracks, Visibility, last_known
 from physbench.track.visibility import FULL_VIEW, MAX_AREA_RATIO, MAX_GAP, truth_visible, whole_area
 
@@ -186,7 +186,7 @@ class OwnLook:
 OWN = OwnLook()
 
 
-HUE = ChangeBounds(4.0, HUE_TOLERANCE_DEG)  # degrees
+HUE = ChangeBounds(4.0, HUES.tolerance_deg)  # degrees
 
 
 def kept(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation]) -> Array:

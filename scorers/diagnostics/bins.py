@@ -19,7 +19,6 @@ from physbench.world.bullet import simulate_ensemble
 from physbench.world.camera import PLANE_AXES, plane_from_px
 
 DRAWS = 4  # of 32 simulations each
-END_TIME = 0.3  # s at the end of a clip, in which it is told where a body is
 _ends = RecentlyUsed[str, Array](64)
 
 
@@ -36,11 +35,11 @@ def possible_ends(clip: Clip, context: int) -> Array:
 
 
 def predicted_end(clip: Clip, tracks: Tracks | None) -> float:
-    """Last place of the body that moves in the last END_TIME s, m to the right; NaN where it is not seen then."""
+    """Last place of the body that moves in the last 0.3 s, m to the right; NaN where it is not seen then."""
     if tracks is None:
         return np.nan
     (column,) = np.flatnonzero(moving(clip))
-    late = clip.times[clip.window(tracks.context)] >= clip.times[-1] - END_TIME
+    late = clip.times[clip.window(tracks.context)] >= clip.times[-1] - 0.3
     place = plane_from_px(clip.scene.camera, clip.spec, tracks.position)[:, column, 0]
     seen = np.flatnonzero(late & detected(clip, tracks)[:, column] & np.isfinite(place))
     return float(place[seen[-1]]) if len(seen) else np.nan

@@ -13,7 +13,6 @@ from physbench.track.tracks import Tracks
 from physbench.world.camera import plane_from_px, plane_from_world
 
 STEP = 0.1  # s between PhyWorld's frames
-LEFT = "left ball"  # that its code puts at the left border where it is missing; every other one at the right border
 
 
 @scorer(
@@ -49,7 +48,8 @@ def velocity(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]
     absent = ~np.isfinite(predicted[..., 0])
     span, v = stride / clip.spec.fps, _velocity(true, stride, clip.spec.fps)
     kept = _velocity(_stays(seen, true[0], tracks.context)[:frames], stride, clip.spec.fps)
-    border = np.array([0.0 if body.name == LEFT else WIDTH for body in clip.tracked_bodies])
+    # Where it is missing its code puts the left ball at the left border, every other one at the right border.
+    border = np.array([0.0 if body.name == "left ball" else WIDTH for body in clip.tracked_bodies])
     along = _velocity(np.where(absent, border, predicted[..., 0]), stride, clip.spec.fps)
     starts = clip.times[clip.window(0)][: len(v)]  # of each difference, s
     hit = next((contact.time for contact in clip.contacts if contact.time > 0), None)

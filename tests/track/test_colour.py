@@ -9,10 +9,7 @@ import pytest
 import torch
 
 from physbench.track.colour import (
-    CHROMA_GATE,
-    CORE_SHARE,
-    HALO_SHARE,
-    HUE_TOLERANCE_DEG,
+    HUES,
     TABLE_HALF_STEPS,
     TABLE_SIDE,
     TABLE_STEP_A,
@@ -22,7 +19,7 @@ from physbench.track.colour import (
 )
 from physbench.world.scene import PALETTE
 
-COSINE = math.cos(math.radians(HUE_TOLERANCE_DEG))
+COSINE = math.cos(math.radians(HUES.tolerance_deg))
 
 
 def plain_table(unit: np.ndarray, chroma: np.ndarray) -> np.ndarray:
@@ -32,9 +29,9 @@ def plain_table(unit: np.ndarray, chroma: np.ndarray) -> np.ndarray:
     size = np.linalg.norm(plane, axis=-1)
     along = plane @ unit.T
     best, near = along.argmax(-1), along.max(-1) >= size * COSINE
-    halo = ((along <= -size[..., None] * COSINE) & (size[..., None] < HALO_SHARE * chroma)).any(-1)
-    label = np.where(halo & ~near, 0, np.where(size >= CHROMA_GATE, UNKNOWN_HUE, 0))
-    return np.where(near & (label > 0), np.where(size >= CORE_SHARE * chroma[best], 1 << best, 0), label).reshape(-1)
+    halo = ((along <= -size[..., None] * COSINE) & (size[..., None] < HUES.halo * chroma)).any(-1)
+    label = np.where(halo & ~near, 0, np.where(size >= HUES.least, UNKNOWN_HUE, 0))
+    return np.where(near & (label > 0), np.where(size >= HUES.core * chroma[best], 1 << best, 0), label).reshape(-1)
 
 
 @pytest.mark.parametrize("count", range(1, len(PALETTE) + 1))

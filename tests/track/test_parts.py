@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import ndimage, optimize
 
 from physbench.track import blobs, disc_fit, patches
-from physbench.track.colour import CHROMA_GATE, HALO_SHARE, UNKNOWN_HUE, colours_of, hue_shift_deg, labels, opponent
+from physbench.track.colour import HUES, UNKNOWN_HUE, colours_of, hue_shift_deg, labels, opponent
 from physbench.world.scene import PALETTE
 
 CPU = torch.device("cpu")
@@ -27,11 +27,11 @@ def test_labels_are_nearest_hues(colour: tuple[int, int, int]) -> None:
     a, b = torch.tensor([2 * red - green - blue]), torch.tensor([green - blue])
     label = int(labels(a.to(torch.int16), b.to(torch.int16), ALL.table)[0])
     assert label == int(labels(a.float() * 4, b.float() * 4, ALL.table, 4)[0])
-    if size < CHROMA_GATE - 4:
+    if size < HUES.least - 4:
         assert label == 0
-    elif size > CHROMA_GATE + 12:
+    elif size > HUES.least + 12:
         angles = np.degrees(np.arccos(np.clip(ALL.hue @ o / size, -1, 1)))
-        rims = size - HALO_SHARE * ALL.chroma[angles > 151]  # of the opposite hue of these
+        rims = size - HUES.halo * ALL.chroma[angles > 151]  # of the opposite hue of these
         if angles.min() < 25:
             assert label == 1 << int(angles.argmin())
         elif angles.min() > 29 and (angles < 149).all() | (rims > 12).all():

@@ -58,8 +58,6 @@ BOUNDS = RequestBounds()
 
 
 ARGUMENTS = ("context", "horizon", "actions", "prompts", "seeds")  # of a rollout, given by name
-ACTION_WIDTH = 6  # hue as RGB, impulse in N s
-RANGE_TOLERANCE = 0.49 / 255  # distance outside of [0, 1] that rounding hides
 TOKEN_REASONS = ("a token is needed", "the token is wrong")  # of a refusal without a token, and with one
 CARD_NEEDS = ("name", "image_size", "fps", "context_frames")
 CARD_TAKES = (
@@ -150,6 +148,7 @@ def card_document(card: Any) -> dict[str, Any]:
 
 def array_rollout(model: Any, device: str) -> Callable[..., Any]:
     """The model's rollout on arrays; one on tensors is wrapped."""
+    range_tolerance = 0.49 / 255  # distance outside of [0, 1] that rounding hides
     if "generators" not in inspect.signature(model.rollout).parameters:
         rollout: Callable[..., Any] = model.rollout
         return rollout
@@ -166,7 +165,7 @@ def array_rollout(model: Any, device: str) -> Callable[..., Any]:
                 if not (isinstance(chunk, torch.Tensor) and chunk.is_floating_point() and chunk.ndim == 5):
                     raise WrongFrames("expected floating-point tensors of frames (B, t, 3, H, W)")
                 low, high = (float(bound) for bound in chunk.float().aminmax())
-                if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):
+                if not (low >= -range_tolerance and high <= 1 + range_tolerance):
                     raise ValueError(f"expected values in [0, 1], got {low:.3g} to {high:.3g}")
                 levels = chunk.float().mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
                 yield levels.permute(0, 1, 3, 4, 2).cpu().numpy()
@@ -310,7 +309,7 @@ class RequestHandler(BaseHTTPRequestHandler):
             batch, frames, horizon = (int(head[key]) for key in ("batch", "context_frames", "horizon"))
             shape = (batch, frames, int(head["height"]), int(head["width"]), 3)
             seeds, prompts = [int(seed) for seed in head["seeds"]], [str(prompt) for prompt in head["prompts"]]
-            has_actions, width = bool(head["actions"]), int(head.get("action_values", ACTION_WIDTH))
+            has_actions, width = bool(head["actions"]), int(head.get("action_values", 6))  # hue as RGB, impulse in N s
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RequestProblem(400, f"the head cannot be read: {type(error).__name__} {error!s:.100}") from None
         wanted = (batch, *self.server.context_shape)

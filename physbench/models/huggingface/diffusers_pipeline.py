@@ -20,8 +20,6 @@ from physbench.models.huggingface.diffusers_plan import PipelinePlan
 from physbench.models.networks import take_weights
 from physbench.support.errors import ModelError
 
-RESULTS = ("frames", "video", "videos", "images")
-
 
 class DiffusersModel:
     """A pipeline as a FrameModel. Clips are rolled out one by one, as some pipelines fail on several or mix them."""
@@ -239,9 +237,10 @@ def resized(frames: Tensor, size: tuple[int, int]) -> Tensor:
 
 def frames_of(output: Any) -> Tensor:
     """The frames (T, 3, H, W) in [0, 1] of the first video of a pipeline's output. Raises ModelError."""
-    name = next((name for name in RESULTS if getattr(output, name, None) is not None), None)
+    results = ("frames", "video", "videos", "images")
+    name = next((name for name in results if getattr(output, name, None) is not None), None)
     if name is None and not isinstance(output, Tensor):
-        raise ModelError(f"A {type(output).__name__} came back; expected one with {', '.join(RESULTS)}.")
+        raise ModelError(f"A {type(output).__name__} came back; expected one with {', '.join(results)}.")
     videos = output if name is None else getattr(output, name)
     video = videos[0] if len(videos) else None
     if getattr(videos, "ndim", 5) == 4:  # Cosmos 3 answers with one video, not with a batch of one

@@ -144,7 +144,6 @@ def _cosmos3_condition(**fields: Any) -> Any:
     return kind(**fields)
 
 
-CLIP_SIDE = 256  # px, of the shorter side of the clips: the largest size at which the suites' questions are fixed
 MOST_RATIO = 64  # frames per latent frame: published pipelines have 4 to 8
 FRAME_PARAMETERS = ("num_frames", "frames", "video_length")
 RATE_PARAMETERS = ("fps", "frame_rate")
@@ -508,8 +507,8 @@ def _side(settings: Mapping[str, Any], name: str, quirk: Quirk, axis: int) -> in
 
 
 def _clip_size(size: tuple[int, int], settings: Mapping[str, Any]) -> tuple[int, int]:
-    """Size of the clips: of the pipeline's aspect, the shorter side CLIP_SIDE or that of the pipeline if it is less."""
-    scale = min(1.0, CLIP_SIDE / min(size))
+    """Size of the clips: of the pipeline's aspect, the shorter side 256 px or that of the pipeline if it is less."""
+    scale = min(1.0, 256 / min(size))  # the largest size at which the suites' questions are fixed
     height, width = (round(side * scale) for side in size)
     return int(settings.get("clip_height", height)), int(settings.get("clip_width", width))
 

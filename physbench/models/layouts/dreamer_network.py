@@ -243,8 +243,6 @@ class DreamerNet(nn.Module):
 
 # Reads the sizes of a DreamerV3 world model from the shapes of its tensors.
 
-PICTURE_CHANNELS = 3
-
 
 def read_sizes(shapes: Mapping[str, tuple[int, ...]], names: Mapping[str, str], where: str) -> DreamerSizes:
     """The sizes of a world model.
@@ -256,6 +254,8 @@ def read_sizes(shapes: Mapping[str, tuple[int, ...]], names: Mapping[str, str], 
 
     Raises ModelError: A tensor that decides a size is missing, or the sizes contradict one another.
     """
+
+    picture_channels = 3
 
     def shape(own: str, dimensions: int) -> tuple[int, ...]:
         name = their_name(own, names) if own.rpartition(".")[0] in names else own
@@ -286,10 +286,10 @@ def read_sizes(shapes: Mapping[str, tuple[int, ...]], names: Mapping[str, str], 
     if stats not in (stoch, 2 * stoch):
         raise ModelError(f"{where} draws states from {stats} numbers, but its decoder takes {stoch}.")
     for colours, what in ((encoder[0][1], "observes"), (decoder[-1][1], "predicts")):
-        if colours != PICTURE_CHANNELS:
+        if colours != picture_channels:
             raise ModelError(
                 f"{where} {what} pictures of {colours} channels; objects are recognised by their colour, so that "
-                f"{PICTURE_CHANNELS} are needed."
+                f"{picture_channels} are needed."
             )
     side = isqrt(max(embed, 0) // encoder[-1][0])
     if side < 1 or side**2 * encoder[-1][0] != embed:
@@ -300,7 +300,7 @@ def read_sizes(shapes: Mapping[str, tuple[int, ...]], names: Mapping[str, str], 
     if len(encoder) != len(decoder):
         raise ModelError(f"{where} halves pictures {len(encoder)} times but doubles them {len(decoder)} times.")
     return DreamerSizes(
-        encoder=(PICTURE_CHANNELS, *(weight[0] for weight in encoder)),
+        encoder=(picture_channels, *(weight[0] for weight in encoder)),
         decoder=(decoder[0][0], *(weight[1] for weight in decoder)),
         side=side,
         encoder_kernel=encoder[0][2],

@@ -35,7 +35,6 @@ MDRNN_NAMES = {
     "gmm_linear": "gmm_linear",
     **{f"rnn.{kind}": f"rnn.{kind}_l0" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")},
 }
-TRAINED = 32  # frames of a training sequence
 
 
 class WorldModelsModel:
@@ -117,7 +116,7 @@ def make_world_models(
     device: torch.device,
     dtype: torch.dtype,
     fps: float = 50.0,
-    context: int = TRAINED,
+    context: int = 32,  # frames of a training sequence
     temperature: float = 1.0,
     actions: bool = False,
 ) -> WorldModelsModel:

@@ -27,8 +27,6 @@ from physbench.support.errors import PhysbenchError
 Crop = tuple[int, int, int, int]  # px left out at top, bottom, left and right
 Turn = tuple[int, int, int, int]  # (a, b, c, d): what lies at (x, y) is shown at (a x + c y, b x + d y)
 NOT_TURNED: Turn = (1, 0, 0, 1)
-BRIGHT_TRANSFERS = {16: "PQ", 18: "HLG"}  # numbers of ITU-T H.273
-WIDE_PRIMARIES = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
 
 
 @dataclass(frozen=True)
@@ -114,13 +112,15 @@ def turn_of(frame: Any, beside: dict[str, bytes]) -> tuple[Turn, str]:
 
 def unfollowed(video: Any, frame: Any, beside: dict[str, bytes]) -> list[str]:
     """Features of a file's picture that this reader does not follow."""
+    wide_primaries = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
+    bright_transfers = {16: "PQ", 18: "HLG"}  # numbers of ITU-T H.273
     unfollowed_side_data = {"STEREO3D": "two pictures for two eyes", "SPHERICAL": "a picture for a sphere"}
     properties = [words for kind, words in unfollowed_side_data.items() if kind in beside]
     transfer, primaries = int(video.codec_context.color_trc), int(video.codec_context.color_primaries)
-    if transfer in BRIGHT_TRANSFERS:
-        properties.append(f"high dynamic range ({BRIGHT_TRANSFERS[transfer]})")
-    elif primaries in WIDE_PRIMARIES:
-        properties.append(f"a wide range of colours ({WIDE_PRIMARIES[primaries]})")
+    if transfer in bright_transfers:
+        properties.append(f"high dynamic range ({bright_transfers[transfer]})")
+    elif primaries in wide_primaries:
+        properties.append(f"a wide range of colours ({wide_primaries[primaries]})")
     if frame.interlaced_frame:
         properties.append("interlacing")
     if video.metadata.get("alpha_mode") == "1" and not has_alpha(frame):

@@ -29,7 +29,6 @@ TOLERANCE = RateTolerance()
 
 
 RENDERABLE_RATES = whole_rates()
-CHANGED_LEVELS = 24  # grey levels; a smaller difference may come from lossy coding
 
 
 def scored_rate(rates: Iterable[float], requested: float) -> float:
@@ -202,9 +201,9 @@ def begins_with_context(first: Image, context: NDArray[np.uint8], spare: float, 
 
 
 def _changed_share(a: Image, b: Image) -> float:
-    """Share of the pixels that differ by more than CHANGED_LEVELS."""
+    """Share of the pixels that differ by more than 24 grey levels: less may come from lossy coding."""
     difference = np.abs(a.astype(np.int16) - b)
-    return float((difference.max(axis=-1) > CHANGED_LEVELS).mean())
+    return float((difference.max(axis=-1) > 24).mean())
 
 
 def scored_size(height: int, width: int) -> tuple[int, int]:

@@ -173,7 +173,6 @@ def _objects(clip: Clip, error: Array, tracks: Tracks) -> tuple[str, ...]:
     return tuple(sentence[0].upper() + sentence[1:] + "." for sentence in parts_of)
 
 
-MOST_READINGS = 6
 CLIPS_A_JOB = 4  # of a worker process
 
 
@@ -427,7 +426,7 @@ def _not_valid(rows: Mapping[str, dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[ClipReading, ...]:
-    """Readings outside the axes that differ from ground truth: laws first, at most MOST_READINGS."""
+    """Readings outside the axes that differ from ground truth: laws first, at most six."""
     headline = {name for name, own in rows["model"].items() if own["axis"]}
     readings = []
     for name, own in sorted(rows["model"].items(), key=lambda item: (not item[0].startswith(f"{LAWS}/"), item[0])):
@@ -439,7 +438,7 @@ def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[ClipReadin
         # Readings nearer than 0.1 of ground truth's value, or of a natural size (1 but of degrees), are not listed
         if abs(own["value"] - truth) > 0.1 * max(abs(truth), {"deg": 50.0}.get(own["unit"], 1.0)):
             readings.append(ClipReading(plain(part or name), own["value"], truth, own["unit"]))
-    return tuple(readings[:MOST_READINGS])
+    return tuple(readings[:6])
 
 
 def _frames(folder: RunFolder, clip: Clip) -> Frames | None:

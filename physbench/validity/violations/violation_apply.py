@@ -34,7 +34,6 @@ from physbench.world.scene import (
 from physbench.world.styles.catalogue import draw
 
 LEAST_EFFECT = 0.05  # diameters; a violation of the motion that moves nothing further is not seen
-NO_EFFECT = 0.005  # diameters; one that moves nothing further has nothing to violate
 
 
 @dataclass(eq=False)
@@ -149,13 +148,13 @@ class Violated:
     def refuse_unseen(self, times: Array, lawful: Array) -> None:
         """Raise Inapplicable where only the motion is wrong and no body ever is LEAST_EFFECT off for it.
 
-        It is Unseen where something moves at all, by NO_EFFECT or more.
+        It is Unseen where something moves at all, by 0.005 diameters or more; else there is nothing to violate.
         """
         if self.plan.appearances or self.plan.treatments:
             return
         effect = self.effect(times, lawful)
         if effect < LEAST_EFFECT:
-            refused = violation_plan.Inapplicable if effect < NO_EFFECT else violation_plan.Unseen
+            refused = violation_plan.Inapplicable if effect < 0.005 else violation_plan.Unseen
             raise refused(f"it moves nothing in view by more than {effect:.2g} diameters")
 
 

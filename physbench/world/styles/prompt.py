@@ -144,12 +144,11 @@ def camera_sentence(camera: Camera) -> str:
 
 ONE_TAKE = "Real time, one continuous take."
 STATIC_SHOT = "Static shot with no camera movement."  # the words of Physics-IQ (Motamed et al. 2025, arXiv 2501.09038)
-OBLIQUE = math.radians(20)  # of tilt, from which a camera looks down obliquely
 
 
 def side_seen(camera: Camera) -> str:
     """From where a camera sees the plane of motion: "seen from the side"."""
-    if abs(camera.tilt) >= OBLIQUE:
+    if abs(camera.tilt) >= math.radians(20):  # from there on it looks down obliquely
         return "seen obliquely from above"
     if camera.view == "front":
         return "seen from the side, a little from above" if camera.tilt else "seen from the side"
