@@ -49,12 +49,20 @@ def main() -> None:
                 for context in CONTEXTS:
                     read, _ = score_clip(clip, Rollout(clip.id, 0, shown.frames), context, shadowing)
                     rows += [
-                        {"source": source, "task": row.task, "context": context, "quality": each.quality}
+                        {
+                            "source": source,
+                            "clip": row.id,
+                            "task": row.task,
+                            "context": context,
+                            "quality": each.quality,
+                        }
                         for each in read
                         if each.axis == "consistency"
                     ]
             progress.advance(1)
-    table = pd.DataFrame(rows).dropna(subset="quality")
+    table = pd.DataFrame(rows)
+    table = table[table.groupby(["source", "clip"])["quality"].transform("count") == len(CONTEXTS)]
+    print(f"{'frames':14}" + "  ".join(f"{context:5}" for context in CONTEXTS))
     by_task = table.groupby(["source", "task", "context"])["quality"].mean().unstack()
     for source, means in table.groupby(["source", "context"])["quality"].mean().unstack().iterrows():
         spread = by_task.loc[source].max(axis=1) - by_task.loc[source].min(axis=1)

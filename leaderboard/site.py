@@ -333,7 +333,7 @@ class RankedTable(NamedTuple):
     @property
     def title(self) -> str:
         name = TRACK_TITLES[self.track][0] + (", from one image" if self.image else "")
-        words = () if self.look == PLAIN else self.look.split("-")
+        words = () if self.look == PLAIN else self.look.split("-")  # no option of a look is written with a minus
         return ", ".join([name, *(f"{'look' if base_look(word) in LOOKS else 'view'} {word}" for word in words)])
 
     @property

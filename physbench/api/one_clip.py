@@ -57,8 +57,9 @@ def read_file(path: str | os.PathLike[str]) -> tuple[Image, float | None]:
 
     Raises UsageError where it is missing, damaged or no video.
     """
+    from physbench.clips.video import DEMUXERS, container_suffix
     from physbench.models.videos.decode import decode_frames, probe_video
-    from physbench.models.videos.files import DEMUXERS, VideoEntry, VideoSource, container_suffix
+    from physbench.models.videos.files import VideoEntry, VideoSource
 
     place = Path(os.fspath(path))
     if not place.is_file():

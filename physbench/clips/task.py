@@ -164,6 +164,9 @@ class Task(Protocol):
     Derive a task from this class: it then needs `id`, `parameters`, `accepts` and `scene` only, and a line
     `{parameters}` in its docstring is replaced by the table of its parameters. Any other class with all members is a
     task, too. Instances are made without arguments.
+
+    A class may say `static_history = True`, where nothing moves before the hand-over, and `straight_motion = True`,
+    where constant velocity is right and persistence is asked: `tasks check` refuses neither then.
     """
 
     id: str  # "falling/projectile-v1"

@@ -341,7 +341,7 @@ def _describe_folder(path: Path) -> str:
         return checkpoints
     if "manifest.json" in names:
         return f"{path} is a run folder, not a model. `physbench report {path}` shows it."
-    from physbench.models.videos.files import DEMUXERS
+    from physbench.clips.video import DEMUXERS
 
     if any(name.lower().endswith(tuple(DEMUXERS)) for name in names):
         return (

@@ -16,10 +16,11 @@ import numpy as np
 from scipy.optimize import minimize
 
 from physbench.clips.clip import Clip, Row
+from physbench.clips.video import DEMUXERS, container_suffix
 from physbench.laws.planar_law import PlanarLaw
 from physbench.laws.scene_law import FREE
 from physbench.models.videos.decode import decode_frames, probe_video
-from physbench.models.videos.files import DEMUXERS, VideoEntry, VideoSource, container_suffix
+from physbench.models.videos.files import VideoEntry, VideoSource
 from physbench.recording.document import Recording, read
 from physbench.recording.picture import Hues, Plane, learn_hues, measured_outline, plane_of
 from physbench.rollout.store import Rollout

@@ -1,4 +1,4 @@
-"""The base class of architectures: makes a model from a configuration or from the tensors of a checkpoint."""
+"""The base class of architectures: makes a model of a configuration or a checkpoint, and validates it in training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers that several networks share: residual convolutions, attention, embeddings of numbers."""
+"""Parts that several networks share: residual convolutions, attention, embeddings, autoencoders and their loss."""
 
 from __future__ import annotations
 

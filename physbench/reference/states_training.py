@@ -359,7 +359,6 @@ class StateArchitecture(Architecture):
         most = max(spans.values())
         moves = [[clip.scene.bodies[i].role == "moving" for i in clip.tracked] for clip in clips]
         truth = [clip.states[clip.handover :][: most + 1, list(clip.tracked), :3] for clip in clips]
-        generators = [generator("validation", index) for index in range(len(clips))]
 
         def distance(places: Sequence[NDArray[np.float64]], frames: int) -> Tensor:
             off = [
@@ -369,6 +368,7 @@ class StateArchitecture(Architecture):
             return torch.tensor(off, dtype=torch.float64).sqrt()
 
         def skills() -> list[float]:
+            generators = [generator("validation", index) for index in range(len(clips))]
             places = [states[..., :3] for states in answered(model, clips, most, generators)]
             still = [true[:1].repeat(most, 0) for true in truth]
             # What moves by less than a centimetre, a hundredth of a diameter, stands still

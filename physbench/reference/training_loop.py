@@ -131,7 +131,9 @@ def run_stages(
                 if step % stage.every == 0:
                     lines = [stage.describe()]
                     if watch is not None and stage.watched and step > 0:
+                        began = time.monotonic()
                         lines.append(watch(stage.name, step, sum(clocks.values())))
+                        started += time.monotonic() - began  # minutes are those of learning
                     if any(lines):
                         line = "; ".join(filter(None, lines))
                         print(f"{stage.name}, step {step}: {line}", file=sys.stderr, flush=True)

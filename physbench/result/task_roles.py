@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +25,7 @@ from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.support.run_folder import RunFolder
 from physbench.world.scene import PLAIN, RenderSpec
+from physbench.world.styles.look_options import base_look
 
 KINDS_FILE = "kinds.json"
 CLASSES = (64, 128, 256)  # px of the shorter side
@@ -40,11 +42,11 @@ def picture_class(spec: RenderSpec) -> str:
 def render_class(spec: RenderSpec, context: int) -> str:
     """The class of a size, a number of context frames and a look: "64", "64 image" for one frame, "256 natural".
 
-    One image shows less than several frames, so that truth and freeze are measured on other questions.
+    One image shows less than several frames, so that truth and freeze are measured on other questions. A look with
+    options, as filmed, is of the class of the look.
     """
-    return (
-        picture_class(spec) + (" image" if context == 1 else "") + (f" {spec.picture}" if spec.picture != PLAIN else "")
-    )
+    picture = replace(spec, look=base_look(spec.look)).picture
+    return picture_class(spec) + (" image" if context == 1 else "") + (f" {picture}" if picture != PLAIN else "")
 
 
 def fixed_kinds(manifest: Manifest) -> Kinds | None:

@@ -1,4 +1,4 @@
-"""Batches of clips: their plan, their size, the jobs of the model's process, and what comes back."""
+"""Batches of clips: their prompts, plan and size, the jobs of the model's process, and what comes back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rolls a model out on clips, in a process of its own. A process that hangs or dies is replaced.
+"""Rolls a model out on clips, in a process of its own or one on each device. What hangs or dies is replaced.
 
     with RolloutEngine("baseline:freeze") as engine:
         plan = engine.plan(rows)

@@ -1,4 +1,4 @@
-"""Ground truth and futures beside it that break no law: what a scorer must not punish, or as timing and camera alone.
+"""Futures that break no law: lawful alternatives, and true frames at wrong times or under a moving camera.
 
 Near alternatives are members of the clip's predictability ensemble: they start from states that the context frames
 allow. Far ones start at the shown positions with the velocities of another draw of the task, in which the same bodies

@@ -177,7 +177,7 @@ def test_the_table_of_before_and_after_holds_what_the_published_tables_hold(
     assert module.PAGE.read_text(encoding="utf-8") == module.page(tables)
     shrink = tables["128px"].table["source"] == "shrink:5"
     tables["128px"].table.loc[shrink, ["auroc", "low", "high"]] = 0.25
-    assert "| shrinks by 5 %/s: AUROC | .67 | 0.25 [0.25, 0.25] |" in module.page(tables)
+    assert "| shrinks by 5 %/s: AUROC | .67 | .25 [.25, .25] |" in module.page(tables)
 
 
 def test_a_summary_counts_what_is_missed_and_names_what_is_seen_least(page: ModuleType, tmp_path: Path) -> None:

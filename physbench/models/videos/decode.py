@@ -14,8 +14,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.video import rgb_converter
-from physbench.models.videos.files import FIXED_CLOCKS, SourceFile, VideoEntry, VideoSource, demuxer
+from physbench.clips.video import FIXED_CLOCKS, demuxer, rgb_converter
+from physbench.models.videos.files import SourceFile, VideoEntry, VideoSource
 from physbench.models.videos.resample import clock_tick
 from physbench.support.arrays import Image
 from physbench.support.errors import PhysbenchError
@@ -508,7 +508,7 @@ def _decode_video(source: VideoSource, entry: VideoEntry, info: VideoInfo) -> It
 
 
 def _open_container(stream: IO[bytes], name: str) -> Any:
-    """Open with the demuxer of the file's name alone: see `files.DEMUXERS`."""
+    """Open with the demuxer of the file's name alone: see `video.DEMUXERS`."""
     import av
 
     # FFmpeg would read the shortest delays of GIF as a tenth of a second.

@@ -18,40 +18,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from physbench.clips.conditioning import ANSWER, MANIFEST
+from physbench.clips.video import ACCEPTED, IMAGE_SUFFIX, container_suffix
 from physbench.support.errors import ModelError
 from physbench.support.files import DAMAGED_ARCHIVE, file_sha256
 from physbench.support.printable import printable
-
-# THE place to add a container: a line in DEMUXERS with the extension in lower case, and the name of FFmpeg's demuxer
-# for it (`python -c "import av; print(sorted(av.formats_available))"` lists the names). Listing, decoding and error
-# messages follow. Then add a case to `tests/models/test_videos.py`, and the extension to section 2 of
-# `docs/your-videos.md`.
-#
-# A file is opened with the demuxer of its name and no other: a playlist called .mp4 must not make the library open
-# further files or addresses.
-DEMUXERS = {
-    ".mp4": "mov",
-    ".m4v": "mov",
-    ".webm": "matroska",
-    ".mkv": "matroska",
-    ".mov": "mov",
-    ".gif": "gif",
-    ".avi": "avi",
-}
-FIXED_CLOCKS = ("gif", "matroska")  # demuxers whose unit of time does not depend on the rate of the video
-IMAGE_SUFFIX = ".png"  # of the frames in a folder, which `videos/decode.py` opens with the demuxer png_pipe
-ACCEPTED = f"{', '.join(DEMUXERS)} or a folder of PNG"  # for messages
-
-
-def container_suffix(name: str) -> str:
-    """The extension of a video file as it is written in its name, or "" for other files."""
-    return next((name[-len(suffix) :] for suffix in DEMUXERS if name.lower().endswith(suffix)), "")
-
-
-def demuxer(name: str) -> str:
-    """The demuxer for a video file of this name."""
-    return DEMUXERS[container_suffix(name).lower()]
-
 
 # The files of an answer, in a folder or an archive, read only: nothing is unpacked, and no link is followed.
 

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Row
 from physbench.clips.conditioning import ANSWER, EXPORTED_ACTIONS, Answer, ClipAsked
 from physbench.clips.generate import make_scene
+from physbench.clips.video import demuxer
 from physbench.models.protocol import ModelCard, check_card
 from physbench.models.videos.decode import UnusableError, VideoInfo, decode_frames, probe_video
-from physbench.models.videos.files import SampleKey, VideoListing, VideoSource, demuxer, sample_name
+from physbench.models.videos.files import SampleKey, VideoListing, VideoSource, sample_name
 from physbench.models.videos.resample import (
     TOLERANCE,
     Resampler,

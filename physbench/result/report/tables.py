@@ -115,6 +115,7 @@ def event_counts(result: document.ResultDocument) -> Iterator[tuple[str, str, do
 
 BASES = {"truth": "truth", "freeze": "freeze", "constant-velocity": "constant velocity"}  # columns beside the model
 KEPT_FROM = -0.005  # cost of a guard from which on the cell says "kept"
+LISTED_FAILURES = 40  # that are listed on the page
 
 
 @dataclass(frozen=True)
@@ -402,7 +403,7 @@ def failures(result: document.ResultDocument) -> Table | None:
     several = result.counts.samples > 1
     rows = tuple(
         TableRow(each.clip + (f" sample {each.sample}" if several else ""), (Cell(each.reason, tone="words bad"),))
-        for each in result.failures[:40]  # that are listed on the page
+        for each in result.failures[:LISTED_FAILURES]
     )
     return Table("Failed clips", ("clip", "reason"), (rows,), (1,)) if rows else None
 

@@ -173,7 +173,7 @@ def check_sane(clip: Clip) -> Iterator[Finding]:
                 "explosion",
                 f"{body.name} reaches {speed[np.argmax(wild)]:.0f} m/s at {when:.2f} s",
                 _wild_springs(clip.scene)
-                or "Bodies that start inside each other, restitution above 1 or a body in the centre of a force.",
+                or "Bodies that start inside each other do that, restitution above 1, or a body amid a force.",
                 clip,
                 Shot(
                     clip,

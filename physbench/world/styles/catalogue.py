@@ -87,7 +87,7 @@ def draw(
     spec: RenderSpec,
     colours: Mapping[int, Vector] | None = None,
 ) -> Rendered:
-    """Frames and areas of a simulated scene in the look of the spec; arguments as of `rendering.render`.
+    """Frames and areas of a simulated scene in the look of the spec; arguments as of `drawing.render`.
 
     colours: RGB (0..1) of bodies by their index, where it is not that of their hue. The natural look takes those of
     bodies that move alone.

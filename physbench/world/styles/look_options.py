@@ -24,14 +24,16 @@ class LookOption:
     help: str
 
 
+LEAST = 0.01  # of what is not 0: smaller numbers would be written with an exponent
+
 # In the order in which a name holds them.
 OPTIONS: Mapping[str, Mapping[str, LookOption]] = {
     PLAIN: {},
     NATURAL_LOOK: {
         "shutter": LookOption(
-            360.0, "degrees of the shutter: what moves is blurred over that share of 360 of the frame time"
+            360.0, "degrees for which the shutter is open: 180 blurs what moves over half of the frame time"
         ),
-        "noise": LookOption(4.0, "levels of the sensor's noise in medium grey"),
+        "noise": LookOption(4.0, "standard deviation of the sensor's noise in medium grey, levels of 255"),
     },
 }
 LOOKS = tuple(OPTIONS)
@@ -55,6 +57,8 @@ def look_options(look: str) -> dict[str, float]:
             raise UsageError(
                 f"--look {look}: the look {name} has no option '{option}'.{nearest(option, options)} It has {known}."
             )
+        if values[option]:
+            raise UsageError(f"--look {look}: {option} is given twice.")
         values[option] = _number(look, option, value, options[option].most)
     if look != (written := look_named(name, values)):
         raise UsageError(f"--look {look}: there is one way to write a look. Write {written}.")
@@ -72,6 +76,8 @@ def _number(look: str, option: str, value: str, most: float) -> float:
         number = float(value)
     except ValueError:
         number = math.nan
-    if not 0 <= number <= most:
-        raise UsageError(f"--look {look}: expected {option} to be a number from 0 to {most:g}, got '{value}'.")
+    if not (number == 0 or LEAST <= number <= most):
+        raise UsageError(
+            f"--look {look}: expected {option} to be 0 or a number from {LEAST:g} to {most:g}, got '{value}'."
+        )
     return number

@@ -126,7 +126,7 @@ def render_natural(
     spec: RenderSpec,
     colours: Mapping[int, Vector] = MappingProxyType({}),
 ) -> Rendered:
-    """Draw a simulated scene as `rendering.render` does, in the natural look.
+    """Draw a simulated scene as `drawing.render` does, in the natural look.
 
     times: (T,) s; states: (T, N, 13); colours: RGB (0..1) of moving bodies by index, where not that of their hue.
     Raises UsageError where Mitsuba is missing or a body cannot be drawn.
@@ -174,7 +174,6 @@ def render_natural(
 def still_picture(scene: Scene, spec: RenderSpec, hueless: bool) -> Image:
     """The picture (h, w, 3) of what never moves; bodies with a hue only if hueless=False."""
     if path_traced(scene):
-        # As `frames.still_picture`, path-traced.
         return displayed(PathTracer(scene, spec).still_picture(hueless))
     backdrop = TurningView(scene, spec).backdrop(None) if scene.camera.path else backdrop_of(scene, spec)
     keep = [i for i in drawable(scene) if scene.bodies[i].stays and not (hueless and scene.bodies[i].hue is not None)]

@@ -105,7 +105,7 @@ class FramedCloth:
     """A screen: dark throughout, as a tracker knows it by that, and yet a frame with cloth in it."""
 
     frame: float = 0.05  # m, width
-    tone: float = 1.4  # factor on the albedo: up to a level of 0.31
+    tone: float = 1.4  # factor on the albedo: up to a level of 0.33 with grain
     joint: float = 0.012  # m, of the shade beside the frame
     shade: float = 0.5
     folds: float = 0.17  # m from one fold to the next
