@@ -217,10 +217,7 @@ def train_one(what: Training, label: str, data: Path, out: Path, given: argparse
     model = architecture.wrap(net, architecture.card(config), torch.device(device), torch.float32)
     save_sample_sheet(out / f"{label}.png", architecture, model, held_out, first_clip_of_each_task(held_out.rows))
     numbers = sum(each.numel() for each in net.parameters())
-    card = training_card(
-        what.name, architecture.summary, model.card, numbers, training, folder, f"{label}.png",
-        architecture.validation_of,
-    )  # fmt: skip
+    card = training_card(architecture, model.card, numbers, training, folder, f"{label}.png")
     (out / f"{label}.md").write_text(card, encoding="utf-8")
     print(f"{label}: {seconds}", flush=True)
 

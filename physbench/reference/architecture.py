@@ -123,6 +123,7 @@ class Architecture(ABC):
     sizes: Mapping[str, Mapping[str, Any]] = {"S": {}}  # what differs from the defaults
     model_class: type[Any]  # of a network, a card, a device and a dtype
     validation_of = "pixels"  # what `validation` compares with the truth, in words
+    sample_of = "what the model makes of it"  # what `sample` shows below the truth
 
     def config(self, size: str = "S") -> dict[str, Any]:
         """The configuration of a size. Raises UsageError where there is none of this name."""

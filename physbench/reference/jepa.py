@@ -298,6 +298,7 @@ class Jepa(Architecture):
     }
     model_class = JepaModel
     validation_of = "expected latents"
+    sample_of = "the surprise in its cells, white where it is large"
 
     def card(self, config: Mapping[str, Any]) -> SurpriseCard:
         return SurpriseCard(

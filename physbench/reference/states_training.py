@@ -258,7 +258,7 @@ def dynamics_stage(net: StateNet, episodes: StateEpisodes, steps: int) -> Traini
         return state_error(expected, truth, scene.mask & (moves[:, 0, :, 0] > 0), net.precise)
 
     def describe() -> str:
-        return f"{seen['median']:.1f} mm off after {seen['ahead']:.0f} moments (median)" if seen else ""
+        return f"{seen['median']:.1f} mm off {seen['ahead'] / net.config['fps']:.2g} s ahead (median)" if seen else ""
 
     return TrainingStage(
         "states", steps, net.rate, list(net.parameters()), loss, prepare, every=SAVED_EVERY, describe=describe,

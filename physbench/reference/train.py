@@ -62,20 +62,17 @@ class ValidationCurve:
 
 
 def training_card(
-    name: str, summary: str, card: ModelCard, numbers: int, training: Mapping[str, Any], folder: Path, picture: str,
-    nearness: str = "pixels",
-) -> str:  # fmt: skip
+    architecture: Any, card: ModelCard, numbers: int, training: Mapping[str, Any], folder: Path, picture: str
+) -> str:
     """The card as Markdown.
 
     Args:
-        name: Of the architecture.
-        summary: What it is, in a line.
+        architecture: The kind, with its name and words.
         card: What the harness knows of it.
         numbers: Of its weights.
         training: Settings, device and seconds, as its checkpoint holds them.
         folder: In which CURVE_FILE lies, if there is one.
         picture: Name of the file with samples.
-        nearness: What the curve compares with the truth.
     """
     most_rows = 8  # of the validation curve
     seconds = training.get("seconds", {})
@@ -85,9 +82,9 @@ def training_card(
     data = f"list `{training['suite']}`" if "suite" in training else "`train` split"
     listed = f" (list {training['clips_hash'][:12]})" if training.get("clips_hash") else ""
     lines = [
-        f"# `{name}`",
+        f"# `{architecture.name}`",
         "",
-        f"{summary[:1].upper()}{summary[1:]}. {numbers:,} numbers; {card.words}, {reach}.",
+        f"{architecture.summary[:1].upper()}{architecture.summary[1:]}. {numbers:,} numbers; {card.words}, {reach}.",
         "",
         "| | |",
         "| --- | --- |",
@@ -98,7 +95,7 @@ def training_card(
         f"| seed | {training['seed']} |",
         f"| versions | physbench {training['physbench']}, torch {training['torch']} |",
         "",
-        f"![Truth above what the model makes of it, ten moments of held-out clips]({picture})",
+        f"![Truth above {architecture.sample_of}, ten moments of held-out clips]({picture})",
         "",
     ]
     rows = _curve(folder / CURVE_FILE)
@@ -107,7 +104,8 @@ def training_card(
         chosen = [values[round(k * (len(values) - 1) / (most_rows - 1))] for k in range(most_rows)]
         kept = list({row[1]: row for row in chosen}.values())
         lines += [
-            f"Nearness of {nearness} to the truth on held-out clips: 0 as if nothing changed, 1 the truth.",
+            f"Nearness of {architecture.validation_of} to the truth on held-out clips: 0 as if nothing changed, 1 the "
+            "truth.",
             "",
             "| " + " | ".join(head[1:]) + " |",
             "|" + " --- |" * len(head[1:]),
@@ -230,9 +228,7 @@ def train(
     model = architecture.wrap(net, card, torch.device(device), torch.float32)
     save_sample_sheet(picture, architecture, model, watched, first_clip_of_each_task(held_out))
     numbers = sum(each.numel() for each in net.parameters())
-    words = training_card(
-        name, architecture.summary, card, numbers, training, out, picture.name, architecture.validation_of
-    )
+    words = training_card(architecture, card, numbers, training, out, picture.name)
     (out / f"{name}.md").write_text(words, encoding="utf-8")
     judged = "smoke" if suite == TRAIN else COMBO
     options = f" --suite {judged if card.continues else EXPECTATION_SUITE}"

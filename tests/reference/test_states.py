@@ -318,7 +318,7 @@ def test_it_learns(kind: StateArchitecture, tmp_path: Path) -> None:
         torch.nn.utils.clip_grad_norm_(stage.parameters, 0.5)
         optimizer.step()
     assert loss() < 0.9 * before
-    assert "mm off after 1 moments" in stage.describe()
+    assert "mm off 0.067 s ahead" in stage.describe()
 
 
 @BOTH
