@@ -53,7 +53,6 @@ def continued(
 # How near a model comes to held-out clips while it is trained.
 
 SPANS = (0.25, 0.5, 1.0, 2.0)  # s from the hand-over, at most to the end of the clips
-VALIDATION_CLIPS = 28
 
 
 @dataclass(frozen=True)
@@ -77,9 +76,9 @@ def skill_of_errors(error: Tensor, still: Tensor, least: float) -> float:
 
 
 def validation_clips(episodes: Episodes) -> list[int]:
-    """VALIDATION_CLIPS indices that are spread over all episodes."""
+    """At most 28 indices that are spread over all episodes."""
     count = len(episodes)
-    chosen: list[int] = torch.linspace(0, count - 1, min(VALIDATION_CLIPS, count)).long().tolist()
+    chosen: list[int] = torch.linspace(0, count - 1, min(28, count)).long().tolist()
     return chosen
 
 

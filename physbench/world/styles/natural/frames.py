@@ -4,7 +4,7 @@ A pixel of the stage is albedo x (key light x (1 - k) + sky light x (1 - s) + wh
 of the lamp and s the share of the sky that bodies hide. Bodies are drawn over it by their share of the pixel.
 
 For a camera that turns, what stands still is one wide picture of the camera at rest, out of which frames are cut
-(`panorama`).
+(`exposure`).
 """
 
 from __future__ import annotations
@@ -38,23 +38,15 @@ from physbench.world.links import with_links
 from physbench.world.renderer import DRAWN
 from physbench.world.scene import Camera, RenderSpec, Scene, Vector
 from physbench.world.styles.look_options import look_options
-from physbench.world.styles.natural.exposure import (
-    OPEN_AT_ONCE,
-    Paint,
-    Shutter,
-    is_moving,
-    moved,
-    open_time,
-    travelled,
-    turned_by,
-    with_noise,
-)
-from physbench.world.styles.natural.exposure import moments as exposure_times
+from physbench.world.styles.natural import exposure
 from physbench.world.styles.natural.light import ball_light, block_ways, flat_light, gathered, sent_out
 from physbench.world.styles.natural.materials import CLEAR_DUSK, CLEAR_NIGHT, DUSK, NIGHT, starry_sky, with_door
 from physbench.world.styles.natural.mitsuba_scene import (
     Layers,
+    PathTracer,
     light_layers,
+    path_traced,
+    render_path_traced,
 )
 from physbench.world.styles.natural.mitsuba_scene import check_mitsuba as check_mitsuba
 from physbench.world.styles.natural.mitsuba_scene import variant_names as variant_names
@@ -70,8 +62,6 @@ from physbench.world.styles.natural.movers import (
     poses,
     sky_share_hidden,
 )
-from physbench.world.styles.natural.panorama import Panorama, between, cut_out, onto, wide_picture
-from physbench.world.styles.natural.path_traced import PathTracer, path_traced, render_path_traced
 from physbench.world.styles.natural.rays import (
     EDGE_FINE,
     NOTHING_MET,
@@ -144,7 +134,7 @@ def render_natural(
     count = len(scene.bodies)
     frames = np.empty((len(moments), spec.height, spec.width, 3), dtype=np.uint8)
     area = np.zeros((len(moments), count))
-    noise, seconds = look_options(spec.look)["noise"], open_time(spec)
+    noise, seconds = look_options(spec.look)["noise"], exposure.open_time(spec)
     picture = np.zeros(0, dtype=np.float32)
     before: object = None
     last = 0
@@ -155,10 +145,10 @@ def render_natural(
         if turning is not None:
             backdrop = turning.backdrop(time)
         if now != before or turning is not None:
-            picture, area[k] = compose(scene, backdrop, movers, exact[k], spec, Shutter(time, seconds))
-            frames[k] = with_noise(picture, noise, scene, time)
+            picture, area[k] = compose(scene, backdrop, movers, exact[k], spec, exposure.Shutter(time, seconds))
+            frames[k] = exposure.with_noise(picture, noise, scene, time)
         else:
-            frames[k] = with_noise(picture, noise, scene, time) if noise else frames[last]
+            frames[k] = exposure.with_noise(picture, noise, scene, time) if noise else frames[last]
             area[k] = area[last]
         before, last = now, k
     darken(scene, exact, spec, frames, area)
@@ -241,7 +231,7 @@ class TurningView:
     """The stage and all that rests on it, frame by frame before a camera that turns."""
 
     def __init__(self, scene: Scene, spec: RenderSpec) -> None:
-        camera, size = wide_picture(scene, spec)
+        camera, size = exposure.wide_picture(scene, spec)
         stage = with_door(floor_out_of_sight(stage_of(scene), replace(scene, camera=camera), size), scene.camera, spec)
         self._scene, self._spec, self._stage, fine = scene, spec, stage, _fineness(spec)
         self._sky_light: dict[int, float] = {}
@@ -254,12 +244,12 @@ class TurningView:
         self._blocks = () if stage.kind == "sky" else block_ways(stage)
         if stage.kind == "sky":
             night = night_sky(scene, stage, split, camera)
-            self._wide = Panorama(fine, depth, body, night, None, None)
+            self._wide = exposure.Panorama(fine, depth, body, night, None, None)
             return
         seen, layers = see(stage, camera, view_directions(camera, size)), light_layers(stage, camera, size)
         self._sky_light = _sky_light(stage, seen, layers)
         light = np.concatenate([layers.key, layers.sky], axis=-1)
-        self._wide = Panorama(fine, depth, body, albedo, seen.normal.astype(np.float32), light)
+        self._wide = exposure.Panorama(fine, depth, body, albedo, seen.normal.astype(np.float32), light)
 
     def backdrop(self, time: float | None) -> Backdrop:
         """The static part of the frame at `time` s; None: of the camera at rest."""
@@ -268,7 +258,7 @@ class TurningView:
         if time is not None:
             moment = np.array([time])
             (pose,), (onto,) = poses_at(scene.camera, moment), homographies(scene.camera, spec, moment)
-        cut = cut_out(self._wide, self._onto @ pose.axes.T @ self._from, spec)
+        cut = exposure.cut_out(self._wide, self._onto @ pose.axes.T @ self._from, spec)
         weights = area_weights(np.asarray(np.linalg.inv(onto), dtype=np.float64), spec, fine)
         fixed, albedo = _rays_on(cut.body, len(scene.bodies), weights), _in_planes(cut.albedo)
         points = normals = layers = None
@@ -333,7 +323,7 @@ def compose(
     movers: list[Mover],
     states: Array,
     spec: RenderSpec,
-    shutter: Shutter = OPEN_AT_ONCE,
+    shutter: exposure.Shutter = exposure.OPEN_AT_ONCE,
 ) -> tuple[NDArray[np.float32], Real]:
     """One frame, linear (h, w, 3), and the visible areas (N,) px of the bodies at its time."""
     meeting = _meet(scene, backdrop, movers, states, spec)
@@ -359,24 +349,24 @@ def compose(
 
 
 def _exposure_times(
-    scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array, spec: RenderSpec, shutter: Shutter
+    scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array, spec: RenderSpec, shutter: exposure.Shutter
 ) -> Real:
     """Moments (n,) s of an exposure, as of `exposure.moments`."""
     if not shutter.seconds:
         return np.zeros(1)
-    going = [mover for mover in movers if is_moving(mover, states)]
-    edges = [travelled(states, side * shutter.seconds / 2) for side in (-1, 1)]
+    going = [mover for mover in movers if exposure.is_moving(mover, states)]
+    edges = [exposure.travelled(states, side * shutter.seconds / 2) for side in (-1, 1)]
     paths = [0.0]
     for mover in going:
-        ends = [moved(mover, states, edge) for edge in edges]
+        ends = [exposure.moved(mover, states, edge) for edge in edges]
         points = [np.array([each.centre]) if mover.body.shape == "sphere" else _corners(each) for each in ends]
         first, last = (_px(scene.camera, spec, each, backdrop.pose) for each in points)
         paths.append(float(np.linalg.norm(last - first, axis=-1).max()))
     if scene.camera.path:
         corners = np.array([[x, y] for x in (0.0, spec.width) for y in (0.0, spec.height)])
-        away = mapped(turned_by(scene.camera, spec, shutter.time, shutter.seconds), corners) - corners
+        away = mapped(exposure.turned_by(scene.camera, spec, shutter.time, shutter.seconds), corners) - corners
         paths.append(float(np.linalg.norm(away, axis=-1).max()))
-    return exposure_times(shutter.seconds, max(paths))
+    return exposure.moments(shutter.seconds, max(paths))
 
 
 def _exposed(
@@ -385,7 +375,7 @@ def _exposed(
     movers: list[Mover],
     states: Array,
     spec: RenderSpec,
-    shutter: Shutter,
+    shutter: exposure.Shutter,
     times: Real,
     meeting: Meeting,
     light: dict[int, Real],
@@ -396,13 +386,13 @@ def _exposed(
     The outlines of bodies, and what hides them, are those of each moment; their colours, shadows and light those of
     the frame's time, which go along with them.
     """
-    paints: dict[int, Paint] = {}
+    paints: dict[int, exposure.Paint] = {}
     total, colours = np.zeros(picture.shape[:2], dtype=np.float32), np.zeros_like(picture)
     pictures = []
-    still = [met for met in meeting.met if not is_moving(movers[met.number], states)]
+    still = [met for met in meeting.met if not exposure.is_moving(movers[met.number], states)]
     for seconds in times:
-        later = travelled(states, float(seconds))
-        now = [moved(mover, states, later) if is_moving(mover, states) else mover for mover in movers]
+        later = exposure.travelled(states, float(seconds))
+        now = [exposure.moved(mover, states, later) if exposure.is_moving(mover, states) else mover for mover in movers]
         then = meeting if not seconds else _meet(scene, backdrop, now, later, spec, still)
         if scene.camera.path:
             total[:], colours[:] = 0.0, 0.0
@@ -430,20 +420,20 @@ def _turned(
     """A picture (h, w, 3) by the camera at `time` s, as it sees it some seconds later."""
     if not seconds:
         return picture
-    right, down, _ = onto(turned_by(scene.camera, spec, time, seconds), spec, 1)
-    return between(picture, right - 0.5, down - 0.5)
+    right, down, _ = exposure.onto(exposure.turned_by(scene.camera, spec, time, seconds), spec, 1)
+    return exposure.between(picture, right - 0.5, down - 0.5)
 
 
 def _paint(
     scene: Scene, backdrop: Backdrop, movers: list[Mover], met: Met, light: dict[int, Real], spec: RenderSpec
-) -> Paint:
+) -> exposure.Paint:
     """Colours of all that would be seen of a body if nothing were before it."""
     view = _view(scene, backdrop, movers[met.number], met, met.t < NOTHING_MET, spec)
     colours = np.zeros((*view.on.shape, 4), dtype=np.float32)
     colours[view.on, 3] = 1.0
     if len(view.rays):
         colours[view.on, :3] = _body_colour(view, movers, light, backdrop)
-    return Paint(met.where[0].start, met.where[1].start, colours)
+    return exposure.Paint(met.where[0].start, met.where[1].start, colours)
 
 
 def _px(camera: Camera, spec: RenderSpec, points: NDArray[np.float64], pose: CameraPose | None) -> Real:

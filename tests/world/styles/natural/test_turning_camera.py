@@ -17,8 +17,8 @@ from physbench.world.camera import in_view, most_turned, pixels_per_metre, pose_
 from physbench.world.scene import PALETTE, Body, Camera, CameraMove, RenderSpec, Scene
 from physbench.world.styles.catalogue import check_camera, draw, draw_still
 from physbench.world.styles.natural import frames
+from physbench.world.styles.natural.exposure import at_rest, wide_picture
 from physbench.world.styles.natural.materials import PATTERN, texture
-from physbench.world.styles.natural.panorama import at_rest, wide_picture
 from physbench.world.styles.natural.rays import near_edges, see, textured_albedo, view_directions
 from physbench.world.styles.natural.stage import stage_of
 
