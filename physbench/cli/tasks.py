@@ -170,7 +170,11 @@ def preview(
         ),
     ] = None,
     look: Annotated[
-        str, typer.Option(metavar="LOOK", help="plain, or natural: with ground, light and shadows.")
+        str,
+        typer.Option(
+            metavar="LOOK",
+            help="plain, or natural: with ground, light and shadows; natural:shutter=180,noise=1.5 as filmed.",
+        ),
     ] = "plain",
     view: Annotated[str, typer.Option(metavar="VIEW", help="far; near: from 5 m; or moving.")] = "far",
 ) -> None:
