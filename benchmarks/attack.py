@@ -19,16 +19,15 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import json
 import sys
 import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.ndimage import map_coordinates
+from style_cost import headline_rows, keep, kept_rows
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_scene
@@ -36,10 +35,9 @@ from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.result.bootstrap import estimate
 from physbench.result.task_roles import kinds_of
-from physbench.rollout.store import Rollout
 from physbench.score.protocol import AXES
-from physbench.score.score_clip import find_scorers, score_clip
 from physbench.support.arrays import Array, Image
+from physbench.support.progress import Progress
 from physbench.track.visibility import moving, truth_visible
 from physbench.validity.gaming_baselines import drop, hide, moving_bodies, stay, straight, turn
 from physbench.validity.lawful_alternatives import ahead, frames_of
@@ -318,42 +316,28 @@ def setting(spec: RenderSpec, context: int) -> str:
     return f"{spec}, context {context}"
 
 
-def qualities(clip: Clip, context: int, name: str) -> Iterator[dict[str, object]]:
-    """Rows of the headline readings of one video."""
-    headline = [scorer for scorer in find_scorers() if scorer.headline]
-    rows, _ = score_clip(clip, Rollout(clip.id, 0, future(clip, context, name)), context, headline)
-    for row in rows:
-        if row.axis is not None:
-            yield {
-                "setting": setting(clip.spec, context), "clip": clip.id, "task": clip.row.task, "split": clip.row.split,
-                "seed": clip.row.seed, "source": name, "axis": row.axis, "reading": row.reading, "quality": row.quality,
-            }  # fmt: skip
-
-
 def measured(options: argparse.Namespace, names: list[str], spec: RenderSpec) -> pd.DataFrame:
     """Qualities of all videos, those that are kept included."""
-    path = Path(options.kept) if options.kept else None
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path and path.exists() else []
-    rows = [row for row in rows if row["setting"] == setting(spec, options.context)]
+    about = setting(spec, options.context)
+    rows = [row for row in kept_rows(options.kept) if row["setting"] == about]
     known, store = {(row["clip"], row["source"]) for row in rows}, ClipStore()
     tasks = fnmatch.filter(sorted({row.task for row in find_suite("core").rows}), f"*{options.tasks}*")
     wanted = [Row(task, "test", options.first + k) for k in range(options.clips) for task in tasks]
-    for place, row in enumerate(wanted):
-        print(f"\r{place} of {len(wanted)} clips ", end="", file=sys.stderr, flush=True)
-        clip = None
-        for name in (*REFERENCES, *names):
-            if (row.id, name) in known:
-                continue
-            clip = clip or store.get(row, spec)
-            try:
-                found = list(qualities(clip, options.context, name))
-            except Inapplicable:
-                continue
-            rows += found
-            if path:
-                with path.open("a") as file:
-                    file.writelines(json.dumps(each) + "\n" for each in found)
-    print("\r" + " " * 30, end="\r", file=sys.stderr)
+    with Progress("clips", len(wanted)) as progress:
+        for row in wanted:
+            clip = None
+            for name in (*REFERENCES, *names):
+                if (row.id, name) in known:
+                    continue
+                clip = clip or store.get(row, spec)
+                try:
+                    read = headline_rows(clip, future(clip, options.context, name), options.context)
+                except Inapplicable:
+                    continue
+                found = [{"setting": about, "source": name, **each} for each in read]
+                rows += found
+                keep(options.kept, found)
+            progress.advance(1)
     table, clips = pd.DataFrame(rows), {row.id for row in wanted}
     return table[table["clip"].isin(clips) & table["source"].isin([*REFERENCES, *names])]
 
@@ -378,7 +362,7 @@ def weak_tasks(table: pd.DataFrame, name: str) -> Iterator[str]:
     """Tasks in which no axis tells a violation perfectly, or a style costs consistency, with the figure."""
     for task, part in table[table["source"].isin([name, "truth"])].groupby("task"):
         if name in VIOLATIONS and name in set(part["source"]):
-            value = max(each.value for each in told_apart(part, name)[:-1] if np.isfinite(each.value))
+            value = told_apart(part, name)[-1].value
         else:
             value = part.loc[(part["source"] == name) & (part["axis"] == "consistency"), "quality"].mean()
         if value < 0.995:

@@ -22,9 +22,10 @@ import json
 import sys
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,8 +36,9 @@ from physbench.clips.suite import find_suite
 from physbench.result.skill import clip_qualities, kinds, skills, task_means
 from physbench.result.task_roles import kinds_of
 from physbench.rollout.store import Rollout
-from physbench.score.protocol import AXES, Scorer
+from physbench.score.protocol import AXES
 from physbench.score.score_clip import find_scorers, score_clip
+from physbench.support.arrays import Image
 from physbench.validity.sources import find_sources, show
 from physbench.validity.table import auroc
 from physbench.validity.violations import Inapplicable
@@ -63,26 +65,34 @@ def qualities(clip: Clip, source: str, style: str, context: int, styled_context:
         else:
             frames = styled(frames, style, clip.spec.fps, seed)
         begin = time.process_time()
-    rows, _ = score_clip(clip, Rollout(clip.id, 0, frames), context, _headlines())
+    rows = headline_rows(clip, frames, context)
     seconds = time.process_time() - begin
-    known = [row for row in rows if row.axis is not None]
-    for row in known:
-        yield {
-            "clip": clip.id,
-            "task": clip.row.task,
-            "split": clip.row.split,
-            "seed": clip.row.seed,
-            "source": source,
-            "style": style,
-            "axis": row.axis,
-            "reading": row.reading,
-            "quality": row.quality,
-            "seconds": seconds,
-        }
+    for row in rows:
+        yield {"source": source, "style": style, "seconds": seconds, **row}
 
 
-def _headlines() -> Sequence[Scorer]:
-    return [scorer for scorer in find_scorers() if scorer.headline]
+def headline_rows(clip: Clip, frames: Image, context: int) -> list[dict[str, object]]:
+    """Headline readings of a continuation (T, H, W, 3) of a clip."""
+    headlines = [scorer for scorer in find_scorers() if scorer.headline]
+    rows, _ = score_clip(clip, Rollout(clip.id, 0, frames), context, headlines)
+    about = {"clip": clip.id, "task": clip.row.task, "split": clip.row.split, "seed": clip.row.seed}
+    return [
+        {**about, "axis": row.axis, "reading": row.reading, "quality": row.quality}
+        for row in rows
+        if row.axis is not None
+    ]
+
+
+def kept_rows(path: str | None) -> list[dict[str, Any]]:
+    """Rows of a file of an earlier call, a line each; none where there is no file."""
+    return [json.loads(line) for line in Path(path).read_text().splitlines()] if path and Path(path).exists() else []
+
+
+def keep(path: str | None, rows: Sequence[Mapping[str, object]]) -> None:
+    """Add rows to the file, if one is given."""
+    if path:
+        with Path(path).open("a") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 def _with_context(clip: Clip, context: np.ndarray) -> Clip:
@@ -94,8 +104,7 @@ def _with_context(clip: Clip, context: np.ndarray) -> Clip:
 
 def measured(options: argparse.Namespace) -> pd.DataFrame:
     """Qualities of all videos, those that are kept included."""
-    path = Path(options.kept) if options.kept else None
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path and path.exists() else []
+    rows = kept_rows(options.kept)
     known = {(row["clip"], row["source"], row["style"]) for row in rows}
     spec, store = _spec(options), ClipStore()
     names = sorted({row.task for row in find_suite("core").rows})
@@ -118,9 +127,7 @@ def measured(options: argparse.Namespace) -> pd.DataFrame:
                 except Inapplicable:
                     continue
                 rows += found
-                if path:
-                    with path.open("a") as file:
-                        file.writelines(json.dumps(each) + "\n" for each in found)
+                keep(options.kept, found)
     table = pd.DataFrame(rows)
     table = table[table["task"].isin(fnmatch.filter(names, f"*{options.tasks}*"))]
     return table[table["style"].isin([UNSTYLED, *styles]) & table["source"].isin(["truth", "freeze", *sources])]

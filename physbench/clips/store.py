@@ -183,8 +183,8 @@ class ClipStore:
         self._reported: set[str] = set()
 
     def folder(self, spec: RenderSpec) -> Path:
-        """Where clips of a spec lie. No file of Windows has a colon in its name."""
-        return self.directory / str(spec).replace(":", "-")
+        """Folder of the clips of a spec."""
+        return self.directory / spec.folder
 
     def path(self, row: Row, spec: RenderSpec) -> Path:
         """File of a clip."""

@@ -150,7 +150,7 @@ class Architecture(ABC):
         """The stages of its training; `steps` is the number of the main one."""
 
     def validation(self, model: Any, episodes: Episodes) -> Validation:
-        """What a training writes down as it goes on, on held-out episodes."""
+        """Readings of held-out episodes that a training writes down as it goes on."""
         return frame_validation(model, episodes)
 
     def clip_spec(self, card: ModelCard) -> RenderSpec:

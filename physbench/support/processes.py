@@ -1,4 +1,4 @@
-"""Processes: workers on every core, threads, maps over many items, how a process ended, and the end of all it started.
+"""Workers on every core, threads and results that they share, maps over many items, how a process ended, and its end.
 
 A process that makes a session of its own (`setsid`) is in another group, and one whose parent has ended is nobody's
 descendant. Both still have the environment with which they were started, in which the first process has a marker. A

@@ -208,7 +208,7 @@ def clip_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str],
     begun = time.monotonic()
     clip = clip_store().get(row, spec)
     grid, pixel_grid = window_grid(clip, context), window_grid(clip, SPRITE_FRAMES)
-    path = cache_dir() / "expectation" / f"{spec}-{fingerprint('expectation')[:16]}" / f"{row.id}.json"
+    path = cache_dir() / "expectation" / f"{spec.folder}-{fingerprint('expectation')[:16]}" / f"{row.id}.json"
     stored = _read(path, len(pixel_grid.starts)) if known else {}
     films: dict[str, Image] = {}
     before: dict[str, tuple[str, int]] = {}

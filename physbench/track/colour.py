@@ -68,7 +68,7 @@ def dilated(mask: Mask, reach: int) -> Mask:
 
 @dataclass(frozen=True)
 class HueLimits:
-    """What of a pixel's colour tells the object that it is of."""
+    """Limits on the colour of a pixel within which it tells its object."""
 
     least: float = 40.0  # levels of chroma; below, a pixel has no hue
     core: float = 0.25  # of an object's chroma; below, a pixel is no core of it

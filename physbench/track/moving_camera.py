@@ -334,7 +334,7 @@ class _StillMarks:
     corners: Array  # (4, 2, 4): change of the corners in px with the first four
 
     def seem_to_move(self, frames: Tensor) -> bool:
-        """Whether one step of least squares tells a camera that moves in some of the frames (N, H, W, 3)."""
+        """True if one step of least squares tells a camera that moves in some of the frames (N, H, W, 3)."""
         planes = pooled_pixels(frames, self.row, self.column, self.factor)
         off = np.clip(planes.mean(0) - self.grey, -self.slope, self.slope)  # by a px, which limits outliers
         plain = (np.ptp(planes, axis=0) <= HUED).astype(np.float64)

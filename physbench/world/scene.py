@@ -591,6 +591,11 @@ class RenderSpec:
     def __str__(self) -> str:
         return "-".join([f"{self.width}x{self.height}@{self.fps:g}", *self._kind])
 
+    @property
+    def folder(self) -> str:
+        """Name of a folder for what is kept of these pictures: no file system of Windows takes a colon."""
+        return str(self).replace(":", "-")
+
 
 @dataclass(frozen=True)
 class Outcome:

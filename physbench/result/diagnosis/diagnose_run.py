@@ -397,7 +397,7 @@ def long_search(family: str, rows: Sequence[Row], folder: RunFolder) -> str:
     manifest = read_manifest(folder)
     spec, store = manifest.spec, clips_of(folder, manifest)
     share = min(len(rows), EFFORT.first_clips) / len(rows) if rows else 0.0  # of the clips of each task
-    seconds, names, most = 0.0, [], 0
+    seconds, law_name, most = 0.0, "", 0
     for task in dict.fromkeys(row.task for row in rows):
         own = [row for row in rows if row.task == task]
         row = own[0]
@@ -413,12 +413,11 @@ def long_search(family: str, rows: Sequence[Row], folder: RunFolder) -> str:
         once = time.perf_counter() - started
         worlds = sum(world.applies(law) for world in find_changed_worlds())
         seconds += once * TRIALS * worlds * len(own) * share
-        names.append(law.name)
-        most = max(most, worlds)
-    if not names:
+        law_name, most = law_name or law.name, max(most, worlds)
+    if not law_name:
         return ""
     return (
-        f"In {family} the law {names[0]} simulates scenes again for each of {most} changed worlds: about "
+        f"In {family} the law {law_name} simulates scenes again for each of {most} changed worlds: about "
         f"{duration(seconds)}, less if the motion is lawful."
     )
 

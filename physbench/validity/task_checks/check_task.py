@@ -56,7 +56,7 @@ SECTIONS = ("What happens", "Law", "Camera", "Actions", "Hand-over", "May be hid
 
 @dataclass(frozen=True)
 class SceneLimits:
-    """What a scene of a task may be."""
+    """Limits on the scene of a task."""
 
     min_body_radius: float = 0.4 / WINDOW  # of the window's width: 5 px in a frame of 64 px
     max_horizon: float = 12.0  # s

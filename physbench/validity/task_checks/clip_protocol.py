@@ -35,7 +35,7 @@ RELEASES = RELEASE.train  # s
 
 @dataclass(frozen=True)
 class ViewLimits:
-    """What the context and the pictures of a clip show."""
+    """Limits on what the context and the pictures of a clip show."""
 
     least_time: float = 0.4  # s of motion before the hand-over
     least_way: float = 0.25 / WINDOW  # of the window's width, that the body goes which moves most before the hand-over

@@ -499,7 +499,7 @@ class Met:
 
 @dataclass(frozen=True, eq=False)
 class Meeting:
-    """What is nearest along each ray."""
+    """The nearest surface along each ray."""
 
     depth: NDArray[np.float32]  # (fine h, fine w)
     owner: NDArray[np.int16]  # (fine h, fine w): number of a mover, -1 of the stage
