@@ -1,5 +1,5 @@
-"""Run folders made up from known scores."""
+"""Run folders made up from real clips and known scores."""
 
-from made_runs import make_run
+from made_runs import kit, make_run, small_run
 
-__all__ = ["make_run"]
+__all__ = ["kit", "make_run", "small_run"]

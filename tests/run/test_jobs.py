@@ -1,4 +1,4 @@
-"""Jobs: their estimate, their errors, their processes."""
+"""Jobs: their order, their estimate, their errors, their processes, and clips that are read ahead."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,14 +20,19 @@ from typing import Any
 import pytest
 from made_manifests import made_manifest
 
+from physbench.cli.main import run
 from physbench.clips.clip import Row
-from physbench.rollout.batches import BatchItem
+from physbench.clips.suite import find_suite
+from physbench.rollout.batches import BatchItem, plan_batches
+from physbench.rollout.store import Rollout
+from physbench.run import rollouts as rollout_keeping
 from physbench.run.interruption import Interrupted, PeakMemory, explained, interruptible, memory_of, processes_of
-from physbench.run.jobs import Jobs
+from physbench.run.jobs import ClipsReadAhead, Jobs, done_after, first_of_each_task, in_turn, rows_in_turn, splits_mixed
 from physbench.run.options import Options
 from physbench.run.state import LOCK, Run
 from physbench.support import processes
-from physbench.support.errors import PhysbenchError
+from physbench.support.errors import PhysbenchError, UsageError
+from physbench.support.files import read_sealed_json
 from physbench.support.processes import WorkerDiedError, WorkerPool
 from physbench.support.progress import Progress, duration
 from physbench.support.run_folder import RunFolder
@@ -243,3 +251,134 @@ def test_what_is_gone_at_the_end_was_deleted(tmp_path: Path, monkeypatch: pytest
     shutil.rmtree(tmp_path / gone) if gone == "parts" else (tmp_path / gone).unlink()
     with pytest.raises(PhysbenchError, match="were deleted"), explained("again", lambda: "kept", tmp_path):
         run.refuse_deleted(parts=True)
+
+
+@pytest.mark.parametrize("size", [1, 4, 8])
+def test_every_prefix_of_core_is_balanced(size: int) -> None:
+    rows = find_suite("core").rows
+    batches = plan_batches(rows, size, horizon=lambda row: 120 if row.task.startswith("orbits") else 60)
+    order = in_turn(batches, range(len(batches)))
+    assert sorted(order) == list(range(len(batches)))
+    tasks, done = {row.task for row in rows}, Counter[str]()
+    for index in order:
+        done[batches[index].items[0].row.task] += 1
+        assert max(done.values()) - min(done[task] for task in tasks) <= 1
+    assert in_turn(batches, order[5:9]) == order[5:9], "what is left keeps its order"
+    clips = rows_in_turn(batches, reversed(rows))
+    assert clips == [item.row for index in order for item in batches[index].items]
+
+
+def test_clips_outside_the_plan_come_last() -> None:
+    rows = find_suite("smoke", 3, "falling/projectile").rows
+    (batch,) = plan_batches(rows[1:], 8, horizon=lambda row: 60)
+    assert rows_in_turn([batch], rows) == [*rows[1:], rows[0]]
+    other = Row("orbits/kepler-v1", "test", 0)
+    assert first_of_each_task([*rows, other]) == [rows[0], other]
+
+
+def test_a_run_rolls_its_tasks_out_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan stays in the order of the suite."""
+    order, store = [], rollout_keeping.store.store_rollouts
+
+    def stored(folder: RunFolder, rollouts: Sequence[Rollout], fps: float) -> Iterator[Rollout]:
+        order.extend(rollout.clip_id for rollout in rollouts)
+        return store(folder, rollouts, fps)
+
+    monkeypatch.setattr(rollout_keeping.store, "store_rollouts", stored)
+    words = ("--suite", "smoke", "--tasks", "falling/projectile,falling/drop-bounce", "--batch-size", "2")
+    assert run(("rollout", "baseline:freeze", *words, "--device", "cpu", "--out", str(tmp_path / "run"))) == 0
+    bounce, throw = ([f"falling.{name}-v1.test.{seed}" for seed in range(4)] for name in ("drop-bounce", "projectile"))
+    plan = read_sealed_json(tmp_path / "run" / "manifest.json")["batches"]
+    whole = [name for batch in plan for name in batch]
+    first, second = (bounce, throw) if whole[0] == bounce[0] else (throw, bounce)
+    assert whole == [*first, *second]
+    assert order == [*first[:2], *second[:2], *first[2:], *second[2:]]
+
+
+def test_every_prefix_of_a_task_has_its_splits_alike() -> None:
+    """Of 24 + 8 clips a quarter holds 6 + 2; batches of one split come in turn as well."""
+    rows = find_suite("core").rows
+    batches = plan_batches(splits_mixed(rows), 8, horizon=lambda row: 60)
+    order = in_turn(batches, range(len(batches)))
+    for quarter, done in enumerate(done_after(batches, order)[13::14], 1):
+        found = Counter((row.task, row.split) for row in done)
+        assert {split: {n for (_, own), n in found.items() if own == split} for split in ("test", "ood")} == {
+            "test": {6 * quarter},
+            "ood": {2 * quarter},
+        }
+    alone = plan_batches(rows, 4, horizon=lambda row: 60)
+    own = [
+        alone[i].items[0].row.split
+        for i in in_turn(alone, range(len(alone)))
+        if alone[i].items[0].row.task in rows[0].task
+    ]
+    assert own == ["test", "test", "ood", "test", "test", "test", "ood", "test"]
+
+
+def test_a_clip_is_done_with_its_last_sample() -> None:
+    rows = find_suite("smoke", 2, "falling/projectile").rows
+    batches = plan_batches(rows, 3, horizon=lambda row: 60, samples=2)
+    assert done_after(batches, (0, 1)) == [[rows[0]], list(rows)]
+    assert done_after(batches, (1, 0)) == [[], [rows[0], rows[1]]]
+
+
+ROWS = [Row("falling/projectile-v1", "test", seed) for seed in range(6)]
+
+
+class Reader:
+    """Reads a clip as its row, and remembers which were read, and where."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.threads: set[str] = set()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, row: Row) -> Any:
+        self.gate.wait(60)
+        self.rows.append(row)
+        self.threads.add(threading.current_thread().name)
+        if row.seed == 4:
+            raise UsageError("damaged")
+        return row
+
+
+def test_what_comes_next_is_read_in_advance() -> None:
+    read = Reader()
+    with ClipsReadAhead(read, lambda _: True, [ROWS[0], ROWS[0], *ROWS[1:]], 2) as clips:
+        assert clips.get(ROWS[0]) == ROWS[0]
+        threads = clips._threads
+    threads.shutdown()
+    assert sorted(read.rows) == ROWS[:3], "it and two more"
+    assert threading.current_thread().name not in read.threads
+
+
+def test_each_is_read_once_however_slow_reading_is() -> None:
+    read = Reader()
+    read.gate.clear()
+    with ClipsReadAhead(read, lambda _: True, ROWS[:4], 3) as clips:
+        threading.Timer(0.1, read.gate.set).start()
+        assert [clips.get(row) for row in ROWS[:4]] == ROWS[:4]
+    assert sorted(read.rows) == ROWS[:4]
+
+
+def test_one_that_is_not_made_yet_is_read_when_it_is_asked_for() -> None:
+    read, made = Reader(), {ROWS[0]}
+    with ClipsReadAhead(read, made.__contains__, ROWS, 2) as clips:
+        clips.get(ROWS[0])
+        assert clips.get(ROWS[1]) == ROWS[1]
+    assert read.rows == ROWS[:2]
+    assert read.threads >= {threading.current_thread().name}
+
+
+def test_errors_are_raised_where_the_clip_is_asked_for() -> None:
+    with ClipsReadAhead(Reader(), lambda _: True, ROWS, 5) as clips:
+        assert clips.get(ROWS[3]) == ROWS[3]
+        with pytest.raises(UsageError, match="damaged"):
+            clips.get(ROWS[4])
+        assert clips.get(ROWS[5]) == ROWS[5]
+
+
+def test_one_that_nobody_expected_is_read_all_the_same() -> None:
+    with ClipsReadAhead(Reader(), lambda _: True, ROWS[:2], 2) as clips:
+        assert clips.get(ROWS[5]) == ROWS[5]

@@ -12,8 +12,8 @@ from physbench.clips.clip import Clip
 from physbench.rollout.store import Rollout
 from physbench.score.motion import error_curve
 from physbench.score.protocol import AXES, Reading, Scorer, ScoreRow, scorer
-from physbench.score.score_clip import find_scorers, score_clip
-from physbench.support.errors import UsageError
+from physbench.score.score_clip import find_scorers, score_clip, scorer_of
+from physbench.support.errors import PhysbenchError, UsageError
 from physbench.track import tracker
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import moving, truth_visible
@@ -181,3 +181,14 @@ def test_errors_are_distances_in_diameters(clip_of: Clips, ideal: Ideal) -> None
     usual = usual[expected[usual, 0]]
     np.testing.assert_allclose(error[usual, 0], 0.5, atol=0.03)
     assert np.nanmax(error[:, 1]) < 0.02
+
+
+def test_a_list_of_scorers_older_than_the_code_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after the code was replaced and not installed again: its entry points lack the scorer."""
+    monkeypatch.setattr("physbench.score.score_clip.builtin_scorers", lambda: ())
+    scorer_of.cache_clear()
+    try:
+        with pytest.raises(PhysbenchError, match="Install physbench again"):
+            scorer_of("early-sign")
+    finally:
+        scorer_of.cache_clear()

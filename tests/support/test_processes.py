@@ -1,21 +1,36 @@
-"""Workers start wherever the user stands."""
+"""Jobs in order on processes and threads: workers start anywhere, errors come back, memory is given back."""
 
 from __future__ import annotations
 
 import errno
+import math
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from physbench.run.interruption import interruptible
 from physbench.support import processes
+from physbench.support import processes as module
 from physbench.support.errors import PhysbenchError
+from physbench.support.processes import (
+    SWITCH_INTERVAL,
+    WorkerDiedError,
+    WorkerPool,
+    ordered,
+    scheduled,
+    short_switch_interval,
+    thread_map,
+)
+from physbench.support.progress import Progress
 
 PROGRAM = """
 from physbench.support.processes import WorkerPool
@@ -23,8 +38,6 @@ if __name__ == "__main__":
     with WorkerPool(1) as pool:
         print(pool.submit(len, "abc").result())
 """
-
-
 TWICE = """
 from multiprocessing import forkserver
 from physbench.support.processes import WorkerPool
@@ -61,8 +74,6 @@ with WorkerPool(1) as pool:
     pool.submit(len, "abc").result()
 print(forkserver._forkserver._forkserver_pid)
 """
-
-
 BEGUN = """
 from multiprocessing import forkserver
 from physbench.support.processes import start_fork_server
@@ -268,3 +279,222 @@ def test_handlers_of_the_program_around_are_kept() -> None:
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+WORKERS = pytest.mark.parametrize("workers", [0, 1, 2])
+
+
+@WORKERS
+@pytest.mark.parametrize("long", [False, True])
+def test_results_come_in_the_order_of_the_items(workers: int, long: bool) -> None:
+    items = list(range(40))
+    with scheduled(partial(pow, 2), items, workers=workers, long=long) as results:
+        assert list(results) == [2**item for item in items]
+    with scheduled(partial(pow, 2), [], workers=workers, long=long) as results:
+        assert not list(results)
+
+
+@WORKERS
+def test_a_failure_comes_in_its_turn_and_what_is_stored_is_not_done_again(workers: int) -> None:
+    items = [9.0, 4.0, 1.0, 16.0, -1.0, 25.0, 36.0]
+    store: dict[float, float] = {}
+
+    def go_on(function: Any) -> None:
+        missing = [item for item in items if item not in store]
+        with scheduled(function, missing, workers=workers, long=True) as results:
+            for item, result in zip(missing, results, strict=True):
+                store[item] = result
+
+    with pytest.raises(ValueError, match=r"math domain error|nonnegative"):
+        go_on(math.sqrt)
+    assert store == {9.0: 3.0, 4.0: 2.0, 1.0: 1.0, 16.0: 4.0}
+    go_on(math.fabs)
+    assert [store[item] for item in items] == [3.0, 2.0, 1.0, 4.0, 1.0, 25.0, 36.0]
+
+
+def test_a_worker_that_dies_is_named_and_what_came_before_is_there() -> None:
+    kept = []
+    with (
+        pytest.raises(WorkerDiedError, match="exited with code 3"),
+        scheduled(os._exit, [3, 3], workers=2, long=True) as results,
+    ):
+        kept += list(results)
+    assert not kept
+
+
+def test_a_slow_job_holds_up_no_more_than_what_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs behind a slow one are done meanwhile, but no more than `ahead`: memory stays flat."""
+    begun: list[float] = []
+    submit = WorkerPool.submit
+
+    def noted(pool: WorkerPool, function: Any, seconds: float) -> Any:
+        begun.append(seconds)
+        return submit(pool, function, seconds)
+
+    monkeypatch.setattr(WorkerPool, "submit", noted)
+    with WorkerPool(2) as pool:
+        results = ordered(pool, time.sleep, [0.4, *[0.0] * 30], ahead=6)
+        assert len(begun) == 6
+        next(results)
+        next(results)
+        assert len(begun) == 7
+        assert len(list(results)) == 29 and len(begun) == 31
+
+
+def test_here_a_job_is_done_when_its_result_is_asked_for() -> None:
+    done: list[int] = []
+    with scheduled(done.append, range(5), workers=1) as results:
+        next(results)
+        assert done == [0]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, pytest.param(ValueError, marks=pytest.mark.slow)])
+def test_an_error_of_the_caller_ends_long_jobs(stop: type[BaseException]) -> None:
+    began = time.monotonic()
+    with pytest.raises(stop), scheduled(time.sleep, [0.0, 300.0], workers=2, long=True) as results:
+        next(results)
+        raise stop
+    assert time.monotonic() - began < 60
+
+
+def test_progress_counts_the_sizes_of_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Progress] = []
+
+    class Kept(Progress):
+        def __enter__(self) -> Progress:
+            shown.append(self)
+            return super().__enter__()
+
+    monkeypatch.setattr(processes, "Progress", Kept)
+    with scheduled(len, ["a", "bcd", ""], workers=0, label="letters", size=len) as results:
+        assert [(next(results), shown[0].done) for _ in range(3)] == [(1, 1), (3, 4), (0, 4)]
+    assert (shown[0].label, shown[0].total) == ("letters", 4)
+
+
+@pytest.mark.parametrize(
+    ("items", "long", "beside", "started"), [(5, False, False, 0), (6, False, False, 2), (2, True, False, 2),
+                                                (1, True, False, 0), (3, False, True, 1), (100, False, False, 3)]
+)  # fmt: skip
+def test_processes_start_where_the_items_are_worth_them(
+    items: int, long: bool, beside: bool, started: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Noted(WorkerPool):
+        def __init__(self, workers: int, *arguments: Any, **more: Any) -> None:
+            asked.append(workers)
+            super().__init__(0)
+
+    monkeypatch.setattr(processes, "WorkerPool", Noted)
+    monkeypatch.setattr(processes, "cores", lambda: 4)
+    with scheduled(abs, range(items), workers=3, long=long, beside=beside) as results:
+        assert list(results) == list(range(items))
+    assert asked == [started] * (started > 0)
+
+
+@pytest.fixture(params=[1, 4])
+def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(module, "cores", lambda: request.param)
+    module._threads.cache_clear()
+    return int(request.param)
+
+
+def test_results_come_in_order(cores: int) -> None:
+    def late_first(number: int) -> int:
+        time.sleep(0.01 * (4 - number))
+        return number**2
+
+    assert list(thread_map(late_first, range(4))) == [0, 1, 4, 9]
+    assert list(thread_map(late_first, [])) == []
+
+
+def test_an_error_is_raised_in_its_turn_when_nothing_runs_any_more(cores: int) -> None:
+    running = threading.Semaphore(8)
+
+    def work(number: int) -> int:
+        with running:
+            time.sleep(0.01)
+            if number == 1:
+                raise ValueError("one")
+            return number
+
+    results = thread_map(work, range(8))
+    assert next(results) == 0
+    with pytest.raises(ValueError, match="one"):
+        list(results)
+    assert [running.acquire(blocking=False) for _ in range(8)] == [True] * 8
+
+
+def test_what_has_not_begun_when_the_caller_stops_is_not_done(cores: int) -> None:
+    done: list[int] = []
+
+    def work(number: int) -> None:
+        time.sleep(0.01)
+        done.append(number)
+
+    results = thread_map(work, range(100))
+    next(results)
+    results.close()
+    assert len(done) <= 2 * cores + 1
+
+
+def test_the_switch_interval_is_as_before_afterwards() -> None:
+    before = sys.getswitchinterval()
+    with pytest.raises(KeyError), short_switch_interval():
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_INTERVAL)
+        raise KeyError
+    assert sys.getswitchinterval() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_fork_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "cores", lambda: 4)
+    assert list(thread_map(abs, [-1, -2])) == [1, 2]
+    child = multiprocessing.get_context("fork").Process(target=lambda: os._exit(list(thread_map(abs, [-3, -4]))[1]))
+    child.start()
+    child.join(120)
+    alive = child.is_alive()
+    child.kill()
+    assert not alive and child.exitcode == 4
+
+
+FREED = """
+from pathlib import Path
+from physbench.support import processes as free_heap
+
+def held():  # pages
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+def fragments():
+    pieces = [bytes(100_000) for _ in range(1000)]
+    return pieces[-1]  # at the end of the heap
+
+first = free_heap.then_give_back(fragments)
+free_heap.give_back()  # it was done just now
+second = fragments()
+before = held()
+free_heap._last[0] = 0.0
+free_heap.give_back()
+print(before - held())
+"""
+
+
+@pytest.mark.skipif(processes._trim() is None, reason="not the GNU C library")
+def test_free_pages_are_given_back_with_something_behind_them() -> None:
+    done = subprocess.run([sys.executable, "-c", FREED], capture_output=True, text=True, check=True)
+    assert int(done.stdout) * 4096 > 50e6
+
+
+def test_it_is_done_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(processes, "_trim", lambda: calls.append)
+    monkeypatch.setattr(processes, "_last", [-processes.PAUSE])
+    assert processes.then_give_back(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        processes.then_give_back(divmod, 7, 0)
+    assert calls == [0]
+
+
+def test_another_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_trim", lambda: None)
+    assert processes.then_give_back(len, "abc") == 3

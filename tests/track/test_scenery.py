@@ -150,7 +150,7 @@ def test_what_moves_against_the_rest_is_off() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("pan", "zoom", "roll"),
-    ((5.0, 0.0, 0.0), (0.0, 0.03, 0.0), (0.0, 0.0, 2.0)),  # by default: test_camera_zoom, test_intruders
+    ((5.0, 0.0, 0.0), (0.0, 0.03, 0.0), (0.0, 0.0, 2.0)),  # by default: test_camera, test_intruders
 )
 def test_a_moving_camera_moves_no_body(pan: float, zoom: float, roll: float) -> None:
     clip = clip_of("collisions/billiards-v1", 128)
