@@ -35,8 +35,8 @@ from physbench.score.protocol import AXES, Axis, Scorer, ScoreRow
 from physbench.score.score_clip import find_scorers, reading_of, score_clip, scorer_of
 from physbench.support import plugins
 from physbench.support.arrays import Image
+from physbench.support.cache import RecentlyUsed
 from physbench.support.errors import PhysbenchError, UsageError, nearest
-from physbench.support.processes import RecentlyUsed
 from physbench.world.scene import FAR, PLAIN, RenderSpec, wrong_rate
 
 # One answer to one clip, as an array, a tensor or a video file, as the frames that are scored.

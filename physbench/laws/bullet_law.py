@@ -23,7 +23,7 @@ from physbench.laws.planar_scene import Face, PlanarScene, assembled, box_axes, 
 from physbench.laws.scene_law import FREE, LawConstant, SceneLaw, Simulator, States
 from physbench.laws.support_check import ALIGNMENT, TOUCH_GAP, Unsupported
 from physbench.support.arrays import Array, Mask, Whole
-from physbench.support.processes import RecentlyUsed
+from physbench.support.cache import RecentlyUsed
 from physbench.world.ballistic import accelerations, flies, fly, glide, touchable
 from physbench.world.bullet import initial_states, simulate, simulate_batch
 from physbench.world.camera import PLANE_AXES, depth_axis

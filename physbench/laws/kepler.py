@@ -367,18 +367,6 @@ def time_to(distance: float, state: Array, mu: float) -> float:
 
 
 @compiled
-def propagate_many(state: Array, dt: Array, mu: float) -> Array:
-    """States (M, 4) about the origin after dt (T,) s, ascending: (M, T, 4). mu: m3/s2, the acceleration is mu / r^2.
-
-    NaN where a state is NaN.
-    """
-    moved = np.empty((len(state), len(dt), 4))
-    for m in range(len(state)):
-        _propagate_one(state[m], dt, mu, moved[m])
-    return moved
-
-
-@compiled
 def _propagate_straight(state: Array, dt: Array, moved: Array) -> None:
     """As `_propagate_one` without attraction."""
     for t in range(len(dt)):

@@ -39,9 +39,9 @@ from physbench.shadowing.context import (
     unseen_states,
 )
 from physbench.support.arrays import Array
+from physbench.support.cache import RecentlyUsed
 from physbench.support.files import cache_dir, cached, read_sealed_json, write_sealed_json
 from physbench.support.fingerprint import fingerprint
-from physbench.support.processes import RecentlyUsed
 from physbench.track.visibility import POSITION_SHARE, moving, truth_visible
 from physbench.world.bullet import simulate_ensemble
 from physbench.world.camera import PLANE_AXES, plane_from_world

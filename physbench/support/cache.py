@@ -1,7 +1,7 @@
-"""Content of the cache, and its removal.
+"""Content of the cache on disk and its removal, and results that are kept in memory.
 
-Everything in it is made or fetched again where it is missing, but for what is new in the copy of a run behind a URL. So
-a copy is removed as a whole, once nothing in it is new and all of it is known to be at the URL, and never in parts:
+Everything on disk is made or fetched again where it is missing, but for what is new in the copy of a run behind a URL.
+So a copy is removed as a whole, once nothing in it is new and all of it is known to be at the URL, and never in parts:
 a run at work removes at the URL what its copy lacks.
 """
 
@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import re
 import stat
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from physbench.support.files import COPY_LOCK, cache_dir, locked_file, writer_lives
 from physbench.support.remote import COPIES, holds_unsent
@@ -43,6 +46,9 @@ OWN_PATHS = {
     COPIES: r"[0-9a-f]{32}/.+",
 }
 DAY = 86400.0  # s
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -170,3 +176,32 @@ def _remove_empty(root: Path) -> None:
             Path(folder).rmdir()
         except OSError:  # it holds something
             continue
+
+
+class RecentlyUsed(Generic[Key, Value]):
+    """Results by key; the one that was asked for longest ago goes first.
+
+    Unlike `functools.lru_cache` it is told its keys, so that what decides a result need not be what computes it. Two
+    threads that miss the same key both compute it: nobody waits, and results are functions of their keys.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[Key, Value] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Key) -> Value | None:
+        """The result of a key; None where it is not kept."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Key, value: Value) -> Value:
+        """Keep a result, and return it."""
+        with self._lock:
+            self._kept[key] = value
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return value

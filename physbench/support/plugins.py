@@ -455,11 +455,6 @@ def adopt_in_worker(paths: str, hashes: Mapping[Path, str] = MappingProxyType({}
     _registry, _hashes_of_parent = None, hashes
 
 
-def forget_all() -> None:
-    """Empty the registry."""
-    adopt_in_worker("")
-
-
 @contextmanager
 def temporarily_registered() -> Iterator[None]:
     """Forget, on leaving the context, the files that were registered within it: they may be removed after that."""

@@ -1,4 +1,4 @@
-"""Workers on every core, threads and results that they share, maps over many items, how a process ended, and its end.
+"""Workers on every core, threads, maps over many items, how a process ended, and its end.
 
 A process that makes a session of its own (`setsid`) is in another group, and one whose parent has ended is nobody's
 descendant. Both still have the environment with which they were started, in which the first process has a marker. A
@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -31,7 +31,7 @@ from multiprocessing import forkserver, util
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import psutil
 
@@ -653,36 +653,3 @@ def ordered(
             waiting.extend(pool.submit(function, item) for item in islice(rest, 1))
 
     return results()
-
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-
-
-class RecentlyUsed(Generic[Key, Value]):
-    """Results by key; the one that was asked for longest ago goes first.
-
-    Unlike `functools.lru_cache` it is told its keys, so that what decides a result need not be what computes it. Two
-    threads that miss the same key both compute it: nobody waits, and results are functions of their keys.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept: OrderedDict[Key, Value] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Key) -> Value | None:
-        """The result of a key; None where it is not kept."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, key: Key, value: Value) -> Value:
-        """Keep a result, and return it."""
-        with self._lock:
-            self._kept[key] = value
-            self._kept.move_to_end(key)
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
-        return value

@@ -12,7 +12,7 @@ from physbench.score.predictability import ensemble_states
 from physbench.score.protocol import Reading, scorer
 from physbench.scorers.diagnostics.crps import apart, energy_score
 from physbench.support.arrays import Array
-from physbench.support.processes import RecentlyUsed
+from physbench.support.cache import RecentlyUsed
 from physbench.track.tracks import Tracks
 from physbench.track.visibility import detected, moving
 from physbench.world.bullet import simulate_ensemble

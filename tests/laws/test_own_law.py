@@ -112,7 +112,7 @@ def test_a_scene_without_a_law_is_refused() -> None:
     scene = make_scene(Row(TASK, "test", 0))
     with pytest.raises(TypeError, match="no dataclass"):
         replace(scene, fields=(Wind(),))
-    plugins.forget_all()
+    plugins.adopt_in_worker("")
     assert {law.name for law in find_laws()} == {
         "planar",
         "central",
@@ -229,7 +229,7 @@ def test_the_text_of_a_law_is_in_the_keys_of_readings() -> None:
     """Of all tasks: it may move scenes that no other law moves. The code of physbench stays what it is."""
     with_law, code = _own_files("falling/stack-v1"), code_hash()
     assert with_law
-    plugins.forget_all()
+    plugins.adopt_in_worker("")
     assert not _own_files("falling/stack-v1")
     assert code_hash() == code
 
@@ -247,7 +247,7 @@ def test_a_force_has_the_text_of_its_file_in_its_name(tmp_path: Path) -> None:
 @pytest.fixture
 def raising(tmp_path: Path) -> Path:
     """A file whose law divides by zero when it is to move anything."""
-    plugins.forget_all()
+    plugins.adopt_in_worker("")
     source, returned = FILE.read_text(encoding="utf-8"), "        return np.concatenate([position, "
     assert source.count(returned) == 1
     path = tmp_path / "wrong.py"

@@ -31,9 +31,9 @@ TASK = "own/two-balls-v1"
 @pytest.fixture(autouse=True)
 def _no_trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv(plugins.TASK_FILES_VARIABLE, "")
-    plugins.forget_all()
+    plugins.adopt_in_worker("")
     yield
-    plugins.forget_all()
+    plugins.adopt_in_worker("")
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_a_reference_is_not_that_of_another_text_of_the_task(task_file: Path) ->
 def test_a_worker_that_is_older_learns_the_files_of_its_parent(task_file: Path) -> None:
     match_tasks(str(task_file))
     paths = plugins.registered_files()[0].path
-    plugins.forget_all()
+    plugins.adopt_in_worker("")
     assert TASK not in task_ids()
     plugins.adopt_in_worker(str(paths))
     assert TASK in task_ids() and find_task("two-balls").id == TASK
@@ -212,7 +212,7 @@ def test_an_evaluation_with_both(
     assert value["references"]["truth"] < 0.1 < 1 < value["value"]
     assert "own/speed-error" in set(pd.read_parquet(out / "scores.parquet")["reading"])
 
-    plugins.forget_all()
+    plugins.adopt_in_worker("")
     no_report.undo()
     assert run(("report", str(out))) == 2
     assert f"--tasks {task_file}" in capsys.readouterr().err

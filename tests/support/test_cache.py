@@ -1,4 +1,4 @@
-"""The cache: its parts are counted, and removed by age."""
+"""The cache on disk: its parts are counted, and removed by age; in memory the latest results are kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from physbench.clips.packed import archive_to_write
-from physbench.support.cache import CACHE_AREAS, DAY, cache_areas, prune
+from physbench.support.cache import CACHE_AREAS, DAY, RecentlyUsed, cache_areas, prune
 
 NOW = 1e9  # s since 1970
 OLD, NEW = (f"clips/64x64@15/falling.projectile-v1.test/{seed}.npz" for seed in (1, 2))
@@ -74,3 +74,12 @@ def test_links_and_drafts_are_left(full: Path) -> None:
     assert (full.parent / "precious" / "empty").is_dir() and draft.exists()
     os.utime(draft, (NOW, NOW))
     assert prune(tuple(CACHE_AREAS), 0) == (1, 0), "nobody writes it any more"
+
+
+def test_in_memory_the_result_asked_for_longest_ago_goes_first() -> None:
+    kept = RecentlyUsed[str, int](2)
+    assert kept.put("a", 1) == 1 and kept.put("b", 2) == 2 and kept.get("a") == 1
+    kept.put("c", 3)  # of a and b, b was asked for longer ago
+    assert [kept.get(key) for key in "abc"] == [1, None, 3]
+    kept.put("c", 4)
+    assert [kept.get(key) for key in "abc"] == [1, None, 4]

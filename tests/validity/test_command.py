@@ -13,7 +13,7 @@ import pytest
 
 from physbench.cli.main import run
 from physbench.support.errors import UsageError
-from physbench.support.plugins import TASK_FILES_VARIABLE, forget_all, open_files, register_file
+from physbench.support.plugins import TASK_FILES_VARIABLE, adopt_in_worker, open_files, register_file
 from physbench.validity.gaming_baselines import GAMING_BASELINES, GamingBaseline
 from physbench.validity.measure import Settings, key
 from physbench.validity.table import read_table
@@ -189,7 +189,7 @@ def test_a_newer_table_is_refused(made: Path, tmp_path: Path) -> None:
 
 def test_tasks_of_ones_own_are_in_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TASK_FILES_VARIABLE, "")
-    forget_all()
+    adopt_in_worker("")
     settings = Settings(("own/x",), (), None, 1, 1)
     keys = {key(settings, ())}
     for text in ("x = 1\n", "x = 2\n"):
@@ -198,7 +198,7 @@ def test_tasks_of_ones_own_are_in_the_key(tmp_path: Path, monkeypatch: pytest.Mo
         ((file, _),) = open_files(str(path))
         register_file(file)
         keys.add(key(settings, ()))
-    forget_all()
+    adopt_in_worker("")
     assert len(keys) == 3
 
 
