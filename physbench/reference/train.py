@@ -124,6 +124,16 @@ def _curve(path: Path) -> Sequence[list[str]]:
     return rows if len(rows) > 1 else []
 
 
+def unlearned_tasks(clips: int, suite: str = TRAIN) -> str:
+    """A line on the tasks of a list of which so few clips hold none to learn from, or ""."""
+    rows, tasks = training_rows(clips, suite)[0], find_suite(suite).tasks
+    unlearned = sorted(set(tasks) - {row.task for row in rows})
+    if not unlearned:
+        return ""
+    some = f"{len(unlearned)} of {len(tasks)} tasks"
+    return f"With --clips {clips} nothing is learned of {some}: {', '.join(unlearned)}. Give more clips."
+
+
 DEFAULT_CLIPS = 1260  # of the training set
 SHEET_FRAMES = 10  # of each clip in the sheet
 
@@ -212,6 +222,8 @@ def train(
     written = store.ensure([*rows, *held_out], architecture.clip_spec(card), workers=workers)
     generation = time.monotonic() - started
     print_note(f"{clips} clips, {written} of them made in {generation:.0f} s, the rest kept from before.")
+    if few := unlearned_tasks(clips, suite):
+        print_note(few)
     episodes, watched = (architecture.episodes(part, card, store) for part in (rows, held_out))
     net, seconds = learn(
         architecture, config, episodes, out, training, seed=seed, steps=steps, minutes=minutes, device=device,

@@ -20,7 +20,7 @@ from physbench.models.protocol import ModelCard
 from physbench.models.safetensors_files import read_checkpoint, save_checkpoint, shipped_checkpoints
 from physbench.reference import objects, training_loop
 from physbench.reference.architecture import frame_validation, skill_of_errors
-from physbench.reference.train import learn, pick_device, prepare_folder, train
+from physbench.reference.train import learn, pick_device, prepare_folder, train, unlearned_tasks
 from physbench.reference.training_loop import generator
 from physbench.support import plugins
 from physbench.support.errors import ModelError, UsageError
@@ -147,6 +147,16 @@ def test_only_the_train_split_is_learned_from() -> None:
     assert not set(rows) & set(held_out)
     assert {row.task for row in rows} == {row.task for row in held_out}
     assert len(rows) == 252
+
+
+def test_tasks_of_which_nothing_is_learned_are_named() -> None:
+    for clips in (20, 30):
+        rows, _ = training_rows(clips)
+        missing = {row.task for row in training_rows(280)[0]} - {row.task for row in rows}
+        said = unlearned_tasks(clips)
+        assert bool(missing) == (clips == 20) == bool(said)
+        assert all(task in said for task in missing) and (not said or f"{len(missing)} of 14 tasks" in said)
+    assert not unlearned_tasks(20, "combo-6")
 
 
 def test_a_list_of_templates_is_learned_from_and_no_suite_that_is_judged() -> None:
