@@ -70,7 +70,7 @@ def refuse_early(options: Options) -> None:
         from physbench.clips.packed import opened_archive
 
         opened_archive(options.clips)
-    check_target(options.model, trust_code=options.trust_code)
+    check_target(options.model, trust_code=options.trust_code, model_args=options.model_arg)
 
 
 def begin_workers() -> None:

@@ -105,13 +105,15 @@ def check(
 ) -> None:
     """Roll a model out on two clips and explain what is wrong with it."""
     from physbench.models.load_model import check_target, describe_model
+    from physbench.rollout.device_names import check_device_name
 
     check_timeout(timeout)
+    check_device_name(device)
     if out is not None and out.suffix.lower() != ".png":
         raise UsageError(f"--out: expected a .png file, got '{out}'. Write --out {out.with_suffix('.png')}.")
     refuse_unwritable(out.parent if out else Path())
     arguments = parse_model_args(model_arg or [])
-    check_target(model, trust_code=trust_code)
+    check_target(model, trust_code=trust_code, model_args=arguments)
     for name, text in describe_model(model, arguments):
         _say(name, text)
     verdict, rows = _inspect(model, arguments)
@@ -407,7 +409,7 @@ def export(
     if out.suffix == graph_suffixes[0]:
         require_libraries("`physbench export`", TO_EXPORT)
     refuse_unwritable(out.parent)
-    check_target(model, trust_code=trust_code)
+    check_target(model, trust_code=trust_code, model_args=arguments)
     note("Tracing the model, and comparing both on two clips and two random contexts ...")
 
     from physbench.rollout.export_model import export_model

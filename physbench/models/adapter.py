@@ -34,6 +34,10 @@ class Adapter(Protocol):
         """Raise ModelError if the target cannot be loaded, as far as that shows without loading it."""
         ...
 
+    def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
+        """Raise ModelError if a model takes no --model-arg of a name, as far as that shows without loading it."""
+        return
+
     def check_view(self, target: str, view: str) -> None:
         """Raise ModelError if the model of a target cannot be asked in a view, one of VIEWS."""
         return

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict, Unpack
 
 from physbench.models.adapter import Adapter, CodeAdapter, DescribedAdapter, RecordedAdapter
@@ -92,13 +93,22 @@ def is_served(target: str) -> bool:
     return find_adapter(target).name == "http"
 
 
-def check_target(target: str, *, trust_code: bool = False, view: str | None = None) -> None:
+def check_target(
+    target: str,
+    *,
+    trust_code: bool = False,
+    view: str | None = None,
+    model_args: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Raise ModelError if a target cannot be a model, or runs code and is not trusted. Nothing is run or loaded.
 
-    view: In which it is to be asked; None: that of its card.
+    Args:
+        view: In which it is to be asked; None: that of its card.
+        model_args: Values of --model-arg, by name.
     """
     adapter = _trusted_adapter(target, trust_code)
     adapter.check(target)
+    adapter.check_arguments(target, model_args)
     if view is not None:
         adapter.check_view(target, view)
 

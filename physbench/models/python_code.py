@@ -10,7 +10,7 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -101,14 +101,18 @@ def factory_arguments(factory: Callable[..., Any], given: Mapping[str, str], whe
         elif takes_any:
             arguments[key] = text
         else:
-            hint = nearest(key, user_arguments) or " It takes none."
-            raise ModelError(f"--model-arg {key}: {where} has no argument of that name.{hint}")
+            raise _no_such_argument(key, where, user_arguments)
     needed = [
         name for name in user_arguments if named[name].default is inspect.Parameter.empty and name not in arguments
     ]
     if needed:
         raise ModelError(f"{where} needs " + " ".join(f"--model-arg {name}=VALUE" for name in needed) + ".")
     return arguments
+
+
+def _no_such_argument(key: str, where: str, names: Sequence[str]) -> ModelError:
+    hint = nearest(key, names) or " It takes none."
+    return ModelError(f"--model-arg {key}: {where} has no argument of that name.{hint}")
 
 
 FILE = re.compile(r"(?:file:)?(.+?\.py)(?::(.*))?", re.DOTALL)
@@ -169,6 +173,29 @@ def _can_make(node: ast.FunctionDef | ast.ClassDef) -> bool:
     return taken.kwarg is not None or {"device", "dtype"} <= names
 
 
+def _written_arguments(tree: ast.Module, name: str) -> list[str] | None:
+    """Arguments of a factory besides device and dtype, as its file has them; None where only running it would tell."""
+    named = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name]
+    others = [
+        node for node in ast.walk(tree) if isinstance(node, ast.alias) and (node.asname or node.name) in (name, "*")
+    ]
+    set_again = any(
+        isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load) for node in ast.walk(tree)
+    )
+    if len(named) != 1 or named[0].decorator_list or others or set_again:
+        return None
+    maker = named[0]
+    if isinstance(maker, ast.ClassDef):
+        initial = [node for node in maker.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
+        if len(initial) != 1 or initial[0].decorator_list or maker.keywords:
+            return None
+        (maker,) = initial
+    taken = maker.args
+    if taken.kwarg is not None:
+        return None
+    return [each.arg for each in (*taken.args, *taken.kwonlyargs) if each.arg not in ("self", "device", "dtype")]
+
+
 class FileAdapter(Adapter):
     """A factory in a Python file that nothing has installed."""
 
@@ -199,6 +226,13 @@ class FileAdapter(Adapter):
             raise ModelError(f"Expected {path}:factory with the name of a function, got '{name}'.")
         if not name:
             raise ModelError(f"{path}: say which function makes the model, as in {_proposal(path, tree)}")
+
+    def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
+        path, name = self._parse(target)
+        names = _written_arguments(ast.parse(path.read_bytes(), str(path)), name)
+        for key in model_args:
+            if names is not None and key not in (*names, "device", "dtype"):
+                raise _no_such_argument(key, f"{path}:{name}", names)
 
     def sha256(self, target: str) -> str | None:
         return sources_hash(self._parse(target)[0])

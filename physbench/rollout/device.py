@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from physbench.models.networks import find_networks
+from physbench.rollout.device_names import check_device_name
 from physbench.support.errors import ModelError, UsageError, nearest
 from physbench.support.plugins import first_line
 
@@ -34,9 +35,8 @@ def find_device(name: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    check_device_name(name)
     kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
-        raise UsageError(f"--device: there is no '{name}'.{nearest(name, ('auto', 'cpu', 'cuda', 'cuda:1', 'mps'))}")
     available = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
     if int(index or 0) >= available:
         count = "none" if available == 0 else f"{available}"

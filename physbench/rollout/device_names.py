@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from physbench.support.errors import UsageError
+from physbench.support.errors import UsageError, nearest
 
 
 def device_kind(names: str) -> str:
@@ -12,9 +12,20 @@ def device_kind(names: str) -> str:
     return re.split("[:,]", names)[0]
 
 
+def check_device_name(name: str) -> None:
+    """Raise UsageError where no machine has a device of this name."""
+    if not re.fullmatch("auto|(cpu|cuda|mps)(:[0-9]*)?", name):
+        raise UsageError(f"--device: there is no '{name}'.{nearest(name, ('auto', 'cpu', 'cuda', 'cuda:1', 'mps'))}")
+
+
 def split_devices(names: str) -> tuple[str, ...]:
-    """Names of devices separated by commas: "cuda:0,cuda:1". Raises UsageError where they cannot work together."""
+    """Names of devices separated by commas: "cuda:0,cuda:1".
+
+    Raises UsageError where one is no name of a device, or where they cannot work together.
+    """
     devices = tuple(name.strip() for name in names.split(","))
+    for name in devices:
+        check_device_name(name)
     if len(devices) == 1:
         return devices
     kinds = {device_kind(name) for name in devices}

@@ -41,7 +41,7 @@ from physbench.run.manifest import (
 from physbench.run.options import LIVE_NOT_RESUMED, Options, live_again
 from physbench.run.ray_cluster import check_cluster
 from physbench.run.references import REFERENCE_BASELINES, reference_rollout
-from physbench.run.rollouts import calls_along_time, check_prompted_model, engine_of
+from physbench.run.rollouts import calls_along_time, check_card, engine_of
 from physbench.run.versions import foreign_code_hash, versions
 from physbench.score.protocol import Scorer
 from physbench.score.score_clip import find_scorers, score_clip
@@ -107,7 +107,7 @@ def dry_run(options: Options, say: state.Say, out: str | None = None) -> DryRun:
     options.check()
     suite, salt = requested_suite(options)
     scorers = find_scorers(options.scorers)
-    check_target(options.model, trust_code=options.trust_code, view=options.view)
+    check_target(options.model, trust_code=options.trust_code, view=options.view, model_args=options.model_arg)
     if few := left_out(suite, options):
         say(few)
     for line in preflight(options.model, suite, options.samples, options.model_arg):
@@ -116,7 +116,7 @@ def dry_run(options: Options, say: state.Say, out: str | None = None) -> DryRun:
     say(f"Loading {options.model} ...")
     with PeakMemory() as peak, engine_of(options, salt) as engine:
         info, card = engine.info, engine.card
-        check_prompted_model(options, card)
+        check_card(options, card, rows)
         horizons = {row: engine.horizon(row) for row in rows}
         store = ClipStore()
         missing = list(rows) if salt else store.missing(rows, card.spec)
@@ -248,7 +248,7 @@ def evaluate(
     suite = clips.known(suite) if clips else suite
     if model is None:
         view = options.view or (None if clips is None else clips.spec.view)
-        check_target(options.model, trust_code=options.trust_code, view=view)
+        check_target(options.model, trust_code=options.trust_code, view=view, model_args=options.model_arg)
     if options.executor == "ray" and not resume:
         check_cluster(options.address)
     scorers = find_scorers(options.scorers)

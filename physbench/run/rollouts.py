@@ -121,14 +121,7 @@ def engine_arguments(
 def agree(run: Run, engine: RolloutEngine) -> None:
     """Complete the manifest with the model, or see that the model is the one of the stored manifest."""
     info = engine.info
-    if not info.card.continues:
-        raise UsageError(f"{info.card.name} answers with its surprise at films. Ask it with --suite expectation.")
-    check_prompted_model(run.options, info.card)
-    run.options.check_board_look(info.card.look)
-    check_pair(info.card.look, info.card.view)
-    if info.card.look != PLAIN:  # before the first clip, not in the middle of a run
-        for task, row in {row.task: row for row in run.suite.rows}.items():
-            check_camera(info.card.look, make_scene(row), task)
+    check_card(run.options, info.card, run.suite.rows)
     model: dict[str, Any] = {
         "name": info.card.name,
         "card": info.card,
@@ -160,7 +153,19 @@ def agree(run: Run, engine: RolloutEngine) -> None:
     run.manifest.device = f"{info.device} ({info.device_name})"
 
 
-def check_prompted_model(options: Options, card: ModelCard) -> None:
+def check_card(options: Options, card: ModelCard, rows: Sequence[Row]) -> None:
+    """Raise UsageError where a model of this card cannot be asked for what a run on these clips asks for."""
+    if not card.continues:
+        raise UsageError(f"{card.name} answers with its surprise at films. Ask it with --suite expectation.")
+    _check_prompted_model(options, card)
+    options.check_board_look(card.look)
+    check_pair(card.look, card.view)
+    if card.look != PLAIN:  # before the first clip, not in the middle of a run
+        for task, row in {row.task: row for row in rows}.items():
+            check_camera(card.look, make_scene(row), task)
+
+
+def _check_prompted_model(options: Options, card: ModelCard) -> None:
     """Raise UsageError where words for motion are asked for and the model is shown it."""
     if not options.prompt_motion:
         return

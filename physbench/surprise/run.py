@@ -238,7 +238,7 @@ def requested_films(options: Options, say: Say, live: bool = False) -> tuple[tup
     pairs = find_pairs(options.limit, options.tasks)
     suite = suite_of(pairs)
     if not live:
-        check_target(options.model, trust_code=options.trust_code)
+        check_target(options.model, trust_code=options.trust_code, model_args=options.model_arg)
         for line in preflight(options.model, suite, options.samples, options.model_arg):
             say(line)
     known = versions(purpose="runs") | {"expectation": fingerprint("expectation")[:16]}

@@ -1,6 +1,7 @@
 """Factories in Python: every mistake is told in one or two lines that name the place."""
 
 import argparse
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -190,6 +191,27 @@ def test_wrong_targets_are_told_without_running_code(code, target, words) -> Non
     path = code("raise AssertionError('it ran')\n" + MODEL + "def make(*, device, dtype): pass\n")
     with pytest.raises(ModelError, match=words):
         check_target(target.format(path=path, folder=path.parent))
+
+
+ARGUED = "def make(*, device, dtype, size=1): pass"
+
+
+@pytest.mark.parametrize(
+    ("body", "refused"),
+    [
+        (ARGUED, True),
+        ("class make:\n    def __init__(self, device, dtype, size=1): pass", True),
+        ("def make(*, device, dtype, **given): pass", False),
+        ("import functools\n@functools.cache\n" + ARGUED, False),  # a decorator may take others
+        (ARGUED + "\nfrom elsewhere import make", False),
+        ("class make(Base): pass", False),
+    ],
+)
+def test_an_argument_that_the_factory_lacks_is_told_without_running_code(code, body: str, refused: bool) -> None:
+    target = f"{code('raise AssertionError()' + chr(10) + body + chr(10))}:make"
+    check_target(target, model_args={"size": "2"} if refused else {})
+    with pytest.raises(ModelError, match="no argument of that name") if refused else nullcontext():
+        check_target(target, model_args={"sise": "2"})
 
 
 def test_functions_that_can_make_no_model_are_not_proposed(code) -> None:

@@ -417,7 +417,7 @@ def test_devices_are_separated_by_commas(names: str, devices: tuple[str, ...]) -
 
 
 @pytest.mark.parametrize(
-    "names", ["cuda:0,cpu", "auto,auto", "mps,mps", "cuda,cuda:0", "cuda:1,cuda:1", "cuda:0,", ","]
+    "names", ["cuda:0,cpu", "auto,auto", "mps,mps", "cuda,cuda:0", "cuda:1,cuda:1", "cuda:0,", ",", "cpu,cud"]
 )
 def test_devices_that_cannot_work_together_are_refused(names: str) -> None:
     with pytest.raises(UsageError, match="--device"):

@@ -121,7 +121,7 @@ def engine(settings, notes=()):
 
 def run_of(model, planned, folder="runs/x", say=print):
     manifest = made_manifest(model, **({"batches": []} if planned else {}))
-    return Run(RunFolder(Path(folder)), Options("m.py"), None, manifest, say, workers=1)
+    return Run(RunFolder(Path(folder)), Options("m.py"), find_suite("smoke"), manifest, say, workers=1)
 
 
 def test_settings_are_written_down_and_other_ones_are_refused() -> None:
