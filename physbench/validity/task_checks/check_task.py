@@ -583,19 +583,26 @@ def _check_states(work: _Work, clips: Sequence[Clip], static: bool) -> None:
     )
     from physbench.validity.task_checks.physics import check_energy, check_overlap, check_sane
 
+    sound = list(clips)  # in the others nothing moves as it was meant to
     for check in (check_overlap, check_sane, check_energy):  # one follows from the other
-        found = [f for clip in clips for f in check(clip)]
-        work.add_once(found)
-        if any(finding.state == "failed" for finding in found):
+        found = [list(check(clip)) for clip in clips]
+        work.add_once(f for each in found for f in each)
+        wrong = [any(finding.state == "failed" for finding in each) for each in found]
+        if any(wrong):
+            if check is not check_energy:
+                sound = [clip for clip, bad in zip(clips, wrong, strict=True) if not bad]
             break
     before = len(work.findings)
-    work.add_once(f for clip in clips for f in (*check_history(clip, static), *check_view(clip)))
-    work.add_once(f for clip in clips for f in check_event(clip, static))
-    if len(work.findings) == before:
-        seen = sorted({kind for clip in clips for kind in events(clip)})
+    work.add_once(f for clip in sound for f in (*check_history(clip, static), *check_view(clip)))
+    work.add_once(f for clip in sound for f in check_event(clip, static))
+    if not sound:
+        why = "history, view and deciding event are not checked: they follow from what failed"
+        work.add([remark("protocol", why, "Mend first what failed.")])
+    elif len(work.findings) == before:
+        seen = sorted({kind for clip in sound for kind in events(clip)})
         work.add([fine("protocol", f"history, view and deciding event are in order ({', '.join(seen) or 'at rest'})")])
-    work.add_once(f for clip in clips for f in (*check_causes(clip), *check_links(clip), *check_seen(clip)))
-    work.add_once(f for clip in clips for f in check_hidden(clip, PLAIN))
+    work.add_once(f for clip in sound for f in (*check_causes(clip), *check_seen(clip)))
+    work.add_once(f for clip in clips for f in (*check_links(clip), *check_hidden(clip, PLAIN)))
 
 
 def _check_look(work: _Work, rows: Sequence[Row], progress: Progress) -> None:

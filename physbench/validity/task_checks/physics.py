@@ -172,7 +172,7 @@ def check_sane(clip: Clip) -> Iterator[Finding]:
             yield failed(
                 "explosion",
                 f"{body.name} reaches {speed[np.argmax(wild)]:.0f} m/s at {when:.2f} s",
-                _wild_springs(clip.scene)
+                springs_remedy(clip.scene)
                 or "Bodies that start inside each other do that, restitution above 1, or a body amid a force.",
                 clip,
                 Shot(
@@ -257,36 +257,69 @@ def _where_energy_may_come_from(scene: Scene) -> str:
     ]
     if lively:
         return f"A bounce has the product of two restitutions, here above 1: {', '.join(lively[:3])}. Lower them."
-    return _wild_springs(scene) or (
+    return springs_remedy(scene) or (
         "Bodies that begin inside each other (restitution throws them out), a body through the centre of a force, or a "
         "force that is not declared as a field of the scene do that."
     )
 
 
-def _wild_springs(scene: Scene) -> str:
-    """Remedy where a spring swings too fast for the simulator's step, or begins too far from its length; "" for none.
+LEAST_STEPS = 30  # in a period of springs: with as many the energy of a swing stays within what is allowed
 
-    With 30 steps or more in a period, the energy of a swing stays within what is allowed.
+
+def springs_remedy(scene: Scene) -> str:
+    """Remedies where springs swing too fast for the simulator's step, or begin too far from their lengths.
+
+    A line for all that are too stiff and one for each that is stretched; "" for none.
     """
-    least_steps = 30
-    for spring in (each for each in scene.fields if isinstance(each, Spring)):
-        ends = [scene.bodies[scene.index(name)] for name in spring.sources]
-        rate = np.sqrt(spring.stiffness * sum(1 / body.mass for body in ends if body.role == "moving"))  # rad/s
-        name = f"The spring from {spring.anchor} to {spring.body}, {spring.stiffness:.3g} N/m,"
-        steps = 2 * np.pi * PHYSICS_HZ / rate if rate else np.inf
-        if steps < least_steps:
-            softer = spring.stiffness * (steps / least_steps) ** 2
-            return (
-                f"{name} has a period of {steps:.1f} steps of 1/{PHYSICS_HZ} s. Make it softer than {softer:.2g} N/m, "
-                f"so that it has {least_steps}, or its bodies heavier."
+    springs = [each for each in scene.fields if isinstance(each, Spring)]
+    softer = _softened(scene, springs)
+    lines, stiff = [], [(each, k) for each, k in zip(springs, softer, strict=True) if k < each.stiffness]
+    if stiff:
+        steps = 2 * np.pi * PHYSICS_HZ / _fastest(scene, springs, np.array([each.stiffness for each in springs]))
+        wanted = ", ".join(
+            f"that from {each.anchor} to {each.body} softer than {k:.2g} N/m (now {each.stiffness:.3g})"
+            for each, k in stiff
+        )
+        lines.append(
+            f"Springs have a period of {steps:.1f} steps of 1/{PHYSICS_HZ} s. Make {wanted}, so that it has "
+            f"{LEAST_STEPS}, or their bodies heavier."
+        )
+    for spring, stiffness in zip(springs, softer, strict=True):
+        ends = [scene.bodies[scene.index(name)].position for name in spring.sources]
+        stretch = math.dist(*ends) - spring.length
+        if (speed := abs(stretch) * _fastest(scene, [spring], np.array([stiffness]))) > FASTEST:
+            lines.append(
+                f"The spring from {spring.anchor} to {spring.body} begins {abs(stretch):.2f} m "
+                f"{'longer' if stretch > 0 else 'shorter'} than it is at rest, good for {speed:.0f} m/s. Place its "
+                f"bodies nearer to {spring.length:g} m apart, or make it softer."
             )
-        stretch = math.dist(ends[0].position, ends[1].position) - spring.length
-        if (speed := abs(stretch) * rate) > FASTEST:
-            return (
-                f"{name} begins {abs(stretch):.2f} m {'longer' if stretch > 0 else 'shorter'} than it is at rest, good "
-                f"for {speed:.0f} m/s. Place its bodies nearer to {spring.length:g} m apart, or make it softer."
-            )
-    return ""
+    return "\n".join(lines)
+
+
+def _softened(scene: Scene, springs: Sequence[Spring]) -> Array:
+    """Stiffnesses (S,) N/m with which no swing of all springs together is too fast: the largest ones are lowered."""
+    stiffness = np.array([spring.stiffness for spring in springs])
+    limit = 2 * np.pi * PHYSICS_HZ / LEAST_STEPS  # rad/s
+    if not springs or _fastest(scene, springs, stiffness) <= limit:
+        return stiffness
+    alone = np.array([_fastest(scene, [spring], np.ones(1)) for spring in springs])  # rad/s of each, of 1 N/m
+    most, least = float((alone * np.sqrt(stiffness)).max()), 0.0  # rad/s that a spring may have alone
+    for _ in range(40):
+        middle = (least + most) / 2
+        lowered = np.minimum(stiffness, (middle / np.maximum(alone, 1e-12)) ** 2)
+        least, most = (middle, most) if _fastest(scene, springs, lowered) <= limit else (least, middle)
+    return np.asarray(np.minimum(stiffness, (least / np.maximum(alone, 1e-12)) ** 2))
+
+
+def _fastest(scene: Scene, springs: Sequence[Spring], stiffness: Array) -> float:
+    """Rate in rad/s of the fastest swing of bodies on springs of a stiffness (S,) N/m that lie in one line."""
+    matrix = np.zeros((len(scene.bodies), len(scene.bodies)))
+    inverse = np.array([1 / body.mass if body.role == "moving" else 0.0 for body in scene.bodies])
+    for spring, k in zip(springs, stiffness, strict=True):
+        ends = [scene.index(name) for name in spring.sources]
+        matrix[np.ix_(ends, ends)] += k * np.array([[1.0, -1.0], [-1.0, 1.0]])
+    root = np.sqrt(inverse)
+    return float(np.sqrt(max(np.linalg.eigvalsh(root[:, None] * matrix * root).max(), 0.0)))
 
 
 def energy_of(scene: Scene, states: Array, times: Array) -> Array:

@@ -17,12 +17,12 @@ import pytest
 from physbench.cli.main import run
 from physbench.cli.tasks import clips_of
 from physbench.clips.clip import Clip, Row
-from physbench.clips.generate import make_clip, make_scene
+from physbench.clips.generate import make_clip, make_params, make_scene
 from physbench.clips.task import find_task
 from physbench.models.protocol import ModelCard
 from physbench.score.score_clip import find_scorers
 from physbench.support.progress import Progress
-from physbench.validity.task_checks.check_task import COST, SPEC, check_declaration, check_scene, check_task
+from physbench.validity.task_checks.check_task import COST, SPEC, check_declaration, check_scene, check_task, rows_of
 from physbench.validity.task_checks.clip_protocol import check_seen, check_view, outside, touched
 from physbench.validity.task_checks.finding import Finding, Shot, failed, save
 from physbench.validity.task_checks.physics import check_energy
@@ -35,8 +35,8 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "my_task.py"
 Write = Callable[[str, str], Path]
 
 
-def failures(path: Path, pictures: Path | None = None) -> list[Finding]:
-    report = check_task(str(path), clips=1, pictures=pictures)
+def failures(path: Path, pictures: Path | None = None, clips: int = 1) -> list[Finding]:
+    report = check_task(str(path), clips=clips, pictures=pictures)
     return [finding for finding in report.findings if finding.state == "failed"]
 
 
@@ -61,7 +61,8 @@ def test_broken_tasks_are_refused_with_a_picture(
     if name == "EXPLODING":
         assert "ball 1.3 x floor" in found[0].remedy and "product" in found[0].remedy
     if name == "SPRUNG":
-        assert found[0].remedy.startswith("The spring from knob to ball, 1e+08 N/m, has a period of ")
+        assert found[0].remedy.startswith("Springs have a period of ")
+        assert "from knob to ball softer than " in found[0].remedy and "(now 1e+08)" in found[0].remedy
     for finding in found:
         assert finding.remedy and finding.clip and finding.picture
         assert Path(finding.picture).read_bytes().startswith(b"\x89PNG")
@@ -136,7 +137,24 @@ def test_all_that_is_wrong_is_listed(written: Write) -> None:
     source = broken.source("wrong", law="    Rule: ", radius='(0.20, 0.22), "of the ball"')
     assert [finding.check for finding in failures(written("wrong", source))] == ["declaration", "scene"]
     overlapping = failures(written("overlapping", broken.OVERLAPPING))
-    assert [finding.check for finding in overlapping] == ["overlap", "view", "history"]
+    assert [finding.check for finding in overlapping] == ["overlap"], "what is thrown out leaves the window, too"
+
+
+def test_of_clips_whose_bodies_overlap_nothing_else_is_said(written: Write) -> None:
+    """In all clips a ball leaves the window; in those of a hue with an odd index it begins in another one."""
+    source = broken.source(
+        "sometimes",
+        floor="(thrown, other, floor(), ",
+        velocity='velocity=(3.5, 0.0, p["velocity"]),',
+        scene="""\
+        position = (-0.3 if p["hue"] % 2 else -1.5, 0.0, p["height"] + p["radius"])
+        other = ball("other", 0.5, position, int(p["hue"] + 2) % 5, release=p["release"])
+"""
+        + broken.PIECES["scene"],
+    )
+    found = {finding.check: finding.clip or "" for finding in failures(written("sometimes", source), clips=3)}
+    hues = {row.id: int(make_params(row)["hue"]) for row in rows_of("own/sometimes-v1", 3)}
+    assert found["overlap"] == next(iter(hues)) and hues[found["overlap"]] % 2 == 1 and hues[found["view"]] % 2 == 0
 
 
 def test_of_a_scene_that_is_refused_nothing_is_scored(written: Write, monkeypatch: pytest.MonkeyPatch) -> None:

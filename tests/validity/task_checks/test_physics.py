@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,8 +16,8 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
 from physbench.score.predictability import Predictability
 from physbench.support.arrays import Array
-from physbench.validity.task_checks.physics import check_shadowing, check_step, misfit
-from physbench.world.scene import Body
+from physbench.validity.task_checks.physics import check_shadowing, check_step, misfit, springs_remedy
+from physbench.world.scene import PHYSICS_HZ, Body, Spring
 
 CONTEXT = 8
 SPEC = render_spec(64, 15.0)
@@ -76,3 +78,42 @@ def test_a_step_that_decides_is_named_as_long_as_the_context_tells_more(made, mo
         known = Predictability(float(clip.times[-1]), np.full((clip.horizon, len(clip.tracked)), spread))
         (finding,) = check_step(clip, known)
         assert finding.state == status
+
+
+MASS = ball("ball", 0.3, (0.0, 0.0, 0.0), 1).mass  # kg
+
+
+def hanging(*stiffness: float, apart: float = 1.0) -> Scene:
+    """Balls in a row on springs that are 1 m long at rest, the first of which hangs on a knob."""
+    names = ("knob", *(f"ball{k}" for k in range(len(stiffness))))
+    balls = [ball(name, 0.3, (k * apart, 0.0, 0.0), k) for k, name in enumerate(names) if k]
+    springs = tuple(Spring(a, b, k, 1.0) for (a, b), k in zip(pairwise(names), stiffness, strict=True))
+    knob = Body("knob", "sphere", (0.2,), "fixed", (0.0, 0.0, 0.0), grey=0.3, collides=False)
+    return Scene((knob, *balls), Camera("front", (0.0, 0.0, 0.0)), fields=springs)
+
+
+@pytest.mark.parametrize(
+    ("stiffness", "named"), [((1e8,), {0}), ((5e7, 300.0, 3e7), {0, 2}), ((28_000 * MASS, 28_000 * MASS), {1})]
+)
+def test_one_remedy_softens_all_springs_that_are_too_stiff(stiffness: tuple[float, ...], named: set[int]) -> None:
+    """Also two of which each alone would do: two balls swing sqrt(2.618 k / m) fast, one sqrt(2 k / m) at most."""
+    remedy = springs_remedy(hanging(*stiffness))
+    told = {int(name): float(k) for name, k in re.findall(r"to ball(\d+) softer than ([\d.e+]+) N/m", remedy)}
+    assert set(told) == named, remedy
+    softer = [0.95 * told.get(k, each) for k, each in enumerate(stiffness)]
+    assert not springs_remedy(hanging(*softer))
+    assert springs_remedy(hanging(*(1.1 * told.get(k, each) for k, each in enumerate(stiffness))))
+
+
+def test_the_stiffness_of_one_spring_gives_thirty_steps_a_period() -> None:
+    (softer,) = re.findall(r"softer than ([\d.e+]+) N/m", springs_remedy(hanging(1e9)))
+    assert 2 * np.pi * np.sqrt(MASS / float(softer)) * PHYSICS_HZ == pytest.approx(30, rel=0.03)
+
+
+def test_every_spring_that_begins_too_long_is_told() -> None:
+    lines = springs_remedy(hanging(1e5, 1e5, apart=4.0)).splitlines()
+    assert [line.split(" begins ")[0] for line in lines] == [
+        "The spring from knob to ball0",
+        "The spring from ball0 to ball1",
+    ]
+    assert not springs_remedy(hanging(1e5, 1e5))
