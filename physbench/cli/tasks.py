@@ -177,6 +177,14 @@ def preview(
         ),
     ] = "plain",
     view: Annotated[str, typer.Option(metavar="VIEW", help="far; near: from 5 m; or moving.")] = "far",
+    size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PX",
+            help="Side of a picture. [default: 192 on a sheet, 160 that play; as filmed twice that]",
+            min=32,
+        ),
+    ] = None,
 ) -> None:
     """Draw a few clips: frames over time and each clip's trajectories in one picture, or an animation."""
     from physbench.clips.preview import SUFFIXES
@@ -202,11 +210,11 @@ def preview(
     if path.suffix.lower() == ".png":
         from physbench.clips.preview import preview as sheet
 
-        sheet(task, chosen, seeds, path, look, view)
+        sheet(task, chosen, seeds, path, look, view, size)
     else:
         from physbench.clips.preview import animate
 
-        animate(task, chosen, seeds, path, look, view)
+        animate(task, chosen, seeds, path, look, view, size)
     note(f"{counted(clips, 'clip')} of {task.id}, {split}")
     typer.echo(path)
 

@@ -18,8 +18,10 @@ from physbench.support.progress import Progress
 from physbench.world.camera import stopped
 from physbench.world.scene import FAR, PLAIN, RenderSpec
 from physbench.world.styles.catalogue import draw, draw_still
+from physbench.world.styles.look_options import look_options
 
 SHEET_SIZE, SHEET_FPS = 192, 20.0  # px and frames/s of the pictures on the sheet
+AS_FILMED = 2  # times as large are pictures with the blur and noise of a camera, which are a few px and levels
 TIMES_BEFORE = (-1.0, -0.5, 0.0)  # s, columns before the hand-over
 EXPOSURE_STEP = 0.2  # s between the exposures of the last column
 TEXT_COLOUR, FAINT_COLOUR, ACCENT = "#1d2129", "#7b828e", "#c8451b"
@@ -38,9 +40,23 @@ def make_clips(task: Task, split: Split, seeds: Sequence[int], spec: RenderSpec)
     return clips
 
 
-def preview(task: Task, split: Split, seeds: Sequence[int], path: Path, look: str = PLAIN, view: str = FAR) -> None:
-    """Write a contact sheet of the clips with these seeds as a PNG."""
-    figure = draw_sheet(task, make_clips(task, split, seeds, render_spec(SHEET_SIZE, SHEET_FPS, look, view)))
+def usual_size(size: int, look: str) -> int:
+    """Side in px of pictures that are usually of a size, in a look."""
+    return AS_FILMED * size if any(look_options(look).values()) else size
+
+
+def preview(
+    task: Task,
+    split: Split,
+    seeds: Sequence[int],
+    path: Path,
+    look: str = PLAIN,
+    view: str = FAR,
+    size: int | None = None,
+) -> None:
+    """Write a contact sheet of the clips with these seeds as a PNG. size: px of a picture; None: the usual one."""
+    spec = render_spec(size or usual_size(SHEET_SIZE, look), SHEET_FPS, look, view)
+    figure = draw_sheet(task, make_clips(task, split, seeds, spec))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, facecolor="white")
 
@@ -80,10 +96,11 @@ def draw_sheet(task: Task, clips: Sequence[Clip]) -> Any:
     from matplotlib.figure import Figure
 
     times = column_times(clips[0].scene.horizon)
-    columns = [LEFT + k * (TILE + GAP) + (WIDE_GAP if k >= len(TIMES_BEFORE) else 0) for k in range(len(times))]
-    columns.append(columns[-1] + TILE + GAP + WIDE_GAP)
-    width = columns[-1] + TILE + SHEET_EDGE
-    height = TITLE + HEADS + len(clips) * (TILE + GAP) + FOOT
+    side = TILE * max(1.0, clips[0].spec.height / SHEET_SIZE)  # a pixel of the clip is one of the sheet, or larger
+    columns = [LEFT + k * (side + GAP) + (WIDE_GAP if k >= len(TIMES_BEFORE) else 0) for k in range(len(times))]
+    columns.append(columns[-1] + side + GAP + WIDE_GAP)
+    width = columns[-1] + side + SHEET_EDGE
+    height = TITLE + HEADS + len(clips) * (side + GAP) + FOOT
     figure = Figure(figsize=(width, height))
 
     def say(x: float, y: float, text: str, **style: Any) -> None:
@@ -95,17 +112,17 @@ def draw_sheet(task: Task, clips: Sequence[Clip]) -> Any:
     for x, time in zip(columns, times, strict=False):
         label = "hand-over" if time == 0 else f"{time:+.2f}".rstrip("0").rstrip(".").replace("-", "−") + " s"
         colour, weight = (ACCENT, "bold") if time == 0 else (FAINT_COLOUR if time < 0 else TEXT_COLOUR, "normal")
-        say(x + TILE / 2, TITLE + HEADS - 0.08, label, fontsize=9, ha="center", color=colour, fontweight=weight)
-    say(columns[-1] + TILE / 2, TITLE + HEADS - 0.08, f"0 to {times[-1]:g} s", fontsize=9, ha="center")
+        say(x + side / 2, TITLE + HEADS - 0.08, label, fontsize=9, ha="center", color=colour, fontweight=weight)
+    say(columns[-1] + side / 2, TITLE + HEADS - 0.08, f"0 to {times[-1]:g} s", fontsize=9, ha="center")
 
     for i, clip in enumerate(clips):
-        top = TITLE + HEADS + i * (TILE + GAP)
+        top = TITLE + HEADS + i * (side + GAP)
         say(SHEET_EDGE, top + 0.16, f"{clip.row.split} {clip.row.seed}", fontsize=10, fontweight="bold")
         for j, line in enumerate(_drawn(task, clip.row)):
             say(SHEET_EDGE, top + 0.34 + 0.145 * j, line, fontsize=7, color=FAINT_COLOUR)
         pictures = [clip.frames[int(np.argmin(np.abs(clip.times - time)))] for time in times]
         for x, picture in zip(columns, [*pictures, multiple_exposure(clip)], strict=True):
-            axes = figure.add_axes((x / width, 1 - (top + TILE) / height, TILE / width, TILE / height))
+            axes = figure.add_axes((x / width, 1 - (top + side) / height, side / width, side / height))
             axes.imshow(picture, interpolation="lanczos", vmin=0, vmax=255)
             axes.set_axis_off()
     between = (columns[len(TIMES_BEFORE)] - (GAP + WIDE_GAP) / 2) / width
@@ -144,9 +161,21 @@ SUFFIXES = (".gif", ".webp", ".mp4")
 Frames = NDArray[np.uint8]
 
 
-def animate(task: Task, split: Split, seeds: Sequence[int], path: Path, look: str = PLAIN, view: str = FAR) -> None:
-    """Write an animation of the clips with these seeds, as the suffix of `path` says: .gif, .webp or .mp4."""
-    write(path, tile(make_clips(task, split, seeds, render_spec(CLIP_SIZE, CLIP_FPS, look, view))))
+def animate(
+    task: Task,
+    split: Split,
+    seeds: Sequence[int],
+    path: Path,
+    look: str = PLAIN,
+    view: str = FAR,
+    size: int | None = None,
+) -> None:
+    """Write an animation of the clips with these seeds, as the suffix of `path` says: .gif, .webp or .mp4.
+
+    size: px of a clip; None: the usual one.
+    """
+    spec = render_spec(size or usual_size(CLIP_SIZE, look), CLIP_FPS, look, view)
+    write(path, tile(make_clips(task, split, seeds, spec)))
 
 
 def tile(clips: Sequence[Clip]) -> Frames:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from physbench.clips.clip import Clip
-from physbench.clips.preview import multiple_exposure, write
+from physbench.cli.main import run
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip, render_spec
+from physbench.clips.preview import HEADS, LEFT, SHEET_FPS, TIMES_BEFORE, TITLE, multiple_exposure, usual_size, write
 from physbench.track.colour import HUED
 
 
@@ -22,6 +24,26 @@ def test_the_latest_exposure_is_the_last_frame(clip_of: Callable[..., Clip], tas
     coloured = np.ptp(last, axis=-1) > 2 * HUED
     assert coloured.sum() > 20 and np.abs(exposed - last)[coloured].max() <= 10
     assert (np.ptp(exposed, axis=-1) > 2 * HUED).sum() > 1.5 * coloured.sum()  # the earlier ones are there
+
+
+@pytest.mark.parametrize(("size", "side"), [((), 192), (("--size", "384"), 384)])
+def test_a_sheet_shows_the_pixels_of_its_pictures(
+    size: tuple[str, ...], side: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "sheet.png"
+    assert run(["tasks", "preview", "projectile", "--clips", "1", "--out", str(path), *size]) == 0
+    clip = make_clip(Row("falling/projectile-v1", "test", 0), render_spec(side, SHEET_FPS))
+    with Image.open(path) as picture:
+        sheet = np.array(picture.convert("RGB")).astype(int)
+    left, top = round(150 * LEFT), round(150 * (TITLE + HEADS))  # of the first picture, 150 px an inch
+    first = clip.frames[np.argmin(np.abs(clip.times - TIMES_BEFORE[0]))]
+    shown = sheet[top : top + side, left : left + side]
+    assert np.ptp(first, axis=-1).max() > 2 * HUED and np.mean(np.abs(shown - first).max(axis=-1) > 40) < 0.01
+
+
+def test_pictures_as_filmed_are_twice_as_large() -> None:
+    assert usual_size(160, "natural:shutter=180") == usual_size(160, "natural:noise=1.5") == 320
+    assert usual_size(160, "natural") == usual_size(160, "plain") == 160
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
