@@ -452,9 +452,9 @@ def _fitted(
     }
     seen = from_tracks(clip, tracks, law_of_scene(clip.scene, own.spin))
 
-    def searched(constants: Constants, tolerance: float = SEARCH.tolerance) -> LawfulSegments:
+    def searched(constants: Constants) -> LawfulSegments:
         law = law_of_scene(_scene(clip.scene, constants), constants.spin)
-        return SegmentSearch(Hypothesis(law, seen), tolerance, only_first=True).run()
+        return SegmentSearch(Hypothesis(law, seen), SEARCH.tolerance, only_first=True).run()
 
     constants = _nearest(own, free, lambda one: _distance(searched(one), seen))
     scene = _scene(clip.scene, constants)

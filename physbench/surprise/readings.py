@@ -321,13 +321,13 @@ def _of(readings: Readings, kind: str) -> list[PairReading]:
 # Shares of pairs.
 
 
-def by_clip(readings: Readings, *, by_peak: bool = False) -> tuple[tuple[Row, ...], Array, Array]:
+def by_clip(readings: Readings) -> tuple[tuple[Row, ...], Array, Array]:
     """Clips, and for each how many of its pairs (C,) are told apart and how many there are (C,)."""
     rows = tuple(dict.fromkeys(reading.pair.row for reading in readings))
     right, pairs = np.zeros(len(rows)), np.zeros(len(rows))
     for reading in readings:
         at = rows.index(reading.pair.row)
-        right[at] += reading.right_by_peak if by_peak else reading.right
+        right[at] += reading.right
         pairs[at] += 1
     return rows, right, pairs
 

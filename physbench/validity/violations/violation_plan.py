@@ -260,13 +260,12 @@ class CandidateEvents:
             if i != index and body.drawn and body.shape == "box" and depth[i] < own - EVENT.nearer
         ]
 
-    def cover(self, index: int, other: int, places: Array | None = None) -> tuple[Mask, Mask]:
+    def cover(self, index: int, other: int) -> tuple[Mask, Mask]:
         """Masks (T,): a body's outline is touched by a screen's, and it lies wholly behind it."""
         radius = self.diameter(index) / 2
-        flat = self._flat[:, index] if places is None else places
         half = np.asarray(self.scene.bodies[other].size)[list(self.axes)]
         there = np.array([shown(self.scene.bodies[other], float(t)) for t in self.times])
-        offset = np.abs(flat - self._flat[:, other])
+        offset = np.abs(self._flat[:, index] - self._flat[:, other])
         # m: a screen before a body covers that much more than its own outline
         return (offset < half + radius).all(axis=1) & there, (offset <= half - radius + 0.01).all(axis=1) & there
 
@@ -313,13 +312,8 @@ class CandidateEvents:
         times = [c.time for c in self.contacts if name in (c.a, c.b)]
         return np.array(times + [action.time for action in self.scene.impulses if action.body == name])
 
-    def moments(
-        self, index: int, *, least_speed: float = 0.0, most_speed: float = np.inf, gravity: bool = False
-    ) -> NDArray[np.intp]:
-        """Grid indices at which something may befall a body: that fast (m/s), in full view, and no contact near.
-
-        gravity: only while nothing but gravity acts on it, with room below.
-        """
+    def moments(self, index: int, *, least_speed: float = 0.0, most_speed: float = np.inf) -> NDArray[np.intp]:
+        """Grid indices at which something may befall a body: that fast (m/s), in full view, and no contact near."""
         dt = 1 / GRID_HZ
         good = self.seen(index)
         ahead = round(EVENT.after / dt)
@@ -334,26 +328,19 @@ class CandidateEvents:
             kept &= maximum_filter1d(speed, 2 * round(EVENT.quiet * GRID_HZ) + 1) <= most_speed
         for time in self.jolts(index):
             kept &= np.abs(self.times - time) >= EVENT.quiet
-        if gravity:
-            kept &= self.height(index) > EVENT.clear
         return np.flatnonzero(kept)
 
     def choices(
-        self,
-        rng: np.random.Generator,
-        least_speed: float = 0.0,
-        *,
-        most_speed: float = np.inf,
-        gravity: bool = False,
+        self, rng: np.random.Generator, least_speed: float = 0.0, *, most_speed: float = np.inf
     ) -> list[tuple[int, int]]:
         """(body, grid index) pairs at which something may befall one of the bodies, at random. Raises Inapplicable."""
         draws = rng.random((16, 2))  # places and times that are looked at for one that leaves room
-        moments = partial(self.moments, least_speed=least_speed, most_speed=most_speed, gravity=gravity)
+        moments = partial(self.moments, least_speed=least_speed, most_speed=most_speed)
         moments_of_bodies = [(i, at) for i in self.moving if len(at := moments(i))]
         if not moments_of_bodies:
-            air, fast = "in the air, " if gravity else "", f"at {least_speed:g} m/s or faster " if least_speed else ""
+            fast = f"at {least_speed:g} m/s or faster " if least_speed else ""
             fast += "at rest " if np.isfinite(most_speed) else ""
-            raise Inapplicable(f"no body is ever {air}in full view {fast}and {EVENT.quiet:g} s from any contact")
+            raise Inapplicable(f"no body is ever in full view {fast}and {EVENT.quiet:g} s from any contact")
         pairs = [(moments_of_bodies[int(a * len(moments_of_bodies))], b) for a, b in draws]
         return [(index, int(at[int(b * len(at))])) for (index, at), b in pairs]
 
