@@ -20,11 +20,13 @@ from interruptions import Fault, session
 from physbench.cli.main import run
 from physbench.run.interruption import processes_of
 from physbench.run.state import opened
+from physbench.support import plugins
 from physbench.support.files import read_sealed_json
 from physbench.support.run_folder import RunFolder
 
 Eval = Callable[..., tuple[str, ...]]
 Start = Callable[..., "subprocess.Popen[str]"]
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def rollouts_of(folder: Path) -> dict[str, bytes]:
@@ -243,3 +245,32 @@ def test_a_baseline_reads_as_its_reference_does(scorers: str, tmp_path: Path) ->
     assert run(["eval", *model, *asked, "--out", str(out.path)]) == 0
     assert out.scores.read_bytes() == out.reference("constant-velocity").scores.read_bytes()
     assert rollouts_of(out.path), "those that the report shows are kept"
+
+
+def test_an_evaluation_with_a_task_and_a_scorer_from_files(
+    no_report: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task_file, scorer_file = (Path(shutil.copy(EXAMPLES / name, tmp_path)) for name in ("my_task.py", "my_scorer.py"))
+    out = tmp_path / "run"
+    wanted = ("eval", "baseline:freeze", "--suite", "smoke", "--limit", "1", "--tasks", str(task_file))
+    command = (*wanted, "--scorers", f"gravity,{scorer_file}", "--workers", "2", "--out", str(out))
+    assert run(command) == 0
+    capsys.readouterr()
+    manifest, result = (json.loads((out / name).read_text()) for name in ("manifest.json", "result.json"))
+    assert [file["path"] for file in manifest["files"]["tasks"]] == [str(task_file)]
+    assert len(manifest["files"]["scorers"][0]["sha256"]) == 64
+    suite = result["suite"]
+    assert (suite["name"], suite["local"], suite["complete"], suite["clips"]) == ("own-smoke", True, False, 1)
+    assert result["overall"]["skill"] is None
+    value = result["readings"]["own/speed-error"]["tasks"]["own/two-balls-v1"]
+    assert value["references"]["truth"] < 0.1 < 1 < value["value"]
+    assert "own/speed-error" in set(pd.read_parquet(out / "scores.parquet")["reading"])
+
+    plugins.adopt_in_worker("")
+    no_report.undo()
+    assert run(("report", str(out))) == 2
+    assert f"--tasks {task_file}" in capsys.readouterr().err
+    assert run(("report", str(out), "--tasks", str(task_file))) == 0
+    task_file.write_text(task_file.read_text() + "\n# edited\n")
+    assert run((*command, "--resume")) == 2
+    assert "my_task.py) has changed" in capsys.readouterr().err
