@@ -122,19 +122,6 @@ def mixed(*, device, dtype):
     return Mixed()
 
 
-class GlobalNoise(Coded):
-    """Draws from a generator that nobody seeds."""
-
-    def rollout(self, context, *, horizon, actions, prompts, generators):
-        stream = torch.Generator()
-        stream.seed()
-        return torch.rand((len(context), horizon, 3, *SIZE), generator=stream)
-
-
-def unseeded(*, device, dtype):
-    return GlobalNoise()
-
-
 class Bits(Coded):
     """Shows in how many bits its network computes, as a level."""
 

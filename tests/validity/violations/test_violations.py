@@ -29,11 +29,6 @@ WHERE = {  # tasks in which each group has something to violate
 }
 
 
-def is_first_or_second(violation: Violation) -> bool:
-    """Of its group."""
-    return violation in [other for other in REGISTRY.values() if other.group == violation.group][:2]
-
-
 def main(violation: Violation) -> str:
     return Act(violation, violation.main).id
 
