@@ -32,7 +32,8 @@ from physbench.world.scene import RenderSpec
 MANIFEST_VERSION = 1
 
 Text = Annotated[str, Field(max_length=1 << 20)]
-Number = int | FiniteFloat  # as it was written: 15 stays 15, and 15.0 stays 15.0
+# As it was written: 15 stays 15, and 15.0 stays 15.0. Whole ones are within 64 bits.
+Number = Annotated[int, Field(ge=-(2**63), lt=2**63)] | FiniteFloat
 
 
 class _Part(BaseModel):

@@ -195,6 +195,8 @@ def read_run(folder: RunFolder) -> tuple[Manifest, dict[str, pd.DataFrame]]:
     manifest = read_manifest(folder)
     refuse_unfinished(folder, manifest)
     rows, again = manifest.rows, _finish_again(manifest)
+    if not rows:
+        raise UsageError(f"{folder.path}: its manifest names no clip. Begin it again.")
     refuse_other_tables(folder, manifest, again)
     places = {"model": folder, **{name: folder.reference(name) for name in REFERENCE_MODELS}}
     tables = {name: read_scores(place) for name, place in places.items()}

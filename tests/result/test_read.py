@@ -12,6 +12,7 @@ import pytest
 from physbench.result import read as module
 from physbench.result.build import write_result
 from physbench.result.document import read_result
+from physbench.result.manifest import read_manifest
 from physbench.result.read import read_run, read_scores, summary
 from physbench.support.errors import UsageError
 from physbench.support.files import write_sealed_json
@@ -91,3 +92,11 @@ def test_a_damaged_result_is_named_with_the_command_that_mends_it(make_run: Call
     assert found.state == "damaged" and f"`physbench report {run.path}`" in found.note
     with pytest.raises(UsageError, match="physbench report"):
         read_result(run.result)
+
+
+def test_a_run_of_no_clip_has_no_result(make_run: Callable[..., RunFolder]) -> None:
+    run = make_run(2, 0)
+    manifest = read_manifest(run).document()
+    write_sealed_json(run.manifest, {**manifest, "suite": {**manifest["suite"], "rows": []}})
+    with pytest.raises(UsageError, match=r"manifest names no clip\. Begin it again"):
+        read_run(run)
