@@ -81,3 +81,10 @@ def test_a_mistyped_word_is_refused_before_seconds_of_imports(tmp_path: Path, wo
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert reason in done.stderr and done.stdout == "2\nset()\n"
+
+
+def test_what_directs_an_evaluation_imports_neither_torch_nor_statistics(tmp_path: Path) -> None:
+    """The model's process and the workers do: two seconds of a processor, which a third process would take again."""
+    program = "import sys, physbench.run.evaluate; print({'scipy.stats', 'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.stdout == "set()\n", done.stderr

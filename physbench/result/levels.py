@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import rankdata
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_params
@@ -292,7 +291,9 @@ def thirds(values: Mapping[Row, float]) -> dict[Row, int]:
     third: dict[Row, int] = {}
     for task in dict.fromkeys(row.task for row in values):
         own = [row for row in values if row.task == task]
-        share = (rankdata([values[row] for row in own]) - 0.5) / len(own)
+        _, place, ties = np.unique([values[row] for row in own], return_inverse=True, return_counts=True)
+        rank = (np.cumsum(ties) - (ties - 1) / 2)[place]  # the mean one of those that tie; SciPy's takes .4 s to import
+        share = (rank - 0.5) / len(own)
         third |= zip(own, np.floor(3 * share).astype(int).tolist(), strict=True)
     return {row: third[row] for row in values}
 

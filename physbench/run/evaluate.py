@@ -40,7 +40,6 @@ from physbench.run.manifest import (
 )
 from physbench.run.options import LIVE_NOT_RESUMED, Options, live_again
 from physbench.run.ray_cluster import check_cluster
-from physbench.run.references import REFERENCE_BASELINES, reference_rollout
 from physbench.run.rollouts import calls_along_time, check_card, engine_of
 from physbench.run.versions import foreign_code_hash, versions
 from physbench.score.protocol import Scorer
@@ -185,6 +184,8 @@ def _seconds_of_scores(
     load: ClipLoader, batch: Batch, rollouts: Sequence[Rollout], card: ModelCard, scorers: Sequence[Scorer]
 ) -> tuple[float, float]:
     """Seconds that tracking and scoring a rollout takes, and the references of a clip; each is done twice."""
+    from physbench.run.references import REFERENCE_BASELINES, reference_rollout  # with torch
+
     scoring = reading = 0.0
     for item, rollout in list(zip(batch.items, rollouts, strict=True))[:TIMES_TRIED]:
         clip = load(item.row)
