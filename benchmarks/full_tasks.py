@@ -210,7 +210,7 @@ LAWS: dict[str, tuple[tuple[str, str, str | Broken], ...]] = {
     ),
     "orbits/three-body-v1": (
         ("consistency", "attraction x 0.9", "central-mass:0.9"),
-        ("consistency", "attraction as 1 / r", "force-exponent:1"),
+        ("consistency", "attraction as 1 / r^3", "force-exponent:3"),
     ),
     "orbits/harmonic-v1": (
         ("consistency", "attraction x 0.9", "central-mass:0.9"),
