@@ -318,10 +318,10 @@ def train(
         str,
         typer.Argument(
             autocompletion=console.architecture_names,
-            help="A kind of world model: simple, vae-mdn-rnn (-spatial), rssm, token-ar, diffusion, video-dit, "
-            "jepa-frames (pictures, by latents; want a GPU, or hours), objects (slots and learned interactions; "
-            "half an hour on two cores), jepa (states its surprise; minutes), states-graph, states-transformer (exact "
-            "states; minutes).",
+            help="A kind of world model: simple, vae-mdn-rnn (-spatial), rssm, token-ar (-latent), diffusion, "
+            "video-dit, jepa-frames (pictures, by latents; want a GPU, or hours), objects (slots and learned "
+            "interactions; half an hour on two cores), jepa (states its surprise; minutes), states-graph, "
+            "states-transformer (exact states; minutes).",
             metavar="NAME",
             show_default=False,
         ),

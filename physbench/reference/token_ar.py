@@ -35,6 +35,15 @@ def rotate(x: Tensor, turns: Tensor) -> Tensor:
     return torch.cat([first * cos - second * sin, first * sin + second * cos], -1).to(x.dtype)
 
 
+def drawn(logits: Tensor, temperature: float, generators: Sequence[torch.Generator]) -> Tensor:
+    """Numbers (B, ...) from 0 to K - 1 of logits (B, ..., K), each row by the generator of its clip (Gumbel-max trick);
+    the likeliest ones at temperature 0."""
+    if temperature:
+        chance = torch.stack([torch.rand(logits.shape[1:], generator=each, device=each.device) for each in generators])
+        logits = logits / temperature - torch.log(-torch.log(chance.to(logits).clamp(1e-20, 1 - 1e-7)))
+    return logits.argmax(-1)
+
+
 class Block(nn.Module):
     """Attention and an MLP, with residuals that begin as nothing."""
 
@@ -170,9 +179,29 @@ class TokenTransformer(Dynamics):
         numbers: Tensor = self.output(self.norm(x)).float()
         return torch.unflatten(numbers, -1, (self.digits, -1)) + self.exists
 
-    def run(self, values: Tensor) -> tuple[Tensor, Cache]:
-        """Values (B, P, cells, 2 D) -> logits of the slots of all pairs but the first, keys and values."""
-        x = self.slots(values)
+    def shown_actions(self, values: Tensor) -> Tensor:
+        """What slots of all pairs but the first are told of the step to their pair: here nothing.
+
+        Args:
+            values: Of the tokens (B, P, cells, 2 D).
+
+        Returns:
+            (B, P - 1, width), or 1 in place of the width.
+        """
+        return values.new_zeros(len(values), values.shape[1] - 1, 1)
+
+    def next_action(self, past: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """The same (B, 1, width) of the step that follows the pairs `past`, values (B, P, cells, 2 D): here nothing."""
+        return past.new_zeros(len(past), 1, 1)
+
+    def run(self, values: Tensor, actions: Tensor) -> tuple[Tensor, Cache]:
+        """Values (B, P, cells, 2 D) -> logits of the slots of all pairs but the first, keys and values.
+
+        Args:
+            values: Of the tokens.
+            actions: As `shown_actions` gives them.
+        """
+        x = self.slots(values) + actions.repeat_interleave(self.cells, 1)
         length = x.shape[1]
         turns, kept = self.turns(1, length // self.cells), []
         for block in self.blocks:
@@ -183,39 +212,51 @@ class TokenTransformer(Dynamics):
     def forward(  # type: ignore[override]
         self, windows: Tensor, digits: Tensor, wrong: Tensor, replaced: Tensor | None = None
     ) -> Tensor:
-        """Cross entropy of the digits, in a second pass where tokens seen are its own guesses (arXiv 1906.04331)."""
+        """Cross entropy of the digits."""
         truth = self.tokens(digits)
-        seen = self.values((truth + self.tokens(wrong)).clamp_min(0).minimum(self.tops))
-        if replaced is not None:
-            with torch.no_grad():
-                guess = self.values(self.run(seen)[0].argmax(-1)).view_as(seen[:, 1:])
-            known = self.context // PAIR
-            own = torch.where(replaced[:, known:, :, None], guess[:, known - 1 :], seen[:, known:])
-            seen = torch.cat([seen[:, :known], own], 1)
-        logits, _ = self.run(seen)
+        actions = self.shown_actions(self.values(truth))
+        return self.token_loss(windows, truth, self.seen(truth, self.tokens(wrong), replaced, actions), actions)
+
+    def seen(self, truth: Tensor, wrong: Tensor, replaced: Tensor | None, actions: Tensor) -> Tensor:
+        """Values of what a training sees: tokens with errors, and its own guesses in a second pass (arXiv 1906.04331).
+
+        Args:
+            truth, wrong: Digits of tokens (B, P, cells, 2 D), and what is added to them.
+            replaced: Where tokens are its own (B, P, cells); None: nowhere.
+            actions: As `shown_actions` gives them.
+        """
+        seen = self.values((truth + wrong).clamp_min(0).minimum(self.tops))
+        if replaced is None:
+            return seen
+        with torch.no_grad():
+            guess = self.values(self.run(seen, actions)[0].argmax(-1)).view_as(seen[:, 1:])
+        known = self.context // PAIR
+        own = torch.where(replaced[:, known:, :, None], guess[:, known - 1 :], seen[:, known:])
+        return torch.cat([seen[:, :known], own], 1)
+
+    def token_loss(self, windows: Tensor, truth: Tensor, seen: Tensor, actions: Tensor) -> Tensor:
+        """Mean cross entropy of the digits `truth`, with the weights of cells, where values `seen` are what is seen."""
+        logits, _ = self.run(seen, actions)
         error = functional.cross_entropy(logits.flatten(0, 2), truth[:, 1:].flatten(), reduction="none")
         weight = cell_weights(windows, self.context).expand(-1, -1, windows.shape[2], -1, -1)
         weight = self.tokens(weight)[:, 1:]
         return (error.view_as(weight) * weight).sum() / weight.sum()
 
     def choose(self, logits: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        """Digits (B, L, 2 D) by the Gumbel-max trick, or the likeliest ones at temperature 0."""
-        if self.temperature:
-            shape = logits.shape[1:]
-            chance = torch.stack([torch.rand(shape, generator=each, device=each.device) for each in generators])
-            logits = logits / self.temperature - torch.log(-torch.log(chance.to(logits).clamp(1e-20, 1 - 1e-7)))
-        return logits.argmax(-1)
+        """Digits (B, L, 2 D) as `drawn` has them."""
+        return drawn(logits, self.temperature, generators)
 
     def imagine(self, context: Tensor, horizon: int, generators: Sequence[torch.Generator]) -> Iterator[Tensor]:
         codec, height = self.codec[0], context.shape[3]
         context = context[:, context.shape[1] % PAIR :]
         digits = codec.digits(context.flatten(0, 1)).view(context.shape)
         values = self.values(self.tokens(digits)).to(context)
-        pairs = values.shape[1]
-        _, cache = self.run(values)
-        older, last = values[:, -2], values[:, -1]
+        pairs, past = values.shape[1], values
+        _, cache = self.run(values, self.shown_actions(values))
         for pair in range(pairs, pairs + -(-horizon // PAIR)):
-            scene, turns, drawn = self.scene(older, last), self.turns(pair, 1), []
+            last = past[:, -1]
+            scene = self.scene(past[:, -2], last) + self.next_action(past, generators)
+            turns, groups = self.turns(pair, 1), []
             held = (self.span - 1) * self.cells
             cache = [(key[:, :, -held:], value[:, :, -held:]) for key, value in cache]
             before = last[:, -self.group :]
@@ -224,10 +265,10 @@ class TokenTransformer(Dynamics):
                 x = scene[:, here] + self.before(before)
                 for index, block in enumerate(self.blocks):
                     x, cache[index] = block(x, turns[:, here], None, cache[index])
-                drawn.append(self.choose(self.logits(x), generators))
-                before = self.values(drawn[-1]).to(context)
-            tokens = torch.cat(drawn, 1)
-            older, last = last, self.values(tokens).to(context)
+                groups.append(self.choose(self.logits(x), generators))
+                before = self.values(groups[-1]).to(context)
+            tokens = torch.cat(groups, 1)
+            past = torch.cat([past, self.values(tokens)[:, None].to(context)], 1)[:, -max(2, self.span) :]
             frames = self.pictures(tokens[:, None], height)
             yield codec.latents_of(frames.flatten(0, 1)).view(frames.shape).to(context)
 

@@ -169,7 +169,10 @@ def test_noise_of_a_clip_does_not_depend_on_the_batch() -> None:
     assert torch.equal(alone[0], both[1]) and not torch.equal(both[0], both[1])
 
 
-@pytest.mark.parametrize("name", ["simple", "rssm", "diffusion", "video-dit", "vae-mdn-rnn", "jepa-frames", "token-ar"])
+@pytest.mark.parametrize(
+    "name",
+    ["simple", "rssm", "diffusion", "video-dit", "vae-mdn-rnn", "jepa-frames", "token-ar", "token-ar-latent"],
+)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.slow)])
 def test_frames_of_any_type_are_taken(name: str, dtype: torch.dtype, toys) -> None:  # type: ignore[no-untyped-def]
     kind = plugins.load("physbench.architectures", name)

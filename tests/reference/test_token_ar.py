@@ -109,7 +109,8 @@ def test_cached_decoding_is_what_one_pass_over_the_window_says() -> None:
     imagined = torch.cat(list(dynamics.imagine(context, 20, [])), 1)
     digits = dynamics.codec[0].digits(torch.cat([context, imagined], 1).flatten(0, 1)).unflatten(0, (2, 28))
     tokens = dynamics.tokens(digits)
-    logits, _ = dynamics.run(dynamics.values(tokens))
+    values = dynamics.values(tokens)
+    logits, _ = dynamics.run(values, dynamics.shown_actions(values))
     assert torch.equal(logits.argmax(-1).view(2, 13, 64, 32)[:, 3:], tokens[:, 4:])
     assert len(tokens[:, 4:].unique()) > 3
 
@@ -119,7 +120,9 @@ def test_logits_do_not_see_their_own_group_or_later_ones() -> None:
     tokens = dynamics.tokens(dynamics.codec[0].digits(any_latents(dynamics, 12)).unflatten(0, (1, 12)))
 
     def expected(tokens: Tensor) -> Tensor:
-        return dynamics.run(dynamics.values(tokens))[0].softmax(-1).view(1, 5, 4, 16, 32, 8)
+        values = dynamics.values(tokens)
+        logits, _ = dynamics.run(values, dynamics.shown_actions(values))
+        return logits.softmax(-1).view(1, 5, 4, 16, 32, 8)
 
     other = tokens.clone()
     other[:, 3, 16:32] = (other[:, 3, 16:32] + 1) % 5  # the second group of the fourth pair
