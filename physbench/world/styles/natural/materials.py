@@ -80,6 +80,7 @@ class BallMarks:
     seam_tone: float = 0.82  # factors on the albedo
     gore_tone: float = 0.03  # every other one is lighter, and darker, by this share
     pole: float = 0.16  # rad, radius of a patch
+    wear: float = 0.14  # share by which patches of a used ball are lighter and darker
 
 
 MARK = BallMarks()
@@ -97,7 +98,8 @@ def ball_marks(seed: int, places: Real) -> Real:
     tone = 1 + MARK.gore_tone * np.where(gore % 2, 1.0, -1.0) * np.clip(away / MARK.soft, 0.0, 1.0)
     seam = np.clip(1 - (away - MARK.seam) / MARK.soft, 0.0, 1.0)
     patch = np.clip(1 - (across - MARK.pole) / MARK.soft, 0.0, 1.0)
-    return np.asarray(tone * (1 - (1 - MARK.seam_tone) * np.maximum(seam, patch)))
+    wear = octaves(3000 + seed, 5 * places[:, 0] + 2 * places[:, 2], 5 * places[:, 1] - 3 * places[:, 2], 1.0, 4, 0.7)
+    return np.asarray(tone * (1 + MARK.wear * wear) * (1 - (1 - MARK.seam_tone) * np.maximum(seam, patch)))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from physbench.support.errors import UsageError
 from physbench.world.bullet import initial_states, simulate
 from physbench.world.scene import Body, Camera, RenderSpec, Scene
 from physbench.world.styles.catalogue import draw, draw_still
-from physbench.world.styles.natural import movers
+from physbench.world.styles.natural import materials, movers
 from physbench.world.styles.natural.materials import MARK, ball_marks
 from physbench.world.styles.natural.movers import (
     BallBlocker,
@@ -114,13 +114,17 @@ def test_marks_of_a_ball_turn_with_it_and_keep_its_hue_and_centre() -> None:
     assert np.abs(np.subtract(*places)).max() < 0.1 and abs(hues[0] - hues[1]) < 1
 
 
-def test_marks_of_a_ball_are_faint_and_few() -> None:
+def test_marks_and_wear_of_a_ball_are_faint(monkeypatch: pytest.MonkeyPatch) -> None:
     places = np.random.default_rng(0).normal(size=(4000, 3))
     places /= np.linalg.norm(places, axis=1)[:, None]
+    used = ball_marks(3, places)
+    monkeypatch.setattr(materials, "MARK", replace(MARK, wear=0.0))
     marks = ball_marks(3, places)
     assert marks.min() == pytest.approx(MARK.seam_tone * (1 - MARK.gore_tone), abs=0.03) and marks.max() < 1.04
     seams = marks < 0.95
     assert 0.05 < seams.mean() < 0.3 and marks.mean() == pytest.approx(0.98, abs=0.02)
+    wear = used / marks - 1
+    assert np.abs(wear).max() <= MARK.wear and abs(wear.mean()) < 0.02 < wear.std()
     assert (ball_marks(4, places) != marks).any(), "two balls are not marked alike"
 
 
