@@ -3,8 +3,8 @@
 python benchmarks/full_tasks.py [TASK ...] [--clips N] [--law-clips M] [--px 64|128] [--out TABLE]
 
 N clips of test (120) of 64 px at 15 frames/s, or 128 px at 30; a row a task and size. What TABLE holds on as many clips
-is not made again: of a law that such a row lacks, ground truth and what breaks it are read, in the first M clips (60)
-in which it can be broken.
+is not made again: of a law that such a row lacks, ground truth and what breaks it are read, until each can be
+broken in M clips (60).
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ def measure(task: str, clips: int, px: int, held: dict[str, Any], progress: Prog
 
     Args:
         held: The row of as many clips to which laws are added; {}: there is none.
-        law_clips: On which they are then read, at most.
+        law_clips: In which each can be broken, at least, before reading ends.
     """
     card = ModelCard("benchmark", (px, px), RATES[px], context_frames(px))
     laws = left_of(task, held)

@@ -175,14 +175,15 @@ def _can_make(node: ast.FunctionDef | ast.ClassDef) -> bool:
 
 def _written_arguments(tree: ast.Module, name: str) -> list[str] | None:
     """Arguments of a factory besides device and dtype, as its file has them; None where only running it would tell."""
-    named = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name]
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    named = [node for node in ast.walk(tree) if isinstance(node, kinds) and node.name == name]
     others = [
         node for node in ast.walk(tree) if isinstance(node, ast.alias) and (node.asname or node.name) in (name, "*")
     ]
     set_again = any(
         isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load) for node in ast.walk(tree)
     )
-    if len(named) != 1 or named[0].decorator_list or others or set_again:
+    if len(named) != 1 or named[0] not in tree.body or named[0].decorator_list or others or set_again:
         return None
     maker = named[0]
     if isinstance(maker, ast.ClassDef):

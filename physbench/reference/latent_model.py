@@ -260,7 +260,7 @@ class LatentModel:
 
 
 class FastLoss:
-    """A module whose forward is a loss: bfloat16 where that is faster, and on a GPU a CUDA graph for each set of shapes."""
+    """A module whose forward is a loss: bfloat16 where that is faster, on a GPU a CUDA graph for each set of shapes."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
@@ -283,8 +283,9 @@ class FastLoss:
 def _has_fast_bfloat16() -> bool:
     """True if layers are faster in bfloat16 on this processor: by matrix units (AMX). AVX-512 alone takes 1.7 times as
     long as in float32."""
-    units = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return units is not None and bool(units()) and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+    has_units = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    used: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return used and has_units is not None and bool(has_units())
 
 
 class _Cast(nn.Module):

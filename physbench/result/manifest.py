@@ -32,7 +32,7 @@ from physbench.world.scene import RenderSpec
 MANIFEST_VERSION = 1
 
 Text = Annotated[str, Field(max_length=1 << 20)]
-# As it was written: 15 stays 15, and 15.0 stays 15.0. Whole ones are within 64 bits.
+# As it was written: 15 stays 15, and 15.0 stays 15.0. A whole one beyond 64 bits is read as a float.
 Number = Annotated[int, Field(ge=-(2**63), lt=2**63)] | FiniteFloat
 
 

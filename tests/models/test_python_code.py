@@ -205,6 +205,9 @@ ARGUED = "def make(*, device, dtype, size=1): pass"
         ("import functools\n@functools.cache\n" + ARGUED, False),  # a decorator may take others
         (ARGUED + "\nfrom elsewhere import make", False),
         ("class make(Base): pass", False),
+        (ARGUED + "\ntry:\n    def make(*, device, dtype, sise): pass\nexcept Exception: pass", False),
+        ("if True:\n    " + ARGUED, False),
+        (ARGUED + "\ndef other():\n    global make\n    async def make(): pass", False),
     ],
 )
 def test_an_argument_that_the_factory_lacks_is_told_without_running_code(code, body: str, refused: bool) -> None:

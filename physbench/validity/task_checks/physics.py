@@ -277,12 +277,12 @@ def springs_remedy(scene: Scene) -> str:
     if stiff:
         steps = 2 * np.pi * PHYSICS_HZ / _fastest(scene, springs, np.array([each.stiffness for each in springs]))
         wanted = ", ".join(
-            f"that from {each.anchor} to {each.body} softer than {k:.2g} N/m (now {each.stiffness:.3g})"
+            f"that from {each.anchor} to {each.body} softer than {_rounded_down(k):g} N/m (now {each.stiffness:.3g})"
             for each, k in stiff
         )
         lines.append(
-            f"Springs have a period of {steps:.1f} steps of 1/{PHYSICS_HZ} s. Make {wanted}, so that it has "
-            f"{LEAST_STEPS}, or their bodies heavier."
+            f"Springs have a period of {steps:.1f} steps of 1/{PHYSICS_HZ} s. Make {wanted}, for a period of "
+            f"{LEAST_STEPS} steps, or their bodies heavier."
         )
     for spring, stiffness in zip(springs, softer, strict=True):
         ends = [scene.bodies[scene.index(name)].position for name in spring.sources]
@@ -294,6 +294,12 @@ def springs_remedy(scene: Scene) -> str:
                 f"bodies nearer to {spring.length:g} m apart, or make it softer."
             )
     return "\n".join(lines)
+
+
+def _rounded_down(value: float) -> float:
+    """A positive number of two digits that is not larger."""
+    digit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return math.floor(value / digit) * digit
 
 
 def _softened(scene: Scene, springs: Sequence[Spring]) -> Array:

@@ -316,8 +316,8 @@ def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surfa
     texture, seed = floors[int(rng.integers(len(floors)))], int(rng.integers(1 << 30))
     grey = FLOOR_GREY if plane is None else plane.grey
     stone: tuple[Vector, ...] = ((1.0, 1.0, 0.985), (1.02, 1.0, 0.955), (0.97, 1.0, 1.02))  # grey, warm, blue
-    wood: tuple[Vector, ...] = ((1.07, 0.995, 0.89), (1.05, 0.995, 0.925), (1.07, 0.985, 0.92))  # oak, ash, cherry
-    # A tint is weaker than what is read as a hue, 40 levels of chroma, by a third at least, in the grain too.
+    wood: tuple[Vector, ...] = ((1.055, 0.995, 0.918), (1.05, 0.995, 0.925), (1.06, 0.988, 0.925))  # oak, ash, cherry
+    # In the grain, too, colours stay within 30 levels of each other: scenery is read as hued from there on.
     tint = _one_of(wood if texture == "boards" else stone, seed)
     front = FRONT if kind == "hall" and not scene.camera.tilt else 1.0
     marks = bool(scene.camera.path)

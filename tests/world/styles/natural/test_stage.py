@@ -267,3 +267,14 @@ def test_a_framed_cloth_is_dark_throughout_and_has_a_frame(monkeypatch: pytest.M
     dark = frame < LIMIT
     assert dark.sum() == pytest.approx(area, rel=0.06)
     assert frame[dark].std() > 5
+
+
+@pytest.mark.parametrize(
+    ("task", "seed"), [("collisions/head-on-v1", 6), ("collisions/head-on-v1", 11), ("occlusion/screen-pass-v1", 7)]
+)
+def test_tints_of_floor_and_wall_are_read_as_no_hue(task: str, seed: int) -> None:
+    """The strongest of 112 clips of `test`: a tint a third stronger passed the limit in 9 of them."""
+    scene = make_scene(Row(task, "test", seed))
+    bare = replace(scene, bodies=tuple(body for body in scene.bodies if body.hue is None), outcomes=())
+    picture = draw_still(bare, RenderSpec(64, 64, 15.0, "natural")).astype(int)
+    assert 12 < np.ptp(picture, axis=-1).max() < HUED - 1
