@@ -351,6 +351,9 @@ def train(
     if not 0 <= seed < 2**63:
         raise UsageError(f"--seed: expected a whole number from 0 to 2**63 - 1, got {seed}.")
     folder = out or Path("runs") / f"train-{name}"
+    from physbench.rollout.device_names import check_device_name
+
+    check_device_name(device)
     from physbench.reference.train import pick_device
     from physbench.reference.train import train as train_model
 

@@ -6,6 +6,7 @@ asks, and how a loss is computed fast (bfloat16 where that is faster, and on a G
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -327,6 +328,11 @@ class LatentArchitecture(Architecture):
             stochastic=stochastic, track="trained",
         )  # fmt: skip
 
+    def checked(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        whole = super().checked(config)
+        check_config(whole)
+        return whole
+
     def net(self, config: Mapping[str, Any]) -> LatentNet:
         """The network, with its initial weights. Raises ModelError where a configuration is none."""
         check_config(config)
@@ -351,7 +357,10 @@ def check_config(config: Mapping[str, Any]) -> None:
     for key, value in config.items():
         for each in value if isinstance(value, list | tuple) else (value,):
             whole = type(each) is int and 0 < each <= most_of_any
-            if not (isinstance(each, bool) or whole or (key == "temperature" and type(each) is float and each >= 0)):
+            if key == "temperature":
+                if type(each) not in (int, float) or not 0 <= each < math.inf:
+                    raise ModelError(f"Expected a number from 0 on as temperature in the configuration, got {value!r}.")
+            elif not (isinstance(each, bool) or whole):
                 raise ModelError(
                     f"Expected whole numbers from 1 to {most_of_any} in the configuration; {key} is {value}."
                 )

@@ -195,11 +195,15 @@ def check_overlap(clip: Clip) -> Iterator[Finding]:
         depth = np.where(there, -_gaps(a, clip.states[:, i], b, clip.states[:, j]), 0.0)
         deepest = max(deepest, float(depth.max()))
         if depth.max() > TRUTH.max_overlap:
-            when = float(clip.times[np.argmax(depth > TRUTH.max_overlap)])
+            first = int(np.argmax(depth > TRUTH.max_overlap))
+            when = float(clip.times[first])
+            remedy = "Place them apart: the solver throws out what starts inside another body."
+            if first:  # what presses them together is stronger than what the solver holds apart
+                remedy = "They begin apart: make what presses or throws them together weaker, or slower."
             yield failed(
                 "overlap",
                 f"{a.name} and {b.name} are {depth.max():.2f} m inside each other (first at {when:.2f} s)",
-                "Place them apart: the solver throws out what starts inside another body.",
+                remedy,
                 clip,
                 Shot(clip, (when, min(when + 0.2, float(clip.times[-1])), 0.0)),
             )

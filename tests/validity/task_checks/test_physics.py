@@ -16,7 +16,7 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
 from physbench.score.predictability import Predictability
 from physbench.support.arrays import Array
-from physbench.validity.task_checks.physics import check_shadowing, check_step, misfit, springs_remedy
+from physbench.validity.task_checks.physics import check_overlap, check_shadowing, check_step, misfit, springs_remedy
 from physbench.world.scene import PHYSICS_HZ, Body, Spring
 
 CONTEXT = 8
@@ -117,3 +117,13 @@ def test_every_spring_that_begins_too_long_is_told() -> None:
         "The spring from ball0 to ball1",
     ]
     assert not springs_remedy(hanging(1e5, 1e5))
+
+
+@pytest.mark.parametrize(("begins", "remedy"), [(0, "Place them apart"), (20, "They begin apart")])
+def test_an_overlap_is_put_down_to_the_places_or_to_what_presses(begins: int, remedy: str) -> None:
+    clip = make_clip(Row("collisions/head-on-v1", "test", 0), SPEC)
+    one, other = clip.scene.tracked
+    states = clip.states.copy()
+    states[begins : begins + 3, one, :3] = states[begins : begins + 3, other, :3]
+    found = [finding for finding in check_overlap(replace(clip, states=states)) if finding.state == "failed"]
+    assert [finding.remedy.startswith(remedy) for finding in found] == [True]
