@@ -217,7 +217,7 @@ def star_glow(scene: Scene, spec: RenderSpec) -> NDArray[np.float32]:
             right, down = px_from_world(scene.camera, spec, np.asarray(body.position))
             radius = body.size[0] * pixels_per_metre(scene.camera, spec)
             away = np.maximum(np.hypot(x - right, y - down) / radius, 1.0)
-            colour = GLOW_HUE * np.asarray(body_albedo(body, "sky")) + 1 - GLOW_HUE
+            colour = GLOW_HUE * np.asarray(body_albedo(body)) + 1 - GLOW_HUE
             light += (GLOW / away**2)[..., None] * colour
     return light.astype(np.float32)
 

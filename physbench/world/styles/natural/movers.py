@@ -299,7 +299,7 @@ def movers_at(
         shines = stage.kind == "sky" and body.stays
         centre, turn = np.array(states[index, :3]), np.array(states[index, 3:7])
         deep = normal(scene.camera) * (_depth(body, scene.camera) / 2 - DRAWN.flat_half_depth if thin else 0.0)
-        albedo = rgb_albedo(colours[index], stage.kind) if index in colours else body_albedo(body, stage.kind)
+        albedo = rgb_albedo(colours[index]) if index in colours else body_albedo(body, stage.kind)
         movers.append(Mover(index, body, centre, turn, albedo, half, shines, deep))
         hung = replace(body, grey=FITTING.level)
         leaving += [

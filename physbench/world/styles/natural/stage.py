@@ -65,10 +65,10 @@ class Lighting:
     Soft, and from near the camera: where one side of a ball is darker, the centre of its colour is not its centre.
     """
 
-    sky: float = 0.40
-    key: float = 0.67  # at the middle of the picture
-    sky_above: float = 0.60  # where the lamp hangs above, and leaves walls to the sky
-    key_above: float = 0.57  # the same
+    sky: float = 0.44
+    key: float = 0.62  # at the middle of the picture
+    sky_above: float = 0.66  # where the lamp hangs above, and leaves walls to the sky
+    key_above: float = 0.50  # the same
     sky_space: float = 0.30  # among stars, where most comes from one side
     key_space: float = 0.80
     distance: float = 15.0  # m
@@ -239,15 +239,14 @@ def level_of(grey: float) -> float:
 def body_albedo(body: Body, kind: Kind = "hall") -> Vector:
     """Linear RGB of a body that moves. Before a night sky only screens are dark: others would not be seen."""
     if body.hue is not None:
-        return rgb_albedo(PALETTE[body.hue], kind)
+        return rgb_albedo(PALETTE[body.hue])
     lighter = kind == "sky" and not is_screen(body)
     return _tinted(level_of(max(body.grey, 0.5) if lighter else body.grey), (1.0, 0.99, 0.97))
 
 
-def rgb_albedo(colour: Vector, kind: Kind = "hall") -> Vector:
-    """Linear RGB of a body with a colour in sRGB, 0..1: of one that has been in use, paler than the plain look's."""
-    faded = 0.0 if kind == "sky" else 0.14
-    red, green, blue = linear((1 - faded) * np.asarray(colour) + faded * 0.5)
+def rgb_albedo(colour: Vector) -> Vector:
+    """Linear RGB of a colour in sRGB, 0..1."""
+    red, green, blue = linear(colour)
     return float(red), float(green), float(blue)
 
 
@@ -302,10 +301,6 @@ def _tinted(level: float, tint: Vector) -> Vector:
 OFF_WHITE = (1.01, 1.0, 0.98)
 
 
-def _one_of(tints: Sequence[Vector], seed: int) -> Vector:
-    return tints[seed % len(tints)]
-
-
 def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surface, ...]:
     if kind == "sky":
         return ()
@@ -318,7 +313,8 @@ def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surfa
     stone: tuple[Vector, ...] = ((1.0, 1.0, 0.985), (1.02, 1.0, 0.955), (0.97, 1.0, 1.02))  # grey, warm, blue
     wood: tuple[Vector, ...] = ((1.055, 0.995, 0.918), (1.05, 0.995, 0.925), (1.06, 0.988, 0.925))  # oak, ash, cherry
     # In the grain, too, colours stay within 30 levels of each other: scenery is read as hued from there on.
-    tint = _one_of(wood if texture == "boards" else stone, seed)
+    tints = wood if texture == "boards" else stone
+    tint = tints[seed % len(tints)]
     front = FRONT if kind == "hall" and not scene.camera.tilt else 1.0
     marks = bool(scene.camera.path)
     ground = Material(_tinted(level_of(grey), tint), texture, seed, front, marks)
@@ -327,10 +323,8 @@ def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surfa
     level = scene.camera.center[2] - PLACE.unseen_floor if plane is None else plane.position[2]
     wall_texture, wall_seed = walls[int(rng.integers(len(walls)))], int(rng.integers(1 << 30))
     lightness = float(rng.uniform(-0.03, 0.03))
-    # A shadow on a wall takes of its chroma, too, and so shifts what is tracked before it: by .6 px at 13 levels.
-    paints = (OFF_WHITE, (1.02, 1.0, 0.965), (0.985, 1.005, 0.98), (1.02, 0.995, 0.98))  # white, sand, sage, rose
-    tint = _one_of(paints, wall_seed)
-    wall = Material(_tinted(LEVEL.wall + lightness, tint), wall_texture, wall_seed, marks=marks)
+    # Not painted: a shadow on a wall takes of its chroma, too, and so shifts what is tracked, by .6 px at 13 levels.
+    wall = Material(_tinted(LEVEL.wall + lightness, OFF_WHITE), wall_texture, wall_seed, marks=marks)
     shelves = any(_hangs(scene, body) for body in scene.bodies if _stands(body))
     behind = scene.camera.center[1] + (PLACE.shelf_wall if shelves else PLACE.wall_behind)
     return Surface(2, level, ground), Surface(1, _behind_bodies(scene, behind), wall)
