@@ -16,7 +16,7 @@ from physbench.clips.store import ClipStore
 from physbench.data.clip_dataset import ClipEpisodes
 from physbench.models.networks import take_weights
 from physbench.models.protocol import FrameModel, ModelCard, StateModel, SurpriseModel
-from physbench.reference.training_loop import Episodes, TrainingStage, check_weights, generator, load_weights
+from physbench.reference.training_loop import Episodes, TrainingStage, generator, load_weights
 from physbench.support.errors import ModelError, UsageError, nearest
 from physbench.world.scene import RenderSpec
 
@@ -204,8 +204,6 @@ class Architecture(ABC):
                     f"Its card says {field} {getattr(card, field)}, its configuration {getattr(own, field)}. "
                     "Write the card that it was trained with."
                 )
-        with torch.device("meta"):  # a configuration can ask for more memory than there is
-            check_weights(self.net(whole), tensors)
         net = self.net(whole)
         load_weights(net, tensors, device, torch.float32 if self.exact else dtype)
         model = self.wrap(net, card, device, dtype)

@@ -224,24 +224,6 @@ def test_what_is_no_temperature_is_refused(temperature: object) -> None:
         architecture.build({"temperature": temperature})
 
 
-def test_weights_are_compared_before_a_network_has_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The metadata of a small file can ask for more memory than a machine has."""
-    config = {**architecture.defaults, **SMALL}
-    tensors, devices, net = architecture.net(config).state_dict(), [], architecture.net
-
-    def built(config: dict[str, object]) -> object:
-        devices.append(torch.get_default_device().type)
-        return net(config)
-
-    monkeypatch.setattr(architecture, "net", built)
-    with pytest.raises(ModelError, match="instead of"):
-        architecture.load(
-            tensors, {**config, "width": 2 * config["width"]}, architecture.card(config), torch.device("cpu"),
-            torch.float32,
-        )  # fmt: skip
-    assert devices == ["meta"]
-
-
 @pytest.mark.parametrize("actions", [1, 6, 0, 8192, "8", [2, 2]])
 def test_a_number_of_actions_that_is_no_power_of_two_is_refused(actions: object) -> None:
     with pytest.raises(ModelError, match=r"power of two from 2 to 4096 latent actions|whole numbers from 1 to 4096"):
