@@ -18,7 +18,6 @@ import contextlib
 import io
 import os
 import resource
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from speed import cost_of
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.conditioning import key_path, read_key
@@ -34,7 +34,6 @@ from physbench.clips.video import H264, encode
 from physbench.support.files import cache_dir
 from physbench.world.scene import RenderSpec
 
-PROGRAM = [sys.executable, "-c", "from physbench.cli.main import main; main()"]
 FPS, SECONDS = 30, 5  # Physics-IQ compares the first five seconds
 VIEWS = ("perspective-left", "perspective-center", "perspective-right")
 HELD_FROM = 30  # frames
@@ -51,13 +50,6 @@ def cost(work: Callable[[], object]) -> float:
     before = processor()
     work()
     return processor() - before
-
-
-def run(*words: str) -> None:
-    """Run a command of physbench. Raises SystemExit where it fails."""
-    done = subprocess.run([*PROGRAM, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise SystemExit(f"physbench {' '.join(words)} failed: {done.stderr[-1000:]}")
 
 
 def shown(clip: Clip, held: bool) -> np.ndarray:
@@ -104,7 +96,8 @@ class PhysicsIq:
 def answered(folder: Path, videos: int, size: int) -> list[Row]:
     """Export conditioning for `videos` clips into `folder`. Returns their rows, in the order of the ids."""
     limit = ("--limit", str(videos), "--context", "8")
-    run("data", "export", "--suite", "core", "--size", str(size), "--fps", str(FPS), *limit, "--out", str(folder))
+    words = ("data", "export", "--suite", "core", "--size", str(size), "--fps", str(FPS), *limit)
+    cost_of(*words, "--out", str(folder), cache=cache_dir())
     key = read_key(key_path(folder))
     return [Row(each.task, each.split, each.seed, each.change) for each in key.clips.values()]
 
@@ -137,9 +130,9 @@ def main() -> None:
                 words = ("eval", f"videos:{export}/answers", "--suite", "core", "--limit", str(count), "--no-diagnosis")
                 given_context = ("--model-arg", "includes_context=true")
                 out = ("--out", str(folder / f"ours-{count}"), "--fresh")
-                again = partial(run, *words, *given_context, *out)
+                again = partial(cost_of, *words, *given_context, *out, cache=cache_dir())
                 again()  # clips, references and compiled functions are there now
-                ours.append(cost(again))
+                ours.append(again().processor)
             own = (ours[0] - ours[1]) / (given.videos - given.videos // 4) / frames
             what = "held after a second" if held else "ground truth"
             print(f"{what:20} physbench {1e3 * own:6.2f}   Physics-IQ {1e3 * peer:6.2f}   ratio {own / peer:.1f}")

@@ -350,10 +350,10 @@ def train(
         raise UsageError("Give --minutes or --steps, not both.")
     if not 0 <= seed < 2**63:
         raise UsageError(f"--seed: expected a whole number from 0 to 2**63 - 1, got {seed}.")
-    folder = out or Path("runs") / f"train-{name}"
     from physbench.rollout.device_names import check_device_name
 
     check_device_name(device)
+    folder = out or Path("runs") / f"train-{name}"
     from physbench.reference.train import pick_device
     from physbench.reference.train import train as train_model
 

@@ -330,7 +330,7 @@ class LatentArchitecture(Architecture):
 
     def checked(self, config: Mapping[str, Any]) -> dict[str, Any]:
         whole = super().checked(config)
-        check_config(whole)
+        check_config(whole)  # before a card is made of it
         return whole
 
     def net(self, config: Mapping[str, Any]) -> LatentNet:
@@ -355,12 +355,13 @@ def check_config(config: Mapping[str, Any]) -> None:
     """Raise ModelError where numbers of a configuration cannot be those of a network."""
     most_of_any = 4096  # px, channels, frames, ...
     for key, value in config.items():
+        if key == "temperature":
+            if type(value) not in (int, float) or not 0 <= value < math.inf:
+                raise ModelError(f"Expected a number from 0 on as temperature in the configuration, got {value!r}.")
+            continue
         for each in value if isinstance(value, list | tuple) else (value,):
             whole = type(each) is int and 0 < each <= most_of_any
-            if key == "temperature":
-                if type(each) not in (int, float) or not 0 <= each < math.inf:
-                    raise ModelError(f"Expected a number from 0 on as temperature in the configuration, got {value!r}.")
-            elif not (isinstance(each, bool) or whole):
+            if not (isinstance(each, bool) or whole):
                 raise ModelError(
                     f"Expected whole numbers from 1 to {most_of_any} in the configuration; {key} is {value}."
                 )

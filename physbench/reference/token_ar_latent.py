@@ -28,27 +28,27 @@ from physbench.reference.layers import fsq
 from physbench.reference.token_ar import TokenAutoregression, TokenTransformer, drawn
 from physbench.support.errors import ModelError
 
-WATCHED = 40  # channels of a summary of frames
+CHANNELS = 40  # of the encoders of actions and prior
 
 
-class Watcher(nn.Module):
-    """Summaries of pairs of frames, each of all pairs up to its own."""
+class CausalEncoder(nn.Module):
+    """Convolutions over each pair of frames and the one before, and a GRU over pairs: each sees those up to its own."""
 
     def __init__(self, digits: int, height: int, width: int, numbers: int) -> None:
         super().__init__()
         self.grid = height, width
-        self.look = nn.Sequential(
-            nn.Conv2d(2 * digits, WATCHED, 3, padding=1), nn.GELU(), nn.Conv2d(WATCHED, WATCHED, 3, 2, 1), nn.GELU(),
-            nn.Flatten(), nn.Linear(WATCHED * -(-height // 2) * -(-width // 2), WATCHED),
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(2 * digits, CHANNELS, 3, padding=1), nn.GELU(), nn.Conv2d(CHANNELS, CHANNELS, 3, 2, 1), nn.GELU(),
+            nn.Flatten(), nn.Linear(CHANNELS * -(-height // 2) * -(-width // 2), CHANNELS),
         )  # fmt: skip
-        self.memory = nn.GRU(WATCHED, WATCHED, batch_first=True)
-        self.output = nn.Linear(WATCHED, numbers)
+        self.memory = nn.GRU(CHANNELS, CHANNELS, batch_first=True)
+        self.output = nn.Linear(CHANNELS, numbers)
 
     def forward(self, values: Tensor) -> Tensor:
         """Values (B, P, 2 D, cells), cells row by row -> (B, P, numbers) float32."""
         older = torch.cat([values[:, :1], values[:, :-1]], 1)
         both = torch.unflatten(torch.cat([older, values], 2).flatten(0, 1), 2, self.grid)
-        seen = torch.unflatten(self.look(both), 0, values.shape[:2])
+        seen = torch.unflatten(self.convolutions(both), 0, values.shape[:2])
         with torch.autocast(values.device.type, enabled=False):
             out: Tensor = self.output(self.memory(seen.float())[0])
         return out
@@ -62,25 +62,25 @@ class LatentActionTransformer(TokenTransformer):
         actions, (_, height, width) = config["actions"], shape
         self.bits = actions.bit_length() - 1
         self.temperature, self.action_temperature = 0.0, config["temperature"]  # what is open lies in the action
-        self.inference = Watcher(self.digits, height, width, self.bits)
-        self.prior = Watcher(self.digits, height, width, actions)
+        self.inference = CausalEncoder(self.digits, height, width, self.bits)
+        self.prior = CausalEncoder(self.digits, height, width, actions)
         self.balance = nn.BatchNorm1d(self.bits, affine=False)  # all codes are in use from the first step on
         self.action = nn.Linear(self.bits, config["width"])
 
-    def watched(self, watcher: Watcher, values: Tensor) -> Tensor:
-        """What a watcher says of values (B, P, cells, 2 D), cells in the order in which they are drawn."""
-        out: Tensor = watcher(values[:, :, self.back].transpose(2, 3))
+    def encoded(self, encoder: CausalEncoder, values: Tensor) -> Tensor:
+        """Output (B, P, numbers) for values (B, P, cells, 2 D), cells in the order in which they are drawn."""
+        out: Tensor = encoder(values[:, :, self.back].transpose(2, 3))
         return out
 
     def infer(self, values: Tensor) -> Tensor:
         """Latent actions (B, P - 1, bits), each number -1 or 1, of the steps between pairs (B, P, cells, 2 D)."""
-        numbers = self.watched(self.inference, values)[:, 1:]
+        numbers = self.encoded(self.inference, values)[:, 1:]
         many = torch.full((self.bits, 1, 1), 2, device=values.device)
         return fsq(self.balance(numbers.flatten(0, 1))[..., None, None], many).view_as(numbers)
 
     def expect(self, values: Tensor) -> Tensor:
         """Logits (B, P, K) of the latent action that follows each of the pairs (B, P, cells, 2 D)."""
-        return self.watched(self.prior, values)
+        return self.encoded(self.prior, values)
 
     def codes(self, actions: Tensor) -> Tensor:
         """Numbers (...) from 0 to K - 1 of latent actions (..., bits)."""
@@ -110,8 +110,8 @@ class LatentActionTransformer(TokenTransformer):
         actions = self.action(inferred)
         seen = self.seen(truth, self.tokens(wrong), replaced, actions)
         expected = self.expect(seen)[:, :-1]
-        surprise = functional.cross_entropy(expected.flatten(0, 1), self.codes(inferred).flatten())
-        return self.token_loss(windows, truth, seen, actions) + surprise
+        prior_loss = functional.cross_entropy(expected.flatten(0, 1), self.codes(inferred).flatten())
+        return self.token_loss(windows, truth, seen, actions) + prior_loss
 
 
 class LatentActions(TokenAutoregression):

@@ -313,12 +313,15 @@ def _softened(scene: Scene, springs: Sequence[Spring]) -> Array:
     if not springs or _fastest(scene, springs, stiffness) <= limit:
         return stiffness
     alone = np.array([_fastest(scene, [spring], np.ones(1)) for spring in springs])  # rad/s of each, of 1 N/m
+
+    def lowered(rate: float) -> Array:
+        return np.asarray(np.minimum(stiffness, (rate / np.maximum(alone, 1e-12)) ** 2))
+
     most, least = float((alone * np.sqrt(stiffness)).max()), 0.0  # rad/s that a spring may have alone
     for _ in range(40):
         middle = (least + most) / 2
-        lowered = np.minimum(stiffness, (middle / np.maximum(alone, 1e-12)) ** 2)
-        least, most = (middle, most) if _fastest(scene, springs, lowered) <= limit else (least, middle)
-    return np.asarray(np.minimum(stiffness, (least / np.maximum(alone, 1e-12)) ** 2))
+        least, most = (middle, most) if _fastest(scene, springs, lowered(middle)) <= limit else (least, middle)
+    return lowered(least)
 
 
 def _fastest(scene: Scene, springs: Sequence[Spring], stiffness: Array) -> float:
