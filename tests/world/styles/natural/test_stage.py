@@ -274,6 +274,7 @@ def test_a_framed_cloth_is_dark_throughout_and_has_a_frame(monkeypatch: pytest.M
 )
 def test_tints_of_floor_and_wall_are_read_as_no_hue(task: str, seed: int) -> None:
     """The strongest of 112 clips of `test`: a tint a third stronger passed the limit in 9 of them."""
+    pytest.importorskip("mitsuba")
     scene = make_scene(Row(task, "test", seed))
     bare = replace(scene, bodies=tuple(body for body in scene.bodies if body.hue is None), outcomes=())
     picture = draw_still(bare, RenderSpec(64, 64, 15.0, "natural")).astype(int)
