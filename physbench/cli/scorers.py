@@ -134,6 +134,7 @@ def check(
     look: Annotated[
         str, typer.Option(metavar="plain|natural", help="How videos are drawn; natural needs Mitsuba.")
     ] = "plain",
+    view: Annotated[str, typer.Option(metavar="far|near|moving", help="From where clips are seen.")] = "far",
     crf: Annotated[
         int | None, typer.Option(help="Encode predicted frames with H.264 of this quality first: 0 (best) to 51.")
     ] = None,
@@ -155,7 +156,6 @@ def check(
     from physbench.validity import text
     from physbench.validity.measure import Settings, scorers_of
     from physbench.validity.sources import find_sources
-    from physbench.world.styles.catalogue import check_look
 
     if not 1 <= clips <= 1000 or (truths is not None and not 1 <= truths <= 1000):
         raise UsageError("--clips and --truths: expected 1 to 1000.")
@@ -165,7 +165,7 @@ def check(
         raise UsageError(f"--out {out}: expected the name of a .parquet file.")
     if workers is not None and not 1 <= workers <= 256:
         raise UsageError("--workers: expected 1 to 256.")
-    render_spec(size, fps, check_look(look))
+    render_spec(size, fps, look, view)
     if not 1 <= context <= 2 * fps:
         raise UsageError(f"--context {context}: expected 1 to {int(2 * fps)} frames at {fps:g} frames/s.")
     if crf is not None and not 0 <= crf <= 51:
@@ -186,6 +186,7 @@ def check(
         context=context,
         crf=crf,
         look=look,
+        view=view,
     )
     refuse_unwritable(out.absolute().parent)
     started = time.monotonic()

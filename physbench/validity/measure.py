@@ -25,7 +25,7 @@ from physbench.support import plugins
 from physbench.support.processes import scheduled
 from physbench.validity.sources import LOW_RATE, NEAR_ALTERNATIVES, REFERENCES, at_rate, kind, show
 from physbench.validity.violations import Inapplicable
-from physbench.world.scene import PLAIN, RenderSpec
+from physbench.world.scene import FAR, PLAIN, RenderSpec
 from physbench.world.styles.catalogue import look_hash
 
 # What became of each source on each clip, on disk: one file a clip, one line a source, so that work can go on.
@@ -136,10 +136,11 @@ class Settings:
     context: int = 8  # frames
     crf: int | None = None  # predicted frames go through H.264 of this quality
     look: str = PLAIN
+    view: str = FAR
 
     @property
     def spec(self) -> RenderSpec:
-        return RenderSpec(self.size, self.size, float(self.fps), self.look)
+        return RenderSpec(self.size, self.size, float(self.fps), self.look, self.view)
 
     @property
     def lawful(self) -> int:
