@@ -16,9 +16,12 @@ from physbench.validity.table import TableHeader, read_table, records
 from physbench.validity.text import between
 from physbench.validity.thresholds import measure_of
 from physbench.validity.violations import REGISTRY
+from physbench.world.scene import FAR, PLAIN
+from physbench.world.scene import VIEWS as SEEN_FROM
 
 MAIN = "128px"  # the table that bars are about
 IMAGE = "image"  # the one for a context of one frame
+VIEWS = "256px_"  # what the names of tables of views and looks begin with
 ORDER = (MAIN, "64px", "h264", "natural", IMAGE)  # others come after them
 VIOLATIONS = ("violation", "timing", "picture")
 GROUPS = {
@@ -47,14 +50,28 @@ class Published:
 
     @property
     def title(self) -> str:
-        """Size, rate, look and codec, and whether the context is a single frame."""
+        """Size, rate, look, view and codec, and whether the context is a single frame."""
         head = self.headers[0]
-        size, _, rest = head.spec.partition("@")
-        rate, _, look = rest.partition("-")
-        drawn = f", {look} look" if look else ""
+        size, _, rate = head.spec.partition("-")[0].partition("@")
+        look = "" if self.look == PLAIN else f", {self.look} look"
+        view = "" if self.view == FAR else f", {self.view} view"
         codec = "" if head.crf is None else f", H.264 crf {head.crf}"
         image = ", one context frame" if head.context == 1 else ""
-        return f"{size.partition('x')[0]} px, {rate} frames/s{drawn}{codec}{image}"
+        return f"{size.partition('x')[0]} px, {rate} frames/s{look}{view}{codec}{image}"
+
+    @property
+    def look(self) -> str:
+        """How videos are drawn."""
+        return next((word for word in self._words if word not in SEEN_FROM), PLAIN)
+
+    @property
+    def view(self) -> str:
+        """From where clips are seen."""
+        return next((word for word in self._words if word in SEEN_FROM), FAR)
+
+    @property
+    def _words(self) -> list[str]:
+        return self.headers[0].spec.split("-")[1:]
 
     def rows(self, level: str, readings: Iterable[str] | str, kinds: Sequence[str] = VIOLATIONS) -> pd.DataFrame:
         """Cells of readings on sources of these kinds, without those at a low rate."""

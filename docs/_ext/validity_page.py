@@ -12,6 +12,7 @@ from page_templates import rendered
 from published_tables import (
     IMAGE,
     MAIN,
+    VIEWS,
     VIOLATIONS,
     Published,
     Row,
@@ -66,7 +67,8 @@ def page(tables: Mapping[str, Published]) -> str:
         main=main,
         image=tables.get(IMAGE),
         tables=list(tables.values()),
-        videos=[table for name, table in tables.items() if name != IMAGE],
+        videos=[table for name, table in tables.items() if name != IMAGE and not name.startswith(VIEWS)],
+        views=[table for name, table in tables.items() if name.startswith(VIEWS)],
         readings=shown_readings(),
         curves=CURVES if main and curves(main) else "",
         **{each.__name__: each for each in SECTIONS},
@@ -263,12 +265,37 @@ def beside(tables: Sequence[Published]) -> str:
         rows = rows[rows["source"].isin(tables[0].table["source"])]
         text = matrix(rows, "name", titles, "auroc", auroc, least=2)
         parts += [f"### {name}\n", text] if text else []
-    rows = rows_of(LEVEL, STRENGTH, ("reference",))
+    return "\n".join((*parts, _false_breaks_of(tables, titles)))
+
+
+def _false_breaks_of(tables: Sequence[Published], titles: Mapping[str, str]) -> str:
+    """Shares of lawful clips that read as broken, a column a table."""
+    rows = pd.concat([table.rows(LEVEL, STRENGTH, ("reference",)).assign(name=table.name) for table in tables])
     lines = []
     for source, pooled in rows[rows["task"] == "*"].groupby("source"):
         shares = {row["name"]: _share(row) for row in records(pooled)}
         lines.append((f"strength above {source.removeprefix(SOURCE)}", *(shares.get(name, "") for name in titles)))
-    return "\n".join((*parts, "### False breaks\n", markdown(("", *titles.values()), lines)))
+    return "\n".join(("### False breaks\n", markdown(("", *titles.values()), lines)))
+
+
+def by_view(tables: Sequence[Published]) -> str:
+    """Ground truth, violations and pictures that suffer, in every view and look."""
+    if len(tables) < 2:
+        return ""
+    titles = {table.name: f"{table.look}, {table.view}" for table in tables}
+
+    def rows_of(level: str, reading: str, kinds: Sequence[str]) -> pd.DataFrame:
+        return pd.concat([table.rows(level, reading, kinds).assign(name=table.name) for table in tables])
+
+    parts = [_false_breaks_of(tables, titles)]
+    for reading, name in ((STRENGTH, "Strength"), (INTACT, "Permanence")):
+        text = matrix(rows_of("all", reading, VIOLATIONS), "name", titles, "auroc", auroc)
+        parts += [f"### {name}: chance that it tells a clip from a lawful one\n", text]
+    for reading in (SHADOWING, INTACT):
+        rows = rows_of("all", reading, VIOLATIONS)
+        text = matrix(rows, "name", titles, "quality", lambda row: number(row["quality"]))
+        parts += [f"### Quality on `{reading}`\n", text]
+    return "\n".join(parts)
 
 
 def _share(row: Row) -> str:
@@ -278,5 +305,5 @@ def _share(row: Row) -> str:
 
 SECTIONS = (
     *(bars, strength, told_apart, places, quality_lost, skill_left, false_breaks, alternatives),
-    *(gaming, low_rate, beside, one_context_frame),
+    *(gaming, low_rate, beside, by_view, one_context_frame),
 )

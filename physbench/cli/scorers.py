@@ -200,8 +200,8 @@ def check(
         typer.echo(json.dumps(json.loads(table.to_json(orient="records")), indent=1))
     else:
         console = stdout_console()
-        for view in text.printed(table, headlines, own, by):
-            console.print(view)
+        for shown in text.printed(table, headlines, own, by):
+            console.print(shown)
             console.print()
         for sentence in text.sentences(table, [*own, *headlines]):
             typer.echo(sentence)

@@ -213,6 +213,7 @@ def test_tasks_of_ones_own_are_in_the_key(tmp_path: Path, monkeypatch: pytest.Mo
         ({"by": "seed"}, "all, family, task"),
         ({"out": "table.csv"}, ".parquet"),
         ({"context": "99"}, "expected 1 to 30"),
+        ({"view": "nearer"}, "Did you mean near"),
         ({"crf": "52"}, "0 (best) to 51"),
         ({"crf": "23", "size": "65"}, "H.264 takes even sizes"),
     ],

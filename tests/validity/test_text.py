@@ -63,7 +63,13 @@ def table_of(values: tuple[tuple[str, tuple[float, float, float]], ...]) -> pd.D
     return validity_table(parts.items(), find_scorers(costly=True))
 
 
-def write(path: Path, values: dict[str, tuple[float, float, float]], crf: int | None = None, context: int = 16) -> None:
+def write(
+    path: Path,
+    values: dict[str, tuple[float, float, float]],
+    crf: int | None = None,
+    context: int = 16,
+    spec: str = "128x128@30",
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     header = TableHeader(
         table_version=TABLE_VERSION,
@@ -78,7 +84,7 @@ def write(path: Path, values: dict[str, tuple[float, float, float]], crf: int | 
         clips=len(SEEDS),
         truths=len(SEEDS),
         first_seed=5000,
-        spec="128x128@30",
+        spec=spec,
         context=context,
         crf=crf,
         columns={},
@@ -107,6 +113,22 @@ def test_it_says_what_was_run_which_bars_are_met_and_what_is_weak(page: ModuleTy
     assert "strength above 0.03 | 20 | 0.00% |" in text
     last = text.split("## Smaller pictures, H.264, and the natural look")[1]
     assert "| 128 px, 30 frames/s | 128 px, 30 frames/s, H.264 crf 23 |" in last and "`gravity:0.9`" in last
+
+
+def test_views_and_looks_stand_beside_each_other_and_apart_from_the_rest(page: ModuleType, tmp_path: Path) -> None:
+    write(tmp_path / "128px.parquet", {**USUAL, **WRONG})
+    write(tmp_path / "256px_near.parquet", {**USUAL, "gravity:0.9": (0.2, 0.5, 1.0)}, spec="256x256@10-near")
+    natural = {**USUAL, "gravity:0.9": (0.01, 0.75, 1.0)}
+    write(tmp_path / "256px_far_natural.parquet", natural, spec="256x256@10-natural")
+    text = page.page(published(tmp_path))
+    assert "Smaller pictures" not in text
+    assert "| 256 px, 10 frames/s, natural look |" in text and "| 256 px, 10 frames/s, near view |" in text
+    views = text.split("## Views and looks at 256 px")[1]
+    assert "|  | natural, far | plain, near |" in views
+    rows = [line.split("|")[2:4] for line in views.splitlines() if line.startswith("| `gravity:0.9`")]
+    strength, _, quality, _ = rows  # of strength, of permanence, and the qualities of both axes
+    assert [cell.partition("<")[0].strip() for cell in strength] == ["0.500", "1.000"]
+    assert [cell.strip() for cell in quality] == ["0.75", "0.50"]
 
 
 @pytest.mark.slow
