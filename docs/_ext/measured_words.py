@@ -11,7 +11,7 @@ import textwrap
 from pathlib import Path
 
 import pandas as pd
-from published_tables import MAIN, Published, Row, place, published, verdict
+from published_tables import MAIN, Published, Row, published, verdict
 
 from physbench.validity.lawful_alternatives import FRAME_SHIFTS
 from physbench.validity.table import (
@@ -40,6 +40,7 @@ HEADLINES = (
     "drift/accuracy",
 )
 SEES, BLIND = 0.945, 0.6  # AUROC: at least, in every family; at most, in every one
+WEAK = 0.85  # AUROC below which a case is named
 KINDS = ("violation", "timing", "picture", "stranger")
 FEW = 10  # clips in all: said beside the word
 LABEL = re.compile(r"`([\w-]+)`(?: ([\d.]+)[^`]*)?")
@@ -126,8 +127,7 @@ def summary(table: Published) -> str:
         *_violations(table.table, barred),
     ]
     said += [*_gaming(table.table), f"Of {len(barred)} bars {met} are met, {len(barred) - met - few} are missed,"]
-    lawful = sum(verdict(row) == "too few clips" and row["level"] == LEVEL for row in barred)
-    said.append(f"{few} need more clips to tell{f' ({lawful} of them lawful ones)' if lawful else ''}.")
+    said.append(f"{few} need more clips to tell.")
     return " ".join(said)
 
 
@@ -147,30 +147,24 @@ def _lawful(table: pd.DataFrame) -> list[str]:
 
 
 def _violations(table: pd.DataFrame, barred: list[Row]) -> list[str]:
-    """The range of what violations with a bar reach, and which of them is seen least, and what else sees that one."""
+    """The range of what violations with a bar reach, those that are seen least, and how often breaks are located."""
     apart = [row for row in barred if row["level"] == "family" and measure_of(row) == "auroc" and row["clips"]]
     located = [row for row in barred if measure_of(row) == "located" and pd.notna(row["located"])]
     said = []
     if apart:
-        least, most = (choose(apart, key=lambda row: row["auroc"]) for choose in (min, max))
         clips = sorted(row["clips"] for row in apart)
         sure = sum(row["auroc"] >= SEEN for row in apart)
-        tasks = table[(table["level"] == "task") & (table["source"] == least["source"]) & table["auroc"].notna()]
-        tasks = tasks[tasks["family"] == least["family"]]
-        theirs = tasks.loc[tasks["reading"] == least["reading"], "task"]
-        others = tasks[tasks["task"].isin(theirs) & tasks["reading"].isin(HEADLINES)].groupby("reading")["auroc"].min()
-        other = f"; by `{others.idxmax()}` {others.max():.2f}" if others.max() > least["auroc"] else ""
+        least = sorted((row for row in apart if row["auroc"] < WEAK), key=lambda row: row["auroc"])
+        named = "; ".join(f"`{row['source']}` in {row['family']} {row['auroc']:.2f}" for row in least)
         said.append(
-            f"{len({row['source'] for row in apart})} violations are told from lawful clips with an AUROC of "
-            f"{least['auroc']:.2f} (`{least['source']}` in {least['family']}, by `{least['reading']}`{other}) to "
-            f"{most['auroc']:.2f}; in {sure} of {len(apart)} cases, a violation in a family, it is {SEEN:g} or more "
-            f"({clips[0]:.0f} to {clips[-1]:.0f} clips each)."
+            f"{len({row['source'] for row in apart})} violations and wrong timings are told from lawful clips: "
+            f"in {sure} of {len(apart)} cases (each in a family, {clips[0]:.0f} to {clips[-1]:.0f} clips) with an AUROC "
+            f"of {SEEN:g} or more" + (f"; worst {named}." if named else ".")
         )
     if located:
         found = sum(row["located"] * row["clips"] for row in located)
         total = sum(row["clips"] for row in located)
-        names = ", ".join(f"`{name}`" for name in sorted({row["source"] for row in located}, key=place))
-        said.append(f"{found:.0f} of {total:.0f} breaks of {names} are located within 0.2 s.")
+        said.append(f"{found:.0f} of {total:.0f} breaks are located within 0.2 s.")
     return said
 
 

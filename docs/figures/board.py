@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "images" / "board.svg"
 BEGIN, END = "<!-- the board: written by docs/figures/board.py -->\n", "<!-- end of the board -->\n"
 KINDS = {
-    "objects": "slots and learned interactions",
+    "objects": "learned interactions of given discs",
     "token-ar": "transformer on discrete tokens (GAIA-1, Cosmos)",
     "simple": "convolutions with a memory (SimVP, ConvLSTM)",
     "rssm": "recurrent state space model (Dreamer)",
@@ -31,9 +31,9 @@ KINDS = {
     "jepa-frames": "joint embedding, decoder apart (V-JEPA 2)",
     "diffusion": "next-frame diffusion (DIAMOND)",
     "video-dit": "diffusion transformer of a window (PhyWorld)",
-    "memory": "the nearest of 1,500 training clips, looked up",
-    "constant-velocity": "everything moves on in straight lines",
-    "physicist": "tracks the context, simulates on by the true laws",
+    "memory": "the nearest of 1,500 training clips",
+    "constant-velocity": "straight on",
+    "physicist": "simulates on by the true laws",
     "oracle": "the true future",
 }
 COLOURS = {"trained": "#1f57b0", "zero-shot": "#1f57b0", "comparison": "#a8630a"}

@@ -24,10 +24,11 @@ from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
 from statistics import NormalDist, median
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from pixel_errors import PIXEL_ERRORS, pixel_errors
+from pixel_errors import PIXEL_ERRORS, SABOTEURS, pixel_errors
 from scipy.stats import rankdata
 
 from physbench.clips.clip import Row
@@ -802,7 +803,6 @@ def transfer_text(board: Board, found: Sequence[Transfer]) -> list[str]:
     models = [model for model in board.models if model.label in shown]
     if not models:
         return []
-    above = [m for m in models if sign(over_tasks(shown[m.label].skills["consistency"])) > 0]
     best = max(models, key=lambda m: over_tasks(shown[m.label].skills["consistency"]).value)
     there = shown[best.label].skills["consistency"]
     most = sorted(there, key=lambda task: -there[task])[:2]
@@ -811,8 +811,27 @@ def transfer_text(board: Board, found: Sequence[Transfer]) -> list[str]:
     return [
         f"Of physical consistency the best there, {best.name}, has {over_tasks(there)} instead of {before}; most in "
         f"{listed(named)}.",
-        f"Above a frozen frame for sure: {counted(len(above), len(models), above)}.",
+        *(_above(AXIS_NAMES[axis], {m: over_tasks(shown[m.label].skills[axis]) for m in models}) for axis in TRANSFER),
     ]
+
+
+def _above(what: str, found: Mapping[Model, Value]) -> str:
+    """Sentence on who is above a frozen frame on an axis."""
+    above = [model for model, value in found.items() if sign(value) > 0]
+    by = f", by {listed([str(found[model]) for model in above])}" if above else ""
+    return f"Above a frozen frame on {what} for sure: {counted(len(above), len(found), above)}{by}."
+
+
+def saboteurs_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Sentence on how often PSNR, and how often consistency or permanence, puts a poor picture above a broken law."""
+    pairs = [(good, bad) for good in rows if good["lawful"] for bad in rows if not bad["lawful"]]
+    by_pixels = sum(good["PSNR"] > bad["PSNR"] for good, bad in pairs)
+    least = [min(row["consistency"], row["permanence"]) for row in rows]
+    by_physics = sum(least[rows.index(good)] > least[rows.index(bad)] for good, bad in pairs)
+    return (
+        f"Of {len(pairs)} pairs of a picture that breaks no law and one that does, PSNR puts the lawful one above in "
+        f"{by_pixels}, the lesser of consistency and permanence in {by_physics}."
+    )
 
 
 def surprise_text(found: Sequence[Surprise], skill: Mapping[str, float]) -> list[str]:
@@ -899,6 +918,12 @@ def curves_text(curves: Sequence[Trained]) -> list[str]:
         if lines:
             verdict = "refuted" if falls == len(lines) else "open"
             verdicts.append(f"**{verdict}** for {by} (they fall for sure in {counted(falls, len(lines))})")
+    stored = [row for row in curves if not row.size and row.kind.startswith("memory")]
+    if stored and stored[-1].outside.value < stored[-1].inside.value:
+        made.append(
+            f"A memory of {stored[-1].clips:,} clips has a smaller error outside ({stored[-1].outside}) than inside "
+            f"({stored[-1].inside}): what lies outside is another part of the ranges, not a harder one for a look-up."
+        )
     if verdicts:
         made.append(
             "PhyWorld's statement that errors outside the ranges do not fall is, of these networks and this training, "
@@ -1027,6 +1052,8 @@ def page(found: Findings) -> str:
         horizon=horizon_text(board),
         gaps=gaps_text(board),
         pixels=pixels_text(found.correlations),
+        saboteurs=(saboteurs := json.loads(SABOTEURS.read_text(encoding="utf-8"))),
+        saboteurs_text=saboteurs_text(saboteurs),
         errors=sorted(  # suites whose rollouts the errors of pixels are of
             {f"{each['clips']} clips of `{each['suite']}`" for each in kept_values().get("rollouts", {}).values()}
         ),

@@ -209,7 +209,7 @@ def test_a_summary_counts_what_is_missed_and_names_what_is_seen_least(page: Modu
     said, rows = words.summary(table), table.table
     apart = rows[(rows["level"] == "family") & rows["bar"].notna() & rows["auroc"].notna()]
     least = apart.loc[apart["auroc"].idxmin()]
-    assert f"AUROC of {least['auroc']:.2f} (`{least['source']}` in {least['family']}, by `" in said
+    assert f"worst `{least['source']}` in {least['family']} {least['auroc']:.2f}" in said
     assert f"{(rows['met'] == 0).sum()} are missed" in said and f"{rows['bar'].notna().sum()} bars" in said
 
 
