@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from physbench.support.arrays import Array, Image, Real
 from physbench.world.bodies import darkness_over, is_darkness, is_screen
@@ -55,6 +56,7 @@ from physbench.world.styles.natural.movers import (
     Mover,
     ball_points,
     bevelled,
+    distances_to,
     drawable,
     hit_mover,
     lamp_share_hidden,
@@ -334,9 +336,11 @@ def compose(
     for view in views:
         if not view.mover.backs:
             covered[view.mover.index] = view.area
-    times = _exposure_times(scene, backdrop, movers, states, spec, shutter)
+    ways = _ways(scene, backdrop, movers, states, spec, shutter)
+    times = _exposure_times(scene, spec, shutter, ways)
     if len(times) > 1:
-        return _exposed(scene, backdrop, movers, states, spec, shutter, times, meeting, light, picture), covered
+        exposed = _exposed(scene, backdrop, movers, states, spec, shutter, ways, times, meeting, views, light, picture)
+        return exposed, covered
     total = np.zeros(picture.shape[:2], dtype=np.float32)
     for view in views:
         total[view.where] += view.share
@@ -348,24 +352,34 @@ def compose(
     return picture, covered
 
 
-def _exposure_times(
+def _ways(
     scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array, spec: RenderSpec, shutter: exposure.Shutter
-) -> Real:
-    """Moments (n,) s of an exposure, as of `exposure.moments`."""
+) -> dict[int, Real]:
+    """Ways (K, 2) px, right and down, that K points of bodies that move go while the shutter is open, by number."""
     if not shutter.seconds:
-        return np.zeros(1)
-    going = [mover for mover in movers if exposure.is_moving(mover, states)]
+        return {}
     edges = [exposure.travelled(states, side * shutter.seconds / 2) for side in (-1, 1)]
-    paths = [0.0]
-    for mover in going:
-        ends = [exposure.moved(mover, states, edge) for edge in edges]
-        points = [np.array([each.centre]) if mover.body.shape == "sphere" else _corners(each) for each in ends]
-        first, last = (_px(scene.camera, spec, each, backdrop.pose) for each in points)
-        paths.append(float(np.linalg.norm(last - first, axis=-1).max()))
-    if scene.camera.path:
+    ways: dict[int, Real] = {}
+    for number, mover in enumerate(movers):
+        if exposure.is_moving(mover, states):
+            ends = [exposure.moved(mover, states, edge) for edge in edges]
+            points = [np.array([each.centre]) if mover.body.shape == "sphere" else _corners(each) for each in ends]
+            first, last = (_px(scene.camera, spec, each, backdrop.pose) for each in points)
+            ways[number] = last - first
+    return ways
+
+
+def _farthest(ways: Real) -> float:
+    return float(np.linalg.norm(ways, axis=-1).max())
+
+
+def _exposure_times(scene: Scene, spec: RenderSpec, shutter: exposure.Shutter, ways: Mapping[int, Real]) -> Real:
+    """Moments (n,) s of an exposure, as of `exposure.moments`; ways: as of `_ways`."""
+    paths = [0.0, *map(_farthest, ways.values())]
+    if scene.camera.path and shutter.seconds:
         corners = np.array([[x, y] for x in (0.0, spec.width) for y in (0.0, spec.height)])
         away = mapped(exposure.turned_by(scene.camera, spec, shutter.time, shutter.seconds), corners) - corners
-        paths.append(float(np.linalg.norm(away, axis=-1).max()))
+        paths.append(_farthest(away))
     return exposure.moments(shutter.seconds, max(paths))
 
 
@@ -376,8 +390,10 @@ def _exposed(
     states: Array,
     spec: RenderSpec,
     shutter: exposure.Shutter,
+    ways: Mapping[int, Real],
     times: Real,
     meeting: Meeting,
+    views: Sequence[BodyView],
     light: dict[int, Real],
     picture: NDArray[np.float32],
 ) -> NDArray[np.float32]:
@@ -386,32 +402,92 @@ def _exposed(
     The outlines of bodies, and what hides them, are those of each moment; their colours, shadows and light those of
     the frame's time, which go along with them.
     """
+    before = {met.number: (met, view) for met, view in zip(meeting.met, views, strict=True)}
+    outlines = [
+        Outline(scene, backdrop, before[number][0], way, spec) for number, way in ways.items() if number in before
+    ]
+    still = [met for met in meeting.met if met.number not in ways]
+    apart: list[Met] = []  # from all that moves: the same at all moments
+    if len(outlines) == len(ways):
+        apart = [met for met in still if not any(each.reaches(met) for each in outlines)]
     paints: dict[int, exposure.Paint] = {}
+
+    def add(then: Meeting, met: Met, shift: Real, count: int = 1) -> None:
+        share = _mean_share(then.owner[met.close] == met.number, backdrop.fine).astype(np.float32)
+        if share.any():
+            if met.number not in paints:
+                seen: tuple[Met, BodyView | None] = before.get(met.number, (met, None))
+                paints[met.number] = _paint(scene, backdrop, movers, *seen, light, spec)
+            total[met.where] += count * share
+            colours[met.where] += count * share[..., None] * paints[met.number].at(met.where, shift)
+
     total, colours = np.zeros(picture.shape[:2], dtype=np.float32), np.zeros_like(picture)
+    turning = bool(scene.camera.path)
+    for met in apart:
+        add(meeting, met, np.zeros(2), 1 if turning else len(times))
+    rest = total.copy(), colours.copy()
     pictures = []
-    still = [met for met in meeting.met if not exposure.is_moving(movers[met.number], states)]
     for seconds in times:
         later = exposure.travelled(states, float(seconds))
-        now = [exposure.moved(mover, states, later) if exposure.is_moving(mover, states) else mover for mover in movers]
-        then = meeting if not seconds else _meet(scene, backdrop, now, later, spec, still)
-        if scene.camera.path:
-            total[:], colours[:] = 0.0, 0.0
+        now = [exposure.moved(each, states, later) if number in ways else each for number, each in enumerate(movers)]
+        known = [each.at(now[each.met.number], backdrop) for each in outlines] if seconds else []
+        then = _meet(scene, backdrop, now, later, spec, [*still, *known]) if seconds else meeting
+        if turning:
+            total[:], colours[:] = rest
         for met in then.met:
-            mover = movers[met.number]
-            share = _mean_share(then.owner[met.close] == met.number, backdrop.fine).astype(np.float32)
-            if not share.any():
-                continue
-            if met.number not in paints:
-                whole = next((each for each in meeting.met if each.number == met.number), met)
-                paints[met.number] = _paint(scene, backdrop, movers, whole, light, spec)
-            places = _px(scene.camera, spec, np.stack([mover.centre, now[met.number].centre]), backdrop.pose)
-            total[met.where] += share
-            colours[met.where] += share[..., None] * paints[met.number].at(met.where, places[1] - places[0])
-        if scene.camera.path:
+            if met not in apart:
+                places = np.array([movers[met.number].centre, now[met.number].centre], dtype=np.float64)
+                first, last = _px(scene.camera, spec, places, backdrop.pose)
+                add(then, met, last - first)
+        if turning:
             pictures.append(_turned(picture * (1 - total[..., None]) + colours, scene, spec, shutter.time, seconds))
     if pictures:
         return np.asarray(sum(pictures[1:], start=pictures[0]) / np.float32(len(times)))
     return np.asarray((picture * (len(times) - total[..., None]) + colours) / np.float32(len(times)))
+
+
+class Outline:
+    """What rays meet a body, of which the motion blurs its outline: those near it are asked again at each moment.
+
+    No point of its picture goes farther than a corner of a box around it, half of its way before the frame's time.
+    """
+
+    def __init__(self, scene: Scene, backdrop: Backdrop, met: Met, way: Real, spec: RenderSpec) -> None:
+        """met: at the frame's time; way: (K, 2) px, as of `_ways`."""
+        fine = self._fine = backdrop.fine
+        right, down = (int(reach) for reach in np.ceil(np.abs(way).max(axis=0) / 2) + 1)
+        self.met = met
+        rows, columns = met.where
+        # The window at any moment, first with what lies beyond the picture, of which nothing is known.
+        top, left = rows.start - down, columns.start - right
+        share = np.pad(_mean_share(met.t < NOTHING_MET, fine), ((down, down), (right, right)))
+        y, x = top + np.arange(share.shape[0])[:, None], left + np.arange(share.shape[1])
+        beyond = (y < 0) | (y >= spec.height) | (x < 0) | (x >= spec.width)
+        size = 2 * down + 1, 2 * right + 1
+        anywhere = maximum_filter((share > 0) | beyond, size)
+        everywhere = minimum_filter((share == 1) & ~beyond, size, mode="constant")
+        bottom, end = min(rows.stop + down, spec.height), min(columns.stop + right, spec.width)
+        within = np.s_[max(-top, 0) : bottom - top, max(-left, 0) : end - left]
+        top, left = max(top, 0), max(left, 0)
+        self.where = np.s_[top:bottom, left:end]
+        self.close = np.s_[fine * top : fine * bottom, fine * left : fine * end]
+        self._rows, self._columns = np.nonzero((anywhere & ~everywhere)[within])
+        self._rays = rays_within(scene.camera, spec, fine, self._rows + top, self._columns + left, backdrop.pose)
+        self._t = np.full((fine * (bottom - top), fine * (end - left)), NOTHING_MET)
+        (y, x), (v, u) = ((part.start for part in each) for each in (met.close, self.close))
+        self._t[y - v : y - v + met.t.shape[0], x - u : x - u + met.t.shape[1]] = met.t
+
+    def reaches(self, other: Met) -> bool:
+        """True if the window of another body overlaps with that of this one."""
+        return all(a.start < b.stop and b.start < a.stop for a, b in zip(self.where, other.where, strict=True))
+
+    def at(self, mover: Mover, backdrop: Backdrop) -> Met:
+        """What is met of the body where it is at another moment; without normals."""
+        fine, t = self._fine, self._t.copy()
+        there = distances_to(mover, backdrop.origin, self._rays).reshape(-1, fine, fine)
+        tall, wide = t.shape
+        t.reshape(tall // fine, fine, wide // fine, fine)[self._rows, :, self._columns] = there
+        return Met(self.met.number, self.where, self.close, t, np.empty((0, 3)))
 
 
 def _turned(
@@ -425,10 +501,18 @@ def _turned(
 
 
 def _paint(
-    scene: Scene, backdrop: Backdrop, movers: list[Mover], met: Met, light: dict[int, Real], spec: RenderSpec
+    scene: Scene,
+    backdrop: Backdrop,
+    movers: list[Mover],
+    met: Met,
+    seen: BodyView | None,
+    light: dict[int, Real],
+    spec: RenderSpec,
 ) -> exposure.Paint:
-    """Colours of all that would be seen of a body if nothing were before it."""
-    view = _view(scene, backdrop, movers[met.number], met, met.t < NOTHING_MET, spec)
+    """Colours of all that would be seen of a body if nothing were before it; seen: what is seen of it."""
+    hit = met.t < NOTHING_MET
+    whole = seen is not None and np.array_equal(seen.share, _mean_share(hit, backdrop.fine).astype(np.float32))
+    view = seen if seen is not None and whole else _view(scene, backdrop, movers[met.number], met, hit, spec)
     colours = np.zeros((*view.on.shape, 4), dtype=np.float32)
     colours[view.on, 3] = 1.0
     if len(view.rays):
@@ -494,7 +578,7 @@ class Met:
     where: tuple[slice, slice]  # of the picture
     close: tuple[slice, slice]  # of the fine rays
     t: Real  # (fine h, fine w), as of `hit_mover`
-    normals: Real  # (fine h, fine w, 3)
+    normals: Real  # (fine h, fine w, 3); none of a moment at which outlines alone count
 
 
 @dataclass(frozen=True, eq=False)

@@ -360,16 +360,27 @@ def hit_mover(mover: Mover, origin: Real, directions: Real) -> tuple[Real, Real]
     return _hit_cylinder(mover, origin, directions)
 
 
-def hit_ball(centre: Real, radius: float, origin: Real, directions: Real) -> tuple[Real, Real]:
-    """Distances and normals as of `hit_mover`; origins (..., 3) outside of the ball."""
+def distances_to(mover: Mover, origin: Real, directions: Real) -> Real:
+    """Distances (...) as of `hit_mover`."""
+    if mover.body.shape == "sphere":
+        return ball_distances(mover.centre, mover.body.size[0], origin, directions)
+    return hit_mover(mover, origin, directions)[0]
+
+
+def ball_distances(centre: Real, radius: float, origin: Real, directions: Real) -> Real:
+    """Distances as of `hit_mover`; origins (..., 3) outside of the ball."""
     to_ball = centre - origin
     square = dot(directions, directions)
     middle = dot(to_ball, directions) / square
     root = middle**2 - (dot(to_ball, to_ball) - radius**2) / square
     t = middle - np.sqrt(np.maximum(root, 0.0))
-    hit = (root > 0) & (t > 1e-6)
-    normal = (origin + t[..., None] * directions - centre) / radius
-    return np.where(hit, t, NOTHING_MET), normal
+    return np.where((root > 0) & (t > 1e-6), t, NOTHING_MET)
+
+
+def hit_ball(centre: Real, radius: float, origin: Real, directions: Real) -> tuple[Real, Real]:
+    """Distances and normals as of `hit_mover`; origins (..., 3) outside of the ball."""
+    t = ball_distances(centre, radius, origin, directions)
+    return t, (origin + t[..., None] * directions - centre) / radius
 
 
 def _hit_cylinder(mover: Mover, origin: Real, directions: Real) -> tuple[Real, Real]:

@@ -14,7 +14,18 @@ from physbench.world.camera import in_view
 from physbench.world.geometry import rotate
 from physbench.world.scene import RenderSpec, Scene
 from physbench.world.styles.catalogue import draw, draw_still
-from physbench.world.styles.natural.exposure import Paint, moments, open_time, travelled, with_noise
+from physbench.world.styles.natural.exposure import (
+    Paint,
+    Shutter,
+    is_moving,
+    moments,
+    moved,
+    open_time,
+    travelled,
+    with_noise,
+)
+from physbench.world.styles.natural.frames import Outline, TurningView, _meet, _ways, backdrop_of
+from physbench.world.styles.natural.movers import drawable, movers_at
 from physbench.world.styles.natural.stage import linear
 
 SPEC = RenderSpec(128, 128, 16.0, "natural")
@@ -92,6 +103,36 @@ def test_a_camera_that_turns_blurs_what_stands_still() -> None:
     steps = [np.abs(np.diff(frame.astype(float), axis=1)).mean() for frame in (sharp, blurred)]
     assert 0.5 < steps[1] / steps[0] < 0.97
     assert np.abs(sharp.astype(float) - blurred).mean() < 2.0
+
+
+@pytest.mark.usefixtures("evenly_lit")
+@pytest.mark.parametrize(
+    ("task", "view", "time"),
+    [
+        ("occlusion/screen-lift-v1", "near", 1.6),  # a plate that leaves the picture
+        ("falling/incline-v1", "near", 0.4),
+        ("occlusion/screen-swap-v1", "far", 0.8),
+        ("collisions/billiards-v1", "moving", 0.3),
+    ],
+)
+def test_rays_that_are_not_asked_again_meet_the_same_body(task: str, view: str, time: float) -> None:
+    spec, scene = replace(SPEC, view=view), in_view(make_scene(Row(task, "test", 1)), view)
+    (states,) = simulate(scene, [time]).states
+    backdrop = TurningView(scene, spec).backdrop(time) if scene.camera.path else backdrop_of(scene, spec)
+    movers = movers_at(scene, backdrop.stage, drawable(scene), time, states)
+    shutter = Shutter(time, 1 / 16)
+    ways = _ways(scene, backdrop, movers, states, spec, shutter)
+    there = {met.number: met for met in _meet(scene, backdrop, movers, states, spec).met}
+    outlines = {
+        number: Outline(scene, backdrop, there[number], ways[number], spec) for number in ways if number in there
+    }
+    assert outlines and max(np.abs(way).max() for way in ways.values()) > 0.5
+    for seconds in (-0.5 * shutter.seconds, 0.3 * shutter.seconds):
+        later = travelled(states, seconds)
+        now = [moved(mover, states, later) if is_moving(mover, states) else mover for mover in movers]
+        known = [outline.at(now[number], backdrop) for number, outline in outlines.items()]
+        known_too = _meet(scene, backdrop, now, later, spec, known)
+        assert np.array_equal(known_too.owner, _meet(scene, backdrop, now, later, spec).owner)
 
 
 @pytest.mark.usefixtures("evenly_lit")
