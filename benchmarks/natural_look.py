@@ -4,6 +4,7 @@
     python benchmarks/natural_look.py tracked [--tasks GLOB] [--clips 2] [--size 256] [--fps 16] [--look natural]
     python benchmarks/natural_look.py situations [--tasks GLOB] [--clips 2] [--size 256] [--fps 16] [--look natural]
     python benchmarks/natural_look.py drawn [--tasks GLOB] [--seed 1] [--clips 2] [--size 256 | 704x1280] [--fps 16]
+                                           [--look natural]
 
 `traced` draws one frame of each task three ways (plain, composited, path-traced), writes them side by side and prints
 the rms difference of the last two in levels: of the picture, and within two radii of what moves. `tracked` prints bias
@@ -59,7 +60,7 @@ def traced(options: argparse.Namespace) -> None:
         at = np.array([options.time])
         states = simulate(scene, at).states
         plain = draw(scene, at, states, RenderSpec(options.size, options.size, 15.0)).frames[0]
-        spec = RenderSpec(options.size, options.size, 15.0, "natural")
+        spec = RenderSpec(options.size, options.size, 15.0, "natural:shutter=0")
         started = time.process_time()
         composited = draw(scene, at, states, spec).frames[0]
         middle = time.process_time()
@@ -191,7 +192,7 @@ def situations(options: argparse.Namespace) -> None:
 def drawn(options: argparse.Namespace) -> None:
     print(f"{'task':28} CPU s a frame, seeds {options.seed} to {options.seed + options.clips - 1}")
     height, _, width = options.size.partition("x")
-    spec = RenderSpec(int(height), int(width or height), options.fps, "natural", options.view)
+    spec = RenderSpec(int(height), int(width or height), options.fps, options.look, options.view)
     for task in tasks_like(options.tasks):
         found = []
         for seed in range(options.seed, options.seed + options.clips):

@@ -232,7 +232,7 @@ def run_folders(incomplete: str) -> Iterable[str]:
 
 
 def looks(incomplete: str) -> Iterable[str]:
-    return _beginning(incomplete, ("plain", "natural", "natural:shutter=180,noise=1.5"))
+    return _beginning(incomplete, ("plain", "natural", "natural:shutter=0", "natural:noise=1.5"))
 
 
 def views(incomplete: str) -> Iterable[str]:

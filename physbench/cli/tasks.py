@@ -173,7 +173,7 @@ def preview(
         str,
         typer.Option(
             metavar="LOOK",
-            help="plain, or natural: with ground, light and shadows; natural:shutter=180,noise=1.5 as filmed.",
+            help="plain, or natural: with ground, light and shadows, blurred as filmed; natural:shutter=0: sharp.",
         ),
     ] = "plain",
     view: Annotated[str, typer.Option(metavar="VIEW", help="far; near: from 5 m; or moving.")] = "far",

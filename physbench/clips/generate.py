@@ -31,7 +31,7 @@ def render_spec(size: int | tuple[int, int], fps: float, look: str = PLAIN, view
     Args:
         size: A side in px, or (height, width).
         fps: Frames a second.
-        look: "plain" or "natural", with options: "natural:shutter=180".
+        look: "plain" or "natural", with options: "natural:shutter=0".
         view: One of `scene.VIEWS`.
     """
     height, width = (size, size) if isinstance(size, int) else size

@@ -226,8 +226,8 @@ class Options:
         in_file=True, metavar="DEVICE,...", offers="devices", check=split_devices)
     batch_size: int | None = option(None, HOW, "Clips in one batch; auto measures how many fit.",
         in_file=True, metavar="N|auto", typed=str, usual="auto", parse=_parse_batch_size, least=1)
-    look: str | None = option(None, WHAT, "How clips are drawn; natural has ground, light and shadows, and needs "
-        "Mitsuba; natural:shutter=180,noise=1.5: as filmed. [default: the card's, else plain]",
+    look: str | None = option(None, WHAT, "How clips are drawn; natural has ground, light, shadows and a shutter's "
+        "blur, and needs Mitsuba; natural:shutter=0: sharp; natural:noise=1.5. [default: the card's, else plain]",
         in_file=True, metavar="plain|natural", offers="looks")
     view: str | None = option(None, WHAT, "From where clips are seen; near: from 5 m and a little above; moving: "
         "that, and swaying. [default: the card's, else far]", in_file=True, metavar="far|near|moving", offers="views")

@@ -41,9 +41,9 @@ def test_a_sheet_shows_the_pixels_of_its_pictures(
     assert np.ptp(first, axis=-1).max() > 2 * HUED and np.mean(np.abs(shown - first).max(axis=-1) > 40) < 0.01
 
 
-def test_pictures_as_filmed_are_twice_as_large() -> None:
-    assert usual_size(160, "natural:shutter=180") == usual_size(160, "natural:noise=1.5") == 320
-    assert usual_size(160, "natural") == usual_size(160, "plain") == 160
+def test_pictures_with_effects_that_were_asked_for_are_twice_as_large() -> None:
+    assert usual_size(160, "natural:shutter=360") == usual_size(160, "natural:noise=1.5") == 320
+    assert usual_size(160, "natural") == usual_size(160, "natural:shutter=0") == usual_size(160, "plain") == 160
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])

@@ -52,9 +52,9 @@ def test_what_is_stored_is_what_was_made(tmp_path: Path, clip: Clip, capfd: pyte
 
 
 def test_no_path_holds_what_windows_refuses(tmp_path: Path) -> None:
-    spec = RenderSpec(256, 256, 16, "natural:shutter=180,noise=1.5")
+    spec = RenderSpec(256, 256, 16, "natural:shutter=0,noise=1.5")
     path = ClipStore(tmp_path).path(Row("falling/drop-bounce-v1", "test", 1), spec)
-    assert path.relative_to(tmp_path).parts[0] == "256x256@16-natural-shutter=180,noise=1.5"
+    assert path.relative_to(tmp_path).parts[0] == "256x256@16-natural-shutter=0,noise=1.5"
     assert not set('<>:"|?*') & set("".join(path.relative_to(tmp_path).parts))
 
 

@@ -1,7 +1,7 @@
-"""Looks by name, and the options that stand behind the name of one: `natural:shutter=180,noise=1.5`.
+"""Looks by name, and the options that stand behind the name of one: `natural:shutter=0,noise=1.5`.
 
 The options are part of the name. So what tells looks apart (keys of stored clips, boards, comparisons) tells them
-apart too, and whatever takes a look takes its options.
+apart too, and whatever takes a look takes its options. A look has one name: an option that is as usual is left out.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ NATURAL_LOOK = "natural"
 
 @dataclass(frozen=True)
 class LookOption:
-    """A number that a look takes; 0, which is usual, is left out of the name."""
+    """A number that a look takes, 0 for none of it; the usual one is left out of the name."""
 
     most: float
     help: str
+    usual: float = 0.0
 
 
 LEAST = 0.01  # of what is not 0: smaller numbers would be written with an exponent
@@ -31,7 +32,9 @@ OPTIONS: Mapping[str, Mapping[str, LookOption]] = {
     PLAIN: {},
     NATURAL_LOOK: {
         "shutter": LookOption(
-            360.0, "degrees for which the shutter is open: 180 blurs what moves over half of the frame time"
+            360.0,
+            "degrees for which the shutter is open: 180, which is usual, blurs what moves over half of the frame time",
+            usual=180.0,
         ),
         "noise": LookOption(4.0, "standard deviation of the sensor's noise in medium grey, levels of 255"),
     },
@@ -49,7 +52,7 @@ def look_options(look: str) -> dict[str, float]:
     name, colon, words = look.partition(":")
     if name not in LOOKS:
         raise UsageError(f"--look: there is no '{name}'.{nearest(name, LOOKS)}")
-    options, values = OPTIONS[name], dict.fromkeys(OPTIONS[name], 0.0)
+    options, given = OPTIONS[name], dict[str, float]()
     for word in words.split(",") if colon else ():
         option, _, value = word.partition("=")
         if option not in options:
@@ -57,18 +60,26 @@ def look_options(look: str) -> dict[str, float]:
             raise UsageError(
                 f"--look {look}: the look {name} has no option '{option}'.{nearest(option, options)} It has {known}."
             )
-        if values[option]:
+        if option in given:
             raise UsageError(f"--look {look}: {option} is given twice.")
-        values[option] = _number(look, option, value, options[option].most)
-    if look != (written := look_named(name, values)):
+        given[option] = _number(look, option, value, options[option].most)
+    if look != (written := look_named(name, given)):
         raise UsageError(f"--look {look}: there is one way to write a look. Write {written}.")
-    return values
+    return {option: given.get(option, of.usual) for option, of in options.items()}
 
 
 def look_named(name: str, values: Mapping[str, float]) -> str:
-    """The look of a name with options, those that are 0 left out."""
-    words = [f"{option}={values[option]:g}" for option in OPTIONS[name] if values.get(option)]
+    """The look of a name with values of options, those that are as usual left out."""
+    usual = {option: of.usual for option, of in OPTIONS[name].items()}
+    words = [f"{option}={values[option]:g}" for option in usual if values.get(option, usual[option]) != usual[option]]
     return f"{name}:{','.join(words)}" if words else name
+
+
+def requested_effects(look: str) -> dict[str, float]:
+    """Options of a look that ask for an effect: they are neither as usual nor 0. Raises as `look_options`."""
+    values = look_options(look)
+    usual = {option: of.usual for option, of in OPTIONS[base_look(look)].items()}
+    return {option: value for option, value in values.items() if value not in (0.0, usual[option])}
 
 
 def _number(look: str, option: str, value: str, most: float) -> float:

@@ -34,7 +34,7 @@ from physbench.world.drawing import Rendered, render, shown
 from physbench.world.geometry import rotate
 from physbench.world.renderer import DRAWN
 from physbench.world.scene import PLAIN, Body, Camera, RenderSpec, Scene, Vector
-from physbench.world.styles.look_options import look_options
+from physbench.world.styles.look_options import requested_effects
 from physbench.world.styles.natural import rays
 from physbench.world.styles.natural.light import GLOSS, painted_albedo
 from physbench.world.styles.natural.materials import DUSK, mean_texture, starry_sky, texture
@@ -517,12 +517,12 @@ def render_path_traced(
 ) -> Rendered:
     """As `frames.render_natural`, with frames by path tracing and areas of the plain look.
 
-    Raises UsageError where the look has options: these frames have no shutter and no noise.
+    They have neither shutter nor noise. Raises UsageError where the look asks for either beside what is usual.
     """
-    if any(look_options(spec.look).values()):
+    if requested_effects(spec.look):
         raise UsageError(
-            f"--look {spec.look}: frames that are path-traced (${PATH_TRACE_ENVIRONMENT}) take no options of a look. "
-            "Use --look natural."
+            f"--look {spec.look}: frames that are path-traced (${PATH_TRACE_ENVIRONMENT}) have neither "
+            "shutter nor noise. Use --look natural."
         )
     plain = render(scene, times, states, replace(spec, look=PLAIN))
     tracer = PathTracer(scene, spec)

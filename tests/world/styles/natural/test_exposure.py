@@ -28,9 +28,9 @@ from physbench.world.styles.natural.frames import Outline, TurningView, _meet, _
 from physbench.world.styles.natural.movers import drawable, movers_at
 from physbench.world.styles.natural.stage import linear
 
-SPEC = RenderSpec(128, 128, 16.0, "natural")
-BLURRED = replace(SPEC, look="natural:shutter=180")
-NOISY = replace(SPEC, look="natural:noise=1.5")
+BLURRED = RenderSpec(128, 128, 16.0, "natural")
+SPEC = replace(BLURRED, look="natural:shutter=0")
+NOISY = replace(SPEC, look="natural:shutter=0,noise=1.5")
 
 
 def drawn(task: str, time: float, spec: RenderSpec, view: str = "far") -> tuple[Scene, np.ndarray, np.ndarray]:
@@ -38,6 +38,13 @@ def drawn(task: str, time: float, spec: RenderSpec, view: str = "far") -> tuple[
     scene = in_view(make_scene(Row(task, "test", 1)), view)
     states = simulate(scene, [time]).states
     return scene, states[0], draw(scene, [time], states, replace(spec, view=view)).frames[0]
+
+
+@pytest.mark.usefixtures("evenly_lit")
+def test_a_still_is_sharp() -> None:
+    scene = in_view(make_scene(Row("falling/projectile-v1", "test", 1)), "moving")
+    still, sharp = (draw_still(scene, replace(spec, view="moving"), hueless=False) for spec in (BLURRED, SPEC))
+    assert np.array_equal(still, sharp)
 
 
 def test_moments_lie_about_the_frame_and_are_few() -> None:
@@ -68,7 +75,7 @@ def test_a_paint_goes_along_by_parts_of_a_pixel() -> None:
 
 def test_a_ball_is_blurred_along_its_way_and_keeps_its_centre() -> None:
     spec = replace(SPEC, look="natural:shutter=360", fps=10.0)
-    scene, state, sharp = drawn("orbits/flyby-v1", 0.1, replace(spec, look="natural"))
+    scene, state, sharp = drawn("orbits/flyby-v1", 0.1, replace(spec, look="natural:shutter=0"))
     _, _, blurred = drawn("orbits/flyby-v1", 0.1, spec)
     still = linear(draw_still(scene, SPEC) / 255)
     body = scene.tracked[0]
@@ -140,7 +147,7 @@ def test_areas_are_those_at_the_time_of_the_frame() -> None:
     scene = make_scene(Row("occlusion/screen-pass-v1", "test", 1))
     times = [0.2, 0.6]
     states = simulate(scene, times).states
-    sharp, filmed = (draw(scene, times, states, spec) for spec in (SPEC, replace(BLURRED, look="natural:shutter=180")))
+    sharp, filmed = (draw(scene, times, states, spec) for spec in (SPEC, BLURRED))
     assert np.array_equal(sharp.visible_area, filmed.visible_area)
     assert (sharp.frames != filmed.frames).any()
 

@@ -100,6 +100,15 @@ def test_what_can_be_composited_has_the_same_bytes(monkeypatch: pytest.MonkeyPat
     np.testing.assert_array_equal(drawn(scene).frames, asked)
 
 
+@pytest.mark.usefixtures("asked")
+def test_frames_are_sharp_and_an_effect_that_is_asked_for_is_refused() -> None:
+    scene = replace(Scene((BALL, GREEN), FRONT), horizon=0.1)
+    for look in ("natural:shutter=90", "natural:noise=1"):
+        with pytest.raises(UsageError, match=f"--look {look}: .*neither shutter nor noise. Use --look natural"):
+            drawn(scene, look=look)
+    np.testing.assert_array_equal(drawn(scene).frames, drawn(scene, look="natural:shutter=0").frames)
+
+
 def test_it_must_be_asked_for_and_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene((BALL, GREEN), FRONT)
     monkeypatch.delenv(PATH_TRACE_ENVIRONMENT, raising=False)
@@ -118,7 +127,8 @@ QUICK = ("falling/stack-v1", "occlusion/screen-stop-v1")
 def levels_off(task: str, size: int, samples: int, view: str = FAR) -> tuple[float, float]:
     """The rms difference (levels) of the picture, and near what moves, without the noise of the path trace."""
     scene = in_view(make_scene(Row(task, "test", SEED)), view)
-    states, spec = simulate(scene, np.array([TIME])).states, RenderSpec(size, size, 15.0, "natural", view)
+    states = simulate(scene, np.array([TIME])).states
+    spec = RenderSpec(size, size, 15.0, "natural:shutter=0", view)
     composited = draw(scene, [TIME], states, spec).frames[0]
     stage = floor_out_of_sight(stage_of(scene), scene, spec)
     movers = movers_at(scene, stage, drawable(scene), TIME, states[0])

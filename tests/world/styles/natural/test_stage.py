@@ -193,7 +193,7 @@ def test_what_vanishes_after_the_hand_over_stays_as_long_as_it_stops_bodies() ->
     )
 
 
-SCREEN_SPEC = RenderSpec(128, 128, 15.0, "natural")
+SCREEN_SPEC = RenderSpec(128, 128, 15.0, "natural:shutter=0")
 LIMIT = SCREEN_BRIGHTNESS * 255 * BACKGROUND_GREY  # a tracker takes what is darker for a screen
 STANDING = ("occlusion/screen-pass-v1", "occlusion/screen-swap-v1", "occlusion/screen-stop-v1")
 
