@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
 from physbench.data.clip_dataset import ClipEpisodes
 from physbench.models.networks import take_weights
 from physbench.models.protocol import FrameModel, ModelCard, StateModel, SurpriseModel
-from physbench.reference.training_loop import Episodes, TrainingStage, generator, load_weights
+from physbench.reference.training_loop import Episodes, TrainingStage, check_weights, generator, load_weights
 from physbench.support.errors import ModelError, UsageError, nearest
 from physbench.world.scene import RenderSpec
 
@@ -110,6 +112,63 @@ def frame_validation(model: Any, episodes: Episodes) -> Validation:
     return Validation(tuple(spans), skills)
 
 
+# What a configuration may ask for: that of a checkpoint comes from whoever wrote the file.
+
+MOST_OF_ANY = 4096  # px, channels, frames, ...
+MOST_IN_A_TABLE = 2**26  # numbers of a tensor that is made beside the weights; 12 pairs of frames of 64 px take 2**19
+
+
+def check_numbers(config: Mapping[str, Any]) -> None:
+    """Raise ModelError where numbers of a configuration cannot be those of a network."""
+    for key, value in config.items():
+        if key == "temperature":
+            if type(value) not in (int, float) or not 0 <= value < math.inf:
+                raise ModelError(f"Expected a number from 0 on as temperature in the configuration, got {value!a:.60}.")
+            continue
+        types = (int, float) if key == "fps" else (int,)
+        for each in value if isinstance(value, list | tuple) else (value,):
+            if not (isinstance(each, bool) or (type(each) in types and 0 < each <= MOST_OF_ANY)):
+                raise ModelError(
+                    f"Expected {'' if key == 'fps' else 'whole '}numbers from 1 to {MOST_OF_ANY} in the configuration; "
+                    f"{key} is {value!a:.60}."
+                )
+    if config["width"] % config["heads"] if "heads" in config else 0:
+        raise ModelError(f"Expected a width that {config['heads']} heads divide but got {config['width']}.")
+
+
+MAKERS = frozenset(  # of tensors
+    (
+        torch.arange, torch.as_tensor, torch.asarray, torch.empty, torch.eye, torch.full, torch.linspace,
+        torch.logspace, torch.ones, torch.rand, torch.randint, torch.randn, torch.randperm, torch.scalar_tensor,
+        torch.tensor, torch.zeros,
+    )
+)  # fmt: skip
+
+
+class WithoutMemory(TorchFunctionMode):
+    """Where it is entered, tensors are made on the meta device: with a shape, without memory.
+
+    `torch.device("meta")` does that, too, but looks up once a process which functions make tensors: entered first while
+    a library has replaced one of them (transformers does `torch.linspace`), it never knows that one again.
+
+    Attributes:
+        largest: Numbers of the largest tensor that a function has returned.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.largest = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func in MAKERS and kwargs.get("device") is None:
+            kwargs["device"] = "meta"
+        made = func(*args, **kwargs)
+        if isinstance(made, Tensor):
+            self.largest = max(self.largest, made.numel())
+        return made
+
+
 class Architecture(ABC):
     """An architecture, as the harness and the training use it. Registered in `physbench.architectures`."""
 
@@ -189,7 +248,32 @@ class Architecture(ABC):
         for key in config:
             if key not in self.defaults:
                 raise ModelError(f"The configuration of {self.name} has no {key!a:.60}.{nearest(key, self.defaults)}")
-        return {**self.defaults, **config}
+        whole = {**self.defaults, **config}
+        check_numbers(whole)
+        return whole
+
+    def _check_memory(self, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Raise ModelError where a configuration asks for other weights than a checkpoint holds, or for large tables.
+
+        No tensor is made: some words of a small file can ask for more memory than a machine has.
+        """
+        large = [
+            f"{key} {config[key]} (usual: {usual})"
+            for key, usual in self.defaults.items()
+            if type(usual) is int and config[key] > usual
+        ]
+        larger = f" Its configuration has {', '.join(large)}." if large else ""
+        with WithoutMemory() as made:
+            net = self.net(config)
+        try:
+            check_weights(net, tensors)
+        except ModelError as error:
+            raise ModelError(f"{error}{larger}") from None
+        most = max(MOST_IN_A_TABLE, max(each.numel() for each in tensors.values()))
+        if made.largest > most:
+            raise ModelError(
+                f"Expected tables of at most {most:,} numbers beside the weights, got {made.largest:,}.{larger}"
+            )
 
     def load(
         self, tensors: Mapping[str, Tensor], config: Mapping[str, Any], card: ModelCard, device: torch.device,
@@ -204,6 +288,7 @@ class Architecture(ABC):
                     f"Its card says {field} {getattr(card, field)}, its configuration {getattr(own, field)}. "
                     "Write the card that it was trained with."
                 )
+        self._check_memory(whole, tensors)
         net = self.net(whole)
         load_weights(net, tensors, device, torch.float32 if self.exact else dtype)
         model = self.wrap(net, card, device, dtype)

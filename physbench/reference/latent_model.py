@@ -6,7 +6,6 @@ asks, and how a loss is computed fast (bfloat16 where that is faster, and on a G
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -330,12 +329,11 @@ class LatentArchitecture(Architecture):
 
     def checked(self, config: Mapping[str, Any]) -> dict[str, Any]:
         whole = super().checked(config)
-        check_config(whole)  # before a card is made of it
+        if whole["size"] % CELL_PX:
+            raise ModelError(f"Expected a size that {CELL_PX} divides but got {whole['size']}.")
         return whole
 
     def net(self, config: Mapping[str, Any]) -> LatentNet:
-        """The network, with its initial weights. Raises ModelError where a configuration is none."""
-        check_config(config)
         net = LatentNet(self.autoencoder(config), self.dynamics(config))
         return net.to(memory_format=torch.channels_last)
 
@@ -349,26 +347,6 @@ class LatentArchitecture(Architecture):
             picture_stage(net.autoencoder, episodes, max(1, round(PICTURE_SHARE * main))),
             dynamics_stage(net, episodes, main, config["context"]),
         ]
-
-
-def check_config(config: Mapping[str, Any]) -> None:
-    """Raise ModelError where numbers of a configuration cannot be those of a network."""
-    most_of_any = 4096  # px, channels, frames, ...
-    for key, value in config.items():
-        if key == "temperature":
-            if type(value) not in (int, float) or not 0 <= value < math.inf:
-                raise ModelError(f"Expected a number from 0 on as temperature in the configuration, got {value!r}.")
-            continue
-        for each in value if isinstance(value, list | tuple) else (value,):
-            whole = type(each) is int and 0 < each <= most_of_any
-            if not (isinstance(each, bool) or whole):
-                raise ModelError(
-                    f"Expected whole numbers from 1 to {most_of_any} in the configuration; {key} is {value}."
-                )
-    if config["size"] % CELL_PX:
-        raise ModelError(f"Expected a size that {CELL_PX} divides but got {config['size']}.")
-    if config["width"] % config["heads"] if "heads" in config else 0:
-        raise ModelError(f"Expected a width that {config['heads']} heads divide but got {config['width']}.")
 
 
 def picture_stage(autoencoder: Autoencoder, episodes: Episodes, steps: int) -> TrainingStage:

@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from physbench.reference.latent_model import LatentNet
 from physbench.reference.layers import fsq
 from physbench.reference.token_ar import TokenAutoregression, TokenTransformer, drawn
 from physbench.support.errors import ModelError
@@ -122,12 +121,13 @@ class LatentActions(TokenAutoregression):
     defaults: Mapping[str, Any] = {**TokenAutoregression.defaults, "actions": 8}
     dynamics_class = LatentActionTransformer
 
-    def net(self, config: Mapping[str, Any]) -> LatentNet:
-        """As of `TokenAutoregression`. Raises ModelError where K is no power of two above one."""
-        actions = config["actions"]
+    def checked(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """As of `Architecture`. Raises ModelError where K is no power of two above one."""
+        whole = super().checked(config)
+        actions = whole["actions"]
         if type(actions) is not int or actions < 2 or actions & (actions - 1):
             raise ModelError(f"Expected a power of two from 2 to 4096 latent actions but got {actions!a:.60}.")
-        return super().net(config)
+        return whole
 
 
 architecture = LatentActions()

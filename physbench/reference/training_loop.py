@@ -253,12 +253,16 @@ def _set_moments(
             }
 
 
-def load_weights(net: nn.Module, tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> None:
-    """Load the tensors of a checkpoint into a network. Raises ModelError that names what does not fit."""
+def check_weights(net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Raise ModelError that names what of a checkpoint does not fit a network, which may be one without memory."""
     from physbench.models.safetensors_files import compare_tensors
 
     own = net.state_dict()
     compare_tensors({k: tuple(v.shape) for k, v in own.items()}, {k: tuple(v.shape) for k, v in tensors.items()})
+
+
+def load_weights(net: nn.Module, tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> None:
+    """Load the tensors of a checkpoint into a network that they fit."""
     net.load_state_dict(dict(tensors))
     net.to(device=device, dtype=dtype).requires_grad_(False)
 

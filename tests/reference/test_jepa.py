@@ -168,7 +168,7 @@ def test_what_it_cannot_be_shown_is_told_in_a_line() -> None:
         architecture.net({**TINY, "size": 60})
     for wrong in ({"ahead": [0]}, {"ahead": "13"}, {"width": 10**8}, {"hidden": 2.5}):
         with pytest.raises(ModelError, match="whole numbers from 1 to"):
-            architecture.net({**TINY, **wrong})
+            architecture.build({**TINY, **wrong})
     with pytest.raises(ModelError, match="frames ahead"):
         architecture.net({**TINY, "ahead": []})
 

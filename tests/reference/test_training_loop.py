@@ -257,6 +257,74 @@ def test_a_card_and_a_configuration_that_contradict_are_refused(config, change, 
         load_model(str(path), device=torch.device("cpu"), dtype=torch.float32, model_args={})
 
 
+@pytest.mark.parametrize(
+    "name", others_slow(sorted(plugins.entries("physbench.architectures")), ("simple", "token-ar"))
+)
+def test_weights_are_compared_before_a_network_has_memory(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metadata of a small file can ask for more memory than a machine has."""
+    architecture = plugins.load("physbench.architectures", name)
+    config = architecture.config()
+    tensors, devices, net = architecture.net(config).state_dict(), [], architecture.net
+
+    def made(config: dict[str, object]) -> object:
+        devices.append(torch.zeros(0).device.type)
+        return net(config)
+
+    monkeypatch.setattr(architecture, "net", made)
+    large = {key: 4096 for key in ("width", "hidden") if key in config} | ({"heads": 1} if "heads" in config else {})
+    with pytest.raises(ModelError, match=r"instead of \(.*(width|hidden) 4096 \(usual: "):
+        architecture.load(tensors, {**config, **large}, architecture.card(config), torch.device("cpu"), torch.float32)
+    assert devices == ["meta"]
+    architecture.load(tensors, config, architecture.card(config), torch.device("cpu"), torch.float32)
+    assert devices == ["meta", "meta", "cpu"]
+
+
+def test_a_table_that_no_weight_tells_of_is_refused() -> None:
+    """The mask of attention has (32 trained_on)^2 numbers; no tensor of the checkpoint depends on it."""
+    architecture = plugins.load("physbench.architectures", "token-ar")
+    config = architecture.config()
+    tensors = architecture.net(config).state_dict()
+    words = "at most 67,108,864 numbers beside the weights, got 17,179,869,184. Its configuration has trained_on 4096 ("
+    with pytest.raises(ModelError, match=re.escape(words + "usual: 24).")):
+        architecture.load(
+            tensors, {**config, "trained_on": 4096}, architecture.card(config), torch.device("cpu"), torch.float32
+        )
+
+
+def test_a_library_that_replaces_functions_of_torch_for_a_while_hinders_no_comparison(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """torch remembers which functions make tensors from the first `torch.device` on: transformers replaces linspace."""
+    from torch.utils._device import _device_constructors
+
+    architecture = plugins.load("physbench.architectures", "token-ar")
+    config = architecture.config()
+    tensors, linspace = architecture.net(config).state_dict(), torch.linspace
+    _device_constructors.cache_clear()
+    try:
+        with monkeypatch.context() as patch, torch.device("meta"):
+            patch.setattr(torch, "linspace", lambda *args, **kwargs: linspace(*args, **{"device": "cpu", **kwargs}))
+            torch.zeros(1)
+        architecture.load(tensors, config, architecture.card(config), torch.device("cpu"), torch.float32)
+    finally:
+        _device_constructors.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "words"),
+    [
+        ("simple", {"width": 5000}, "whole numbers from 1 to 4096 in the configuration; width is 5000"),
+        ("states-transformer", {"layers": 10**9}, "whole numbers from 1 to 4096 in the configuration; layers is 10000"),
+        ("states-transformer", {"width": 65}, "a width that 4 heads divide but got 65"),
+        ("jepa", {"fps": "15"}, "Expected numbers from 1 to 4096 in the configuration; fps is '15'"),
+        ("rssm", {"size": 60}, "a size that 8 divides but got 60"),
+    ],
+)
+def test_a_configuration_that_is_none_is_refused(name: str, config: dict[str, object], words: str) -> None:
+    with pytest.raises(ModelError, match=re.escape(words)):
+        plugins.load("physbench.architectures", name).build(config)
+
+
 def test_help_needs_no_torch() -> None:
     code = "import sys; from physbench.cli import models; print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
