@@ -37,6 +37,7 @@ from physbench.clips.generate import render_spec
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.models.safetensors_files import read_header
+from physbench.reference.train import holds_training
 from physbench.result.bootstrap import estimate, pooled
 from physbench.result.coverage import unasked_axes
 from physbench.result.document import ResultDocument, read_result
@@ -73,7 +74,8 @@ def trained(kind: str, size: str, clips: int, steps: int | None, folder: Path) -
     checkpoint = folder / f"{kind}.safetensors"
     if not checkpoint.is_file():
         more = [] if steps is None else ["--steps", str(steps)]
-        physbench("train", kind, "--clips", str(clips), "--size", size, "--out", str(folder), "--resume", *more)
+        more += ["--resume"] if holds_training(folder) else []
+        physbench("train", kind, "--clips", str(clips), "--size", size, "--out", str(folder), *more)
     return checkpoint
 
 

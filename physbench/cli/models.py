@@ -329,14 +329,16 @@ def train(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the training. [default: runs/train-<name>]")
     ] = None,
-    clips: Annotated[int, typer.Option(metavar="N", help="Clips to learn from, over all tasks.")] = 1260,
+    clips: Annotated[int, typer.Option(metavar="N", help="Clips to learn from, over all tasks; 40 to try it.")] = 1260,
     suite: Annotated[
         str, typer.Option(help="train, or combo-6, combo-30 or combo-60: so many templates of combined elements.")
     ] = "train",
     size: Annotated[str, typer.Option(metavar="S|M", help="Size of the network.")] = "S",
     minutes: Annotated[
         float | None,
-        typer.Option(metavar="M", help="Time for training, once the clips are made. Weights then depend on the speed."),
+        typer.Option(
+            metavar="M", help="Time for training, once the clips are made and read. Weights then depend on the speed."
+        ),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(metavar="N", help="Steps of the main stage. [default: the architecture's]")
@@ -354,7 +356,7 @@ def train(
 
     check_device_name(device)
     folder = out or Path("runs") / f"train-{name}"
-    from physbench.reference.train import pick_device
+    from physbench.reference.train import holds_training, pick_device
     from physbench.reference.train import train as train_model
 
     try:
@@ -364,10 +366,11 @@ def train(
                 device=pick_device(name, device), resume=resume,
             )  # fmt: skip
     except KeyboardInterrupt:
-        again = f"physbench train {name} --out {folder} --clips {clips} --seed {seed} --device {device} --resume"
+        again = f"physbench train {name} --out {folder} --clips {clips} --seed {seed} --device {device}"
         note(
             "Continue with: "
             + again
+            + (" --resume" if holds_training(folder) else "")
             + (f" --suite {suite}" if suite != "train" else "")
             + (f" --size {size}" if size != "S" else "")
             + (f" --steps {steps}" if steps else "")

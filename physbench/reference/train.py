@@ -181,7 +181,8 @@ def train(
         workers: Processes that make clips.
 
     Raises:
-        UsageError: An option is out of bounds, or the folder holds a training and `resume` is False.
+        UsageError: An option is out of bounds, the folder holds a training and `resume` is False, or none and it is
+            True.
     """
     architecture = plugins.load("physbench.architectures", name)
     if clips < 20:
@@ -213,8 +214,6 @@ def train(
         "threads": threads,
         "device": device,
     }
-    if resume and not (out / STATE_FILE).exists():
-        print_note(f"{out} holds no training to continue: this one begins.")
     if resume:
         check_state(out, training_key(architecture.name, config, training))
     started = time.monotonic()
@@ -280,10 +279,20 @@ def training_key(architecture: str, config: Mapping[str, Any], settings: Mapping
     return json.dumps({"architecture": architecture, "config": dict(config), **settings}, sort_keys=True)
 
 
+def holds_training(out: Path) -> bool:
+    """True if a training in this folder has begun to learn; before, clips are made, which are kept elsewhere."""
+    return (out / STATE_FILE).exists()
+
+
 def prepare_folder(out: Path, resume: bool) -> None:
-    """Make the folder. A training in it is continued or refused, never overwritten."""
-    if (out / STATE_FILE).exists() and not resume:
+    """Make the folder. A training in it is continued or refused, never overwritten; to continue, there must be one."""
+    if holds_training(out) and not resume:
         raise UsageError(f"{out} holds a training. Continue it with --resume, or name another folder with --out.")
+    if resume and not holds_training(out):
+        raise UsageError(
+            f"{out} holds no training to continue ({STATE_FILE} is not there). Name the folder of one with --out, or "
+            "begin one: the same command without --resume."
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".writable"

@@ -14,6 +14,7 @@ import torch
 from slow_cases import others_slow
 from torch import Tensor
 
+from physbench.cli.main import run as run_command
 from physbench.data.clip_dataset import training_rows
 from physbench.models.load_model import load_model
 from physbench.models.protocol import ModelCard
@@ -106,9 +107,30 @@ def test_a_folder_with_a_training_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--resume"):
         prepare_folder(tmp_path / "new", resume=False)
     prepare_folder(tmp_path / "new", resume=True)
+    with pytest.raises(UsageError, match=r"holds no training to continue.*without --resume"):
+        train("objects", out=tmp_path / "empty", resume=True)
+    assert not (tmp_path / "empty").exists()
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="Cannot write"):
         prepare_folder(tmp_path / "file" / "below", resume=False)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_interrupted_command_is_continued_once_something_was_learned(  # type: ignore[no-untyped-def]
+    begun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    """While clips are made nothing is in the folder that --resume could continue."""
+    if begun:
+        (tmp_path / training_loop.STATE_FILE).touch()
+
+    def interrupted(*given: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("physbench.reference.train.train", interrupted)
+    assert run_command(["train", "simple", "--out", str(tmp_path), "--clips", "40", "--steps", "7"]) == 130
+    line = next(line for line in capfd.readouterr().err.splitlines() if line.startswith("Continue with: "))
+    words = f"physbench train simple --out {tmp_path} --clips 40 --seed 0 --device auto"
+    assert line == f"Continue with: {words}{' --resume' if begun else ''} --steps 7"
 
 
 @pytest.mark.slow
