@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from physbench.models.protocol import ModelCard
+from physbench.models.protocol import ModelCard, stated_fields
 from physbench.models.safetensors_files import METADATA_KEY, read_card
 from physbench.support.errors import ModelError, nearest
 
@@ -43,7 +43,7 @@ class GraphDocument:
 def graph_document(card: ModelCard, inputs: Sequence[str] = ()) -> str:
     """The document of a card, as text."""
     order = {"inputs": list(inputs)} if inputs else {}
-    return json.dumps({"kind": card.answers, "card": asdict(card), **order}, sort_keys=True)
+    return json.dumps({"kind": card.answers, "card": stated_fields(card), **order}, sort_keys=True)
 
 
 def read_graph_document(text: str | None, where: str, place: str) -> GraphDocument:

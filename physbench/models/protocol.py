@@ -541,6 +541,11 @@ def card_document(card: ModelCard) -> dict[str, Any]:
     return document
 
 
+def stated_fields(card: ModelCard) -> dict[str, Any]:
+    """A card for the file of a model; a number of training clips that nobody knows is left out."""
+    return {name: value for name, value in asdict(card).items() if (name, value) != ("training_clips", None)}
+
+
 def card_from(document: Mapping[str, Any]) -> ModelCard:
     """The card of `card_document`, unchecked."""
     kind, values = card_fields(document)

@@ -8,13 +8,13 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from physbench.models.adapter import Adapter, describe_missing_path, without_scheme
-from physbench.models.protocol import CARDS, Model, ModelCard, card_fields, check_card_types
+from physbench.models.protocol import CARDS, Model, ModelCard, card_fields, check_card_types, stated_fields
 from physbench.support import plugins
 from physbench.support.errors import ModelError, PhysbenchError, nearest
 from physbench.support.plugins import describe_error
@@ -299,7 +299,8 @@ def save_checkpoint(
     """Write a checkpoint that `reference:` and `path/to/file.safetensors` load."""
     from safetensors.torch import save_file
 
-    document = {"architecture": architecture, "config": dict(config), "card": asdict(card), "training": dict(training)}
+    stated = stated_fields(_with_clips(card, training))
+    document = {"architecture": architecture, "config": dict(config), "card": stated, "training": dict(training)}
     own = {
         name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()
     }  # tensors that share memory cannot be saved

@@ -1,6 +1,7 @@
 """Checkpoints with our metadata key, of a toy architecture."""
 
 import json
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -8,7 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from physbench import ModelCard
+from physbench.models.graph_card import graph_document, read_graph_document
 from physbench.models.load_model import check_target, model_sha256
+from physbench.models.protocol import stated_fields
 from physbench.models.safetensors_files import (
     compare_tensors,
     prefix_words,
@@ -92,7 +95,7 @@ def test_a_checkpoint_is_recognised_by_its_content(saved, load, name) -> None:
 def test_the_hash_is_of_tensors_and_metadata(saved, tmp_path) -> None:
     first, second = saved("a"), tmp_path / "b"
     document = json.loads(json.dumps({"training": {"seed": 0}, **vars(read_checkpoint(first)), "card": None}))
-    document["card"] = json.loads(json.dumps(vars(CARD)))
+    document["card"] = json.loads(json.dumps(stated_fields(CARD)))
     text = json.dumps(dict(reversed(document.items())), indent=3)  # another order and other spaces
     save_file(dict(reversed(load_file(first).items())), second, metadata={"physbench": text})
     assert first.read_bytes() != second.read_bytes()
@@ -100,6 +103,16 @@ def test_the_hash_is_of_tensors_and_metadata(saved, tmp_path) -> None:
     assert model_sha256(str(first)) != model_sha256(str(saved("c", config={"width": 3, "depth": 1})))
     changed = {name: tensor + 1e-6 for name, tensor in load_file(first).items()}
     assert model_sha256(str(first)) != model_sha256(str(saved("d", tensors=changed)))
+
+
+@pytest.mark.parametrize(("training", "stated"), [({"clips": 40}, 40), ({}, "left out")])
+def test_a_card_states_the_clips_of_its_training_where_they_are_known(training, stated, tmp_path) -> None:
+    path, card = tmp_path / "model.safetensors", replace(CARD, track="trained")
+    save_checkpoint(path, Toy(CARD, 3).state_dict(), architecture="toy", config={}, card=card, training=training)
+    document = json.loads(read_header(path).metadata["physbench"])["card"]
+    assert document.get("training_clips", "left out") == stated
+    assert "training_clips" not in json.loads(graph_document(card))["card"]
+    assert read_graph_document(graph_document(card), "file", "metadata").card == card
 
 
 @pytest.mark.parametrize(
