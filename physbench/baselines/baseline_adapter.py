@@ -189,6 +189,9 @@ class BaselineAdapter(Adapter):
     def check(self, target: str) -> None:
         self._name(target)
 
+    def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
+        baseline_card(self._name(target), model_args)
+
     def check_view(self, target: str, view: str) -> None:
         # These move things in the picture as the task's own camera shows them
         if view != FAR and self._name(target) in ("constant-velocity", "memory"):

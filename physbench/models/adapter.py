@@ -51,7 +51,7 @@ class Adapter(Protocol):
         return []
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
-        """Load the model. Raises ModelError that says what to do."""
+        """Load the model, whose arguments were checked. Raises ModelError that says what to do."""
         ...
 
 

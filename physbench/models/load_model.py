@@ -171,8 +171,10 @@ def _load(
 ) -> object:
     """Load with the adapter of a target, and check nothing of what it makes."""
     adapter = _trusted_adapter(target, trust_code)
+    arguments = dict(model_args or {})
     adapter.check(target)
-    return adapter.load(target, device=device, dtype=dtype, model_args=dict(model_args or {}))
+    adapter.check_arguments(target, arguments)
+    return adapter.load(target, device=device, dtype=dtype, model_args=arguments)
 
 
 def load_model(

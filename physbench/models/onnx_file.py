@@ -644,13 +644,15 @@ class OnnxAdapter(Adapter):
     def check(self, target: str) -> None:
         read_onnx(self._path(target))
 
+    def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
+        if model_args:
+            raise ModelError(f"--model-arg {next(iter(model_args))}: a graph takes no arguments.")
+
     def sha256(self, target: str) -> str | None:
         return hash_onnx(self._path(target))
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
         path = self._path(target)
-        if model_args:
-            raise ModelError(f"--model-arg {next(iter(model_args))}: a graph takes no arguments.")
         if str(dtype) != "torch.float32":
             raise ModelError(f"{path}: --dtype does not change a graph, which holds its own types. Leave it out.")
         return load_graph(path, device)

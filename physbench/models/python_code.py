@@ -6,11 +6,12 @@ Code that the user names may run. A factory takes `device` and `dtype` and retur
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -197,6 +198,14 @@ def _written_arguments(tree: ast.Module, name: str) -> list[str] | None:
     return [each.arg for each in (*taken.args, *taken.kwonlyargs) if each.arg not in ("self", "device", "dtype")]
 
 
+def _check_written(path: Path, name: str, given: Iterable[str], where: str) -> None:
+    """Raise ModelError for an argument that a factory lacks, as its file has it. Runs nothing."""
+    names = _written_arguments(ast.parse(path.read_bytes(), str(path)), name)
+    for key in given:
+        if names is not None and key not in (*names, "device", "dtype"):
+            raise _no_such_argument(key, where, names)
+
+
 class FileAdapter(Adapter):
     """A factory in a Python file that nothing has installed."""
 
@@ -230,10 +239,7 @@ class FileAdapter(Adapter):
 
     def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
         path, name = self._parse(target)
-        names = _written_arguments(ast.parse(path.read_bytes(), str(path)), name)
-        for key in model_args:
-            if names is not None and key not in (*names, "device", "dtype"):
-                raise _no_such_argument(key, f"{path}:{name}", names)
+        _check_written(path, name, model_args, f"{path}:{name}")
 
     def sha256(self, target: str) -> str | None:
         return sources_hash(self._parse(target)[0])
@@ -276,6 +282,21 @@ class ModuleAdapter(Adapter):
             raise ModelError(
                 f"{target}: there is no module '{first}', neither installed for {sys.executable} nor in this folder."
             )
+
+    def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
+        module, name = self._parse(target)
+        first, *others = module.split(".")
+        found = importlib.util.find_spec(first)
+        folders = [Path.cwd()] if found is None else [Path(found.origin).parent] if found.origin else []
+        if found is not None and found.submodule_search_locations:
+            folders = [Path(place).parent for place in found.submodule_search_locations]
+        for folder in folders:
+            path = folder.joinpath(first, *others)
+            written = next((each for each in (path / "__init__.py", path.with_suffix(".py")) if each.is_file()), None)
+            if written is not None:
+                with contextlib.suppress(SyntaxError, ValueError, OSError):  # the import will say so
+                    _check_written(written, name, model_args, f"python:{module}:{name}")
+                return
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
         module, name = self._parse(target)

@@ -417,11 +417,10 @@ def state_dict_words(error: BaseException) -> str:
     return prefix_words(names["Missing"], names["Unexpected"])
 
 
-def _load(path: Path, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
+def _load(path: Path, device: torch.device, dtype: torch.dtype) -> Model:
     header = read_header(path)
     checkpoint = read_checkpoint(path, header)
     files = sorted({info.file for info in header.tensors.values()})
-    _refuse_arguments(model_args)
     _refuse_unknown(checkpoint.architecture, path)
     architecture: Any = plugins.load(ARCHITECTURE_GROUP, checkpoint.architecture)
 
@@ -453,13 +452,6 @@ def _load(path: Path, device: torch.device, dtype: torch.dtype, model_args: Mapp
         ) from error
 
 
-def _refuse_arguments(model_args: Mapping[str, str]) -> None:
-    if model_args:
-        raise ModelError(
-            f"--model-arg {next(iter(model_args))}: a checkpoint takes no arguments, as its metadata holds them."
-        )
-
-
 def _refuse_unknown(architecture: str, path: Path) -> None:
     known = plugins.entries(ARCHITECTURE_GROUP)
     if architecture not in known:
@@ -476,11 +468,17 @@ class _CheckpointAdapter(Adapter):
         path = self._path(target)
         _refuse_unknown(read_checkpoint(path).architecture, path)  # imported by the model's process alone: torch
 
+    def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
+        if model_args:
+            raise ModelError(
+                f"--model-arg {next(iter(model_args))}: a checkpoint takes no arguments, as its metadata holds them."
+            )
+
     def sha256(self, target: str) -> str | None:
         return hash_tensors(self._path(target))
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
-        return _load(self._path(target), device, dtype, model_args)
+        return _load(self._path(target), device, dtype)
 
 
 class SafetensorsAdapter(_CheckpointAdapter):
@@ -555,7 +553,6 @@ class UntrainedAdapter(ReferenceAdapter):
 
         from physbench.models.networks import UNTRAINED_SEED
 
-        _refuse_arguments(model_args)
         checkpoint = read_checkpoint(self._path(target))
         card = replace(
             checkpoint.card, name=f"{checkpoint.card.name} untrained", track="zero-shot", training_clips=None

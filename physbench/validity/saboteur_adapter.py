@@ -85,6 +85,9 @@ class SaboteurAdapter(Adapter):
     def check(self, target: str) -> None:
         self._source(target)
 
+    def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
+        self._card(self._source(target), model_args)
+
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:
         return [(f"saboteur:{name}", self._card(name, {}), text) for name, text in EXAMPLES.items()]
 

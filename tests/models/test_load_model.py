@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from physbench.models.load_model import check_target
+from physbench.models.load_model import check_target, find_adapter
 from physbench.support.errors import ModelError, PhysbenchError
 
 
@@ -185,3 +185,32 @@ def test_nothing_is_imported_to_look() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    ("target", "given", "words"),
+    [
+        ("baseline:memory", "clip", r"memory has no argument of that name\. Did you mean clips"),
+        ("saboteur:teleport:1", "contxt", r"has no argument of that name\. Did you mean context"),
+        ("reference:objects", "width", "a checkpoint takes no arguments"),
+        ("untrained:objects", "width", "a checkpoint takes no arguments"),
+        ("python:argued.models:make", "sise", r"argued\.models:make has no argument of that name\. Did you mean size"),
+        ("http://127.0.0.1:1", "wiat", r"no such argument\. Did you mean wait"),
+        ("http://127.0.0.1:1/v1/videos", "frame", r"not taken here\. Did you mean frames"),
+        ("http://127.0.0.1:1/v1/videos", "prompt", "is made for each clip"),
+        ("videos:answers", "fitt", r"no argument of that name\. Did you mean fit"),
+    ],
+)
+def test_an_argument_that_a_kind_of_model_lacks_is_told_before_anything_is_loaded(  # type: ignore[no-untyped-def]
+    target, given, words, tmp_path, monkeypatch
+) -> None:
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "argued").mkdir()
+    (tmp_path / "argued" / "models.py").write_text("raise AssertionError\ndef make(*, device, dtype, size=1): pass\n")
+    monkeypatch.chdir(tmp_path)
+    adapter = find_adapter(target)
+    monkeypatch.setattr(adapter, "check", lambda target: None)  # no server listens
+    monkeypatch.setattr(adapter, "load", None)
+    check_target(target)
+    with pytest.raises(ModelError, match=words):
+        check_target(target, model_args={given: "1"})

@@ -252,8 +252,6 @@ def test_the_card_is_what_the_answer_says(answered) -> None:
     assert answered.open().card.uses_actions and answered.open().card.uses_camera
     answered.say(includes_context=False)
     assert answered.open().card.name == answered.folder.parent.name
-    with pytest.raises(ModelError, match="Did you mean fit"):
-        answered.open(fitt="cover")
     with pytest.raises(ModelError, match="includes_context"):
         answered.open(includes_context="maybe")
 

@@ -40,6 +40,16 @@ class HttpAdapter(Adapter):
         connection.connect()
         connection.close()
 
+    def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
+        if parse_address(target).path.endswith(VIDEOS_PATH):
+            from physbench.models.http.videos_api import check_names
+
+            return check_names([key for key in model_args if key != TOKEN_ARGUMENT])
+        for key in model_args:
+            if key not in (TOKEN_ARGUMENT, WAIT_ARGUMENT):
+                hint = nearest(key, (TOKEN_ARGUMENT, WAIT_ARGUMENT))
+                raise ModelError(f"--model-arg {key}: models behind a server take no such argument.{hint}")
+
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
         address = parse_address(target)
         place = model_args.get(TOKEN_ARGUMENT, TOKEN_VARIABLE)
@@ -48,10 +58,6 @@ class HttpAdapter(Adapter):
             from physbench.models.http.videos_api import VideosApiModel
 
             return VideosApiModel(ServerConnection(address, find_token(model_args), place), own)
-        for key in model_args:
-            if key not in (TOKEN_ARGUMENT, WAIT_ARGUMENT):
-                hint = nearest(key, (TOKEN_ARGUMENT, WAIT_ARGUMENT))
-                raise ModelError(f"--model-arg {key}: models behind a server take no such argument.{hint}")
         connection = ServerConnection(address, find_token(model_args), place)
         from physbench.models.http.model import HttpModel
 

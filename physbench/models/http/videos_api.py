@@ -45,10 +45,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 OWN_ARGUMENTS = ("model", "size", "fps", "frames", "first")
+OF_A_CLIP = ("prompt", "input_reference", "num_frames", "seconds", "seed", "width", "height")  # fields of the form
 FIRST = ("context", "new")  # what the first frame of an answer shows
 MOST_JSON = 1 << 20  # bytes
 SHORTEST_POLL = 0.1  # s between questions, at first
 DONE = (200, 201, 202, 204)  # status of what a server has done, or begun
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise ModelError for arguments that are made for each clip, or that look like one of OWN_ARGUMENTS misspelt."""
+    for name in names:
+        if name in OF_A_CLIP:
+            raise ModelError(f"--model-arg {name} cannot be given: it is made for each clip.")
+        if name not in OWN_ARGUMENTS and (name == "wait" or get_close_matches(name, OWN_ARGUMENTS, 1, 0.8)):
+            raise ModelError(f"--model-arg {name}: it is not taken here.{nearest(name, OWN_ARGUMENTS)}")
 
 
 class VideosApiModel:
@@ -70,13 +80,7 @@ class VideosApiModel:
         self._skipped = int(first == FIRST[0])
         if self._frames <= self._skipped:
             raise ModelError(f"--model-arg frames={self._frames}: expected more than the first frame.")
-        of_a_clip = ("prompt", "input_reference", "num_frames", "seconds", "seed", "width", "height")
-        if wrong := next((key for key in model_args if key in of_a_clip), None):
-            raise ModelError(f"--model-arg {wrong} cannot be given: it is made for each clip.")
         self._fields = {key: text for key, text in model_args.items() if key not in OWN_ARGUMENTS}
-        misspelt = [key for key in self._fields if key == "wait" or get_close_matches(key, OWN_ARGUMENTS, 1, 0.8)]
-        if misspelt:
-            raise ModelError(f"--model-arg {misspelt[0]}: it is not taken here.{nearest(misspelt[0], OWN_ARGUMENTS)}")
         if name:
             self._fields["model"] = name
         self.card = check_card(

@@ -72,6 +72,10 @@ class DiffusersAdapter(Adapter):
             raise ModelError(f"{target} needs {named}: {INSTALL}")
         diffusers_folder.check_folder(folder)
 
+    def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
+        if model_args:  # else nothing is imported
+            self._plan(target, model_args)
+
     def sha256(self, target: str) -> str | None:
         return diffusers_folder.folder_sha256(self._folder(target))
 

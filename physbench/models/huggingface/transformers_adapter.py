@@ -195,6 +195,9 @@ class TransformersAdapter(Adapter):
                 f"{path} is a VideoMAE that was tuned to name actions: its decoder, which foresees, is not in it."
             )
 
+    def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
+        self._plan(target, model_args)
+
     def sha256(self, target: str) -> str | None:
         path = self._folder(target)
         digest = hashlib.sha256()

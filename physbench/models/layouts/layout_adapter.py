@@ -146,6 +146,9 @@ class LayoutAdapter(Adapter):
             raise ModelError(describe_unrecognised(str(path)))
         self.files(path)
 
+    def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
+        factory_arguments(type(self).make, model_args, str(self._path(target)))
+
     def sha256(self, target: str) -> str | None:
         digest = hashlib.sha256()
         for path in self.files(self._path(target)):

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from physbench.clips.suite import Suite
     from physbench.models.videos.files import VideoListing, VideoSource
 
-ARGUMENTS = ("name", "fit", "includes_context", "fps", "track", "training_clips", "uses_actions")
+ARGUMENTS = (
+    "name",
+    "fit",
+    "includes_context",
+    "fps",
+    "track",
+    "training_clips",
+    "uses_actions",
+)  # fields of the answer document
+PATHS = ("export", "key")  # arguments that are no fields
 
 
 def videos_path(target: str) -> Path:
@@ -70,11 +79,6 @@ def read_answer(path: Path, source: VideoSource, model_args: Mapping[str, str]) 
         read_file,
     )
 
-    paths = ("export", "key")  # arguments that are no fields
-    for key in model_args:
-        if key not in (*ARGUMENTS, *paths):
-            known = (*ARGUMENTS, *paths)
-            raise ModelError(f"--model-arg {key}: videos have no argument of that name.{nearest(key, known)}")
     beside = {file.name: file for file in source.files if file.name in (ANSWER, MANIFEST) and not file.problem}
     if "export" in model_args:
         given = user_path(model_args["export"])
@@ -98,7 +102,7 @@ def read_answer(path: Path, source: VideoSource, model_args: Mapping[str, str]) 
     for key, text in model_args.items():
         if key == "includes_context":
             fields[key] = {"true": True, "false": False}.get(text.lower(), int(text) if text.isdecimal() else text)
-        elif key not in paths:
+        elif key not in PATHS:
             fields[key] = text
     try:
         answer = Answer.model_validate(fields)
@@ -166,6 +170,12 @@ class VideosAdapter(Adapter):
             raise ModelError(describe_missing_path(path))
         if (path / "answers").is_dir() and is_export_folder(path):
             raise ModelError(f"{path} is what was exported. Did you mean videos:{path / 'answers'}?")
+
+    def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
+        known = (*ARGUMENTS, *PATHS)
+        for key in model_args:
+            if key not in known:
+                raise ModelError(f"--model-arg {key}: videos have no argument of that name.{nearest(key, known)}")
 
     def sha256(self, target: str) -> str | None:
         from physbench.models.videos.files import VideoSource
