@@ -130,9 +130,9 @@ def test_it_is_said_in_words(folder: RunFolder) -> None:
     result = built_once(folder, resamples=50)
     assert counting(result) == [
         "Of 32 clips count 32 on physical consistency, 32 on object permanence and 30 on long-horizon drift.",
+        "1 of them counts as 0 on physical consistency: it shows too little to be judged (projectile 1); 3.1 % of the "
+        "time in which objects should be visible is undetermined on average, in the 32 clips whose motion is shadowed.",
         f"Left out of long-horizon drift: 2 clips of kepler ({BRIEF}).",
-        "1 of 32 shadowed clips shows too little to be judged and counts 0 on physical consistency (projectile 1); "
-        "3.1 % of the time in which objects should be visible is undetermined on average.",
     ]
     assert partly(result) == [
         f"consistency/shadowing is not valid in 8 clips of head-on ({TIPS}).",

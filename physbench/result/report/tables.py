@@ -32,7 +32,8 @@ def counting(result: document.ResultDocument) -> list[str]:
     for axis, own in axes.items():
         if own.left_out:
             sentences.append(f"Left out of {AXIS_NAMES.get(axis, axis)}: {'; '.join(map(left_out, own.left_out))}.")
-    return sentences + [_too_little(own.undetermined, axis) for axis, own in axes.items() if own.undetermined]
+    few = [_too_little(own.undetermined, axis) for axis, own in axes.items() if own.undetermined]
+    return [sentences[0], *few, *sentences[1:]]
 
 
 def partly(result: document.ResultDocument) -> list[str]:
@@ -75,13 +76,17 @@ def left_out(omitted: document.LeftOut) -> str:
 
 
 def _too_little(lack: document.Undetermined, axis: str) -> str:
-    share = f"{100 * lack.share:.1f} % of the time in which objects should be visible is undetermined on average"
+    share = (
+        f"{100 * lack.share:.1f} % of the time in which objects should be visible is undetermined on average, in the "
+        f"{formats.counted(lack.of, 'clip')} whose motion is shadowed"
+    )
     if not lack.clips:
-        return f"No clip of {lack.of} that are shadowed shows too little to be judged; {share}."
+        return f"None of them shows too little to be judged; {share}."
     tasks = joined([f"{short(task)} {many}" for task, many in lack.tasks.items()])
+    count, show = ("counts", "it shows") if lack.clips == 1 else ("count", "they show")
     return (
-        f"{lack.clips} of {lack.of} shadowed clips show{'s' if lack.clips == 1 else ''} too little to be "
-        f"judged and count{'s' if lack.clips == 1 else ''} 0 on {AXIS_NAMES.get(axis, axis)} ({tasks}); {share}."
+        f"{lack.clips} of them {count} as 0 on {AXIS_NAMES.get(axis, axis)}: {show} too little to be judged "
+        f"({tasks}); {share}."
     )
 
 
