@@ -157,9 +157,9 @@ def _violations(table: pd.DataFrame, barred: list[Row]) -> list[str]:
         least = sorted((row for row in apart if row["auroc"] < WEAK), key=lambda row: row["auroc"])
         named = "; ".join(f"`{row['source']}` in {row['family']} {row['auroc']:.2f}" for row in least)
         said.append(
-            f"{len({row['source'] for row in apart})} violations and wrong timings are told from lawful clips: "
-            f"in {sure} of {len(apart)} cases (each in a family, {clips[0]:.0f} to {clips[-1]:.0f} clips) with an AUROC "
-            f"of {SEEN:g} or more" + (f"; worst {named}." if named else ".")
+            f"{len({row['source'] for row in apart})} violations and wrong timings are told from lawful clips: in "
+            f"{sure} of {len(apart)} cases (each in a family, {clips[0]:.0f} to {clips[-1]:.0f} clips) with an "
+            f"AUROC of {SEEN:g} or more" + (f"; worst {named}." if named else ".")
         )
     if located:
         found = sum(row["located"] * row["clips"] for row in located)

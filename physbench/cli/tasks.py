@@ -166,7 +166,8 @@ def preview(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A .png is a contact sheet; .gif, .webp and .mp4 play. [default: preview-<task>-<split>.png here]",
+            help="A .png is a contact sheet; .gif, .webp and .mp4 play. [default: preview-<task>-<split>.png here; "
+            "look and view are added where they are not plain and far]",
         ),
     ] = None,
     look: Annotated[
@@ -187,7 +188,7 @@ def preview(
     ] = None,
 ) -> None:
     """Draw a few clips: frames over time and each clip's trajectories in one picture, or an animation."""
-    from physbench.clips.preview import SUFFIXES
+    from physbench.clips.preview import SUFFIXES, default_name, drawn_as
     from physbench.clips.task import find_task, short_names
     from physbench.world.styles.catalogue import check_drawn
 
@@ -198,9 +199,9 @@ def preview(
     if not 1 <= clips <= 16:
         raise UsageError(f"--clips: expected 1 to 16 but got {clips}.")
     check_drawn(look, view)
-    path = out or Path(f"preview-{short_names(task.id)[0]}-{split}.png")
+    path = out or Path()
     if path.is_dir():
-        path = path / f"preview-{short_names(task.id)[0]}-{split}.png"
+        path = path / default_name(short_names(task.id)[0], chosen, look, view)
     if path.suffix.lower() not in (".png", *SUFFIXES):
         raise UsageError(
             f"--out: expected a .png, {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file but got '{path}'. "
@@ -215,7 +216,7 @@ def preview(
         from physbench.clips.preview import animate
 
         animate(task, chosen, seeds, path, look, view, size)
-    note(f"{counted(clips, 'clip')} of {task.id}, {split}")
+    note(", ".join([f"{counted(clips, 'clip')} of {task.id}", split, *drawn_as(look, view)]))
     typer.echo(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,17 @@ def make_clips(task: Task, split: Split, seeds: Sequence[int], spec: RenderSpec)
 def usual_size(size: int, look: str) -> int:
     """Side in px of pictures that are usually of a size, in a look."""
     return AS_FILMED * size if requested_effects(look) else size
+
+
+def drawn_as(look: str, view: str) -> list[str]:
+    """Words for what is not the plain look and the far view."""
+    return [f"look {look}"] * (look != PLAIN) + [f"view {view}"] * (view != FAR)
+
+
+def default_name(task: str, split: Split, look: str, view: str) -> str:
+    """Name of the file of a preview: of another look or view not that of the plain one, which is not overwritten."""
+    ends = [re.sub(r"[^\w.-]+", "-", word) for word, usual in ((look, PLAIN), (view, FAR)) if word != usual]
+    return "-".join(["preview", task, split, *ends]) + ".png"
 
 
 def preview(
@@ -107,7 +119,8 @@ def draw_sheet(task: Task, clips: Sequence[Clip]) -> Any:
         """Write at x, y inches from the top left."""
         figure.text(x / width, 1 - y / height, text, **{"color": TEXT_COLOUR, "va": "baseline", **style})
 
-    say(SHEET_EDGE, 0.40, task.id, fontsize=15, fontweight="bold")
+    drawn = drawn_as(clips[0].spec.look, clips[0].spec.view)
+    say(SHEET_EDGE, 0.40, ", ".join([task.id, *drawn]), fontsize=15, fontweight="bold")
     say(SHEET_EDGE, 0.64, (task.__doc__ or "").strip().splitlines()[0], fontsize=10, color=FAINT_COLOUR)
     for x, time in zip(columns, times, strict=False):
         label = "hand-over" if time == 0 else f"{time:+.2f}".rstrip("0").rstrip(".").replace("-", "−") + " s"

@@ -12,7 +12,19 @@ from PIL import Image, ImageSequence
 from physbench.cli.main import run
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
-from physbench.clips.preview import HEADS, LEFT, SHEET_FPS, TIMES_BEFORE, TITLE, multiple_exposure, usual_size, write
+from physbench.clips.preview import (
+    HEADS,
+    LEFT,
+    SHEET_FPS,
+    TIMES_BEFORE,
+    TITLE,
+    default_name,
+    draw_sheet,
+    multiple_exposure,
+    usual_size,
+    write,
+)
+from physbench.clips.task import find_task
 from physbench.track.colour import HUED
 
 
@@ -44,6 +56,27 @@ def test_a_sheet_shows_the_pixels_of_its_pictures(
 def test_pictures_with_effects_that_were_asked_for_are_twice_as_large() -> None:
     assert usual_size(160, "natural:shutter=360") == usual_size(160, "natural:noise=1.5") == 320
     assert usual_size(160, "natural") == usual_size(160, "natural:shutter=0") == usual_size(160, "plain") == 160
+
+
+def test_a_preview_names_what_is_not_the_plain_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sheet of one look does not overwrite that of another."""
+    monkeypatch.chdir(tmp_path)
+    words = ("tasks", "preview", "projectile", "--clips", "1", "--size", "32")
+    for options in ((), ("--view", "near")):
+        assert run([*words, *options]) == 0
+    said = capsys.readouterr()
+    assert said.out.split() == ["preview-projectile-v1-test.png", "preview-projectile-v1-test-near.png"]
+    assert all((tmp_path / name).is_file() for name in said.out.split())
+    first, second = said.err.splitlines()
+    assert second == f"{first}, view near"
+    assert default_name("kepler", "ood", "natural:shutter=360,noise=1.5", "moving") == (
+        "preview-kepler-ood-natural-shutter-360-noise-1.5-moving.png"
+    )
+    clip = make_clip(Row("falling/projectile-v1", "test", 0), render_spec(32, SHEET_FPS, view="near"))
+    figure = draw_sheet(find_task("projectile"), [clip])
+    assert "falling/projectile-v1, view near" in [text.get_text() for text in figure.texts]
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
