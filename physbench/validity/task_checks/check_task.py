@@ -414,9 +414,10 @@ TEST_CLIPS = 6  # of test; a third as many of ood, and one of train
 class ReadingCost:
     """Time to read a clip, for an estimate before any is read: within a factor of four on nine tasks."""
 
-    futures: float = 5.0  # times that it takes to make the clip: as many futures are simulated
-    tracking: float = 0.4  # s
+    futures: float = 2.0  # times that it takes to make the clip: some futures are simulated
+    tracking: float = 0.1  # s
     last_resort: float = 5.0  # s, besides, where a law of last resort seeks where a wrong rollout breaks
+    first: float = 2.0  # s, besides, of the first one: libraries are imported and compiled code is read
 
 
 COST = ReadingCost()
@@ -432,7 +433,9 @@ class _Work:
     findings: list[Finding] = field(default_factory=list)
     axes: dict[str, AxisReading] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    reading: int = 1  # steps of progress that it is worth to read a clip; 1 is worth what it is to make one
+    began: float = field(default_factory=time.process_time)
+    unit: float = 0.1  # s of processor time of a step of progress: that which it takes to make a clip
+    reading: int = 1  # steps that it takes to read a clip
 
     @property
     def refused(self) -> bool:
@@ -454,6 +457,12 @@ class _Work:
             if old is None or better:
                 best[key] = finding
         self.findings += best.values()
+
+    def tell(self, progress: Progress, left: int) -> None:
+        """Set progress by the time that has passed, in steps of `unit`, and those that are left."""
+        so_far = max(progress.done + 1, round((time.process_time() - self.began) / self.unit))
+        progress.total = so_far + left
+        progress.advance(so_far - progress.done)
 
 
 def check_task(name: str, clips: int = TEST_CLIPS, pictures: Path | None = None, look: str = PLAIN) -> Report:
@@ -505,7 +514,6 @@ def reading_steps(clip: Clip, seconds: float) -> int:
 def _stages(work: _Work, rows: Sequence[Row], progress: Progress) -> None:
     """Run every group of checks that can be run, whatever others have found."""
     task, static = work.task, bool(getattr(work.task, "static_history", False))
-    begun = time.process_time()
     progress.advance(0, "declaration and splits")
     _run_check(work, "declaration", lambda: check_declaration(task))
     if not declares_parameters(task) or not _run_check(work, "splits", lambda: check_splits(task)):
@@ -528,12 +536,11 @@ def _stages(work: _Work, rows: Sequence[Row], progress: Progress) -> None:
                 work.add([failed("simulation", f"{row.id}: {_words(error, work.file)}", "Mend the scene.")])
                 return
             now, made = time.process_time(), len(clips_by_row)
-            work.seconds["clip"], last = (now - started) / made, now - last_at
+            work.seconds["clip"], work.unit = (now - started) / made, max(now - last_at, 1e-3)
             last_at = now
-            work.reading = reading_steps(clips_by_row[row], last)
-            so_far = max(progress.done + 1, round((now - begun) / max(last, 1e-3)))  # in clips of this pace
-            progress.total = so_far + len(rows) - made + work.reading * reads_of(rows, work.look) + 2
-            progress.advance(so_far - progress.done)
+            work.reading = reading_steps(clips_by_row[row], work.unit)
+            reads = work.reading * reads_of(rows, work.look) + round(COST.first / work.unit)
+            work.tell(progress, len(rows) - made + reads + 2)
         progress.advance(0, "the same clips in a fresh process")
         work.add(fresh_process.findings([clips_by_row[row] for row in repeated.values()]))
     finally:
@@ -649,9 +656,14 @@ def _measured(work: _Work, clips: Sequence[Clip], progress: Progress) -> Iterato
     spec = clips[0].spec
     card = ModelCard("check", (spec.height, spec.width), spec.fps, CHECK_CONTEXT)
     scorers = tuple(each for each in find_scorers() if each.headline)
-    for clip in clips:
-        yield measure(clip, card, scorers)
-        progress.advance(work.reading)
+    after = 0 if work.look in (PLAIN, spec.look) else 2  # readings in another look
+    for number, clip in enumerate(clips):
+        begun = time.process_time()
+        one = measure(clip, card, scorers)
+        if number:  # the first one tells nothing of the others, see `ReadingCost`
+            work.reading = max(1, round((time.process_time() - begun) / work.unit))
+        work.tell(progress, work.reading * (len(clips) - number - 1 + after))
+        yield one
 
 
 def _run_check(work: _Work, check: str, run: Callable[[], Iterable[Finding]], once: bool = False) -> bool:
