@@ -1,6 +1,6 @@
 """Functions of laws that are compiled once a machine, so that this can be done ahead: `physbench doctor --warm`.
 
-Those that only moving cameras and the natural look need are compiled when they are first called.
+Those that only moving cameras, the natural look and the simulator's rods need are compiled when they are first called.
 """
 
 from __future__ import annotations

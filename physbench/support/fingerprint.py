@@ -89,6 +89,7 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
                 "physbench.laws.pendulum_motion",
                 "physbench.laws.point_distances",
                 "physbench.track.compiled_registration",
+                "physbench.world.compiled_rods",
                 "physbench.world.styles.natural.compiled_shadows",
             ),
             ("physbench.laws.planar_scene",),

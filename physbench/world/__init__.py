@@ -6,5 +6,6 @@
 - `links`: what hinges and sliders leave a body, and pictures of springs, joints and thrusters.
 - `drawing`: `render` makes frames and areas of all bodies, by `renderer`, PyBullet's own before a camera. `styles/`:
   the looks by name, and the natural one.
-- `geometry`: distances between the surfaces of bodies. `compiled`: functions compiled by Numba.
+- `geometry`: distances between the surfaces of bodies. `compiled`: functions compiled by Numba, such as
+  `compiled_rods`.
 """

@@ -6,14 +6,15 @@ Bullet needs every force body by body and step by step; where nothing touches, v
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.support.arrays import Array
+from physbench.support.arrays import Array, Mask, Whole
 from physbench.support.errors import PhysbenchError
 from physbench.world.geometry import gap
 from physbench.world.scene import PHYSICS_STEP, CentralGravity, ForceField, Joint, Rod, Scene
@@ -24,48 +25,94 @@ from physbench.world.scene import PHYSICS_STEP, CentralGravity, ForceField, Join
 # are right after the step (Ryckaert, Ciccotti and Berendsen 1977, J. Comput. Phys. 23, 327): a pendulum keeps its
 # length to rounding, and its period to (w h)^2 / 24, 3e-7 at w = 3 rad/s, without drift of its energy.
 
-
-def rod_accelerations(
-    scene: Scene, rods: Sequence[Rod], states: Array, other: Array, time: float, step: float = PHYSICS_STEP
-) -> Array:
-    """Accelerations (..., N, 3) m/s2 that rods give bodies.
-
-    Args:
-        rods: Of which one does not act where an end is gone, or where neither can move.
-        states: (..., N, 13) of all bodies.
-        other: (..., N, 3) m/s2 of all that acts beside rods, gravity included.
-        time: s.
-        step: s, of the simulator.
-    """
-    # Inverse masses (N,) 1/kg; 0 of what is fixed, on rails or held.
-    masses = tuple(
-        1 / body.mass if body.role == "moving" and (body.release is None or body.release <= time + 1e-9) else 0.0
-        for body in scene.bodies
-    )
-    ends = {rod: (scene.index(rod.anchor), scene.index(rod.body)) for rod in rods}
-    rods = [rod for rod, (a, b) in ends.items() if masses[a] + masses[b] > 0 and not _gone(scene, (a, b), time)]
-    if not rods:
-        return np.zeros((*states.shape[:-1], 3))
-    sign, inverse, coupling, alone = _incidence(tuple(ends[rod] for rod in rods), masses)
-    length2 = np.array([rod.length for rod in rods]) ** 2
-    away = sign @ states[..., :3]  # (..., E, 3) from anchor to body
-    ahead = away + step * (sign @ (states[..., 7:10] + step * (inverse > 0)[:, None] * other))
-    effect = -(step**2) * coupling  # on spans, of tensions over lengths
-    if alone:
-        pull = _alone(ahead, effect.diagonal()[:, None] * away, length2)
-    else:
-        pull = _together(ahead, effect[..., None] * away[..., None, :, :], length2)
-    return np.asarray(-inverse[:, None] * (sign.T @ (pull[..., None] * away)))
+SAME_TIME = 1e-9  # s
 
 
-def _alone(ahead: Array, effect: Array, length2: Array) -> Array:
-    """Tensions over lengths (..., E) N/m of rods that do not act on each other.
+class _Rods:
+    """The rods of a scene: what does not change from step to step is made once."""
 
-    Of each the smaller root of |ahead + pull effect|^2 = length^2.
-    """
-    a, b = (effect**2).sum(axis=-1), -(ahead * effect).sum(axis=-1)
-    c = (ahead**2).sum(axis=-1) - length2
-    return np.asarray(c / (b + np.sqrt(np.maximum(b * b - a * c, 0.0))))
+    def __init__(self, scene: Scene, rods: Sequence[Rod]) -> None:
+        self._scene, self._rods = scene, rods
+        self._ends = [(scene.index(rod.anchor), scene.index(rod.body)) for rod in rods]
+        # s at which an end may become free or be gone
+        self._changes = sorted(
+            {time for body in scene.bodies for time in (body.release, body.until) if time is not None}
+        )
+        self._phases: dict[int, _Held | None] = {}
+
+    def accelerations(self, states: Array, other: Array, time: float, step: float) -> Array:
+        """Accelerations (..., N, 3) m/s2 that rods give bodies.
+
+        One does not act where an end is gone, or where neither can move.
+
+        Args:
+            states: (..., N, 13) of all bodies.
+            other: (..., N, 3) m/s2 of all that acts beside rods, gravity included.
+            time: s.
+            step: s, of the simulator.
+        """
+        phase = bisect_right(self._changes, time + SAME_TIME)
+        if phase not in self._phases:
+            self._phases[phase] = self._held(time)
+        held = self._phases[phase]
+        if held is None:
+            return np.zeros((*states.shape[:-1], 3))
+        if held.ends is not None:
+            from physbench.world.compiled_rods import lone_rods  # Numba takes long to import
+
+            flat = np.ascontiguousarray(states).reshape(-1, *states.shape[-2:])
+            beside = np.ascontiguousarray(other).reshape(-1, *other.shape[-2:])
+            inverse = held.inverse[:, 0]
+            return lone_rods(flat, beside, held.ends, held.length2, inverse, step).reshape(other.shape)
+        away = held.sign @ states[..., :3]  # (..., E, 3) from anchor to body
+        ahead = away + step * (held.sign @ (states[..., 7:10] + step * held.free * other))
+        effect = -(step**2) * held.coupling  # on spans, of tensions over lengths
+        pull = _together(ahead, effect[..., None] * away[..., None, :, :], held.length2)
+        return np.asarray(-held.inverse * (held.sign.T @ (pull[..., None] * away)))
+
+    def _held(self, time: float) -> _Held | None:
+        """What the rods hold from `time` s until an end is released or gone; None where none acts."""
+        # Inverse masses (N,) 1/kg; 0 of what is fixed, on rails or held.
+        inverse = np.array(
+            [
+                1 / body.mass
+                if body.role == "moving" and (body.release is None or body.release <= time + SAME_TIME)
+                else 0.0
+                for body in self._scene.bodies
+            ]
+        )
+        acting = [
+            (rod.length, ends)
+            for rod, ends in zip(self._rods, self._ends, strict=True)
+            if inverse[list(ends)].sum() > 0 and not _gone(self._scene, ends, time)
+        ]
+        if not acting:
+            return None
+        sign = np.zeros((len(acting), len(inverse)))
+        for row, (_, (anchor, body)) in zip(sign, acting, strict=True):
+            row[anchor], row[body] = -1.0, 1.0
+        coupling = sign * inverse @ sign.T
+        coupled = np.any(coupling - np.diag(coupling.diagonal()))
+        return _Held(
+            sign=sign,
+            inverse=inverse[:, None],
+            free=(inverse > 0)[:, None],
+            coupling=coupling,
+            ends=None if coupled else np.array([ends for _, ends in acting]),
+            length2=np.array([length for length, _ in acting]) ** 2,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """E rods that act on N bodies."""
+
+    sign: Array  # (E, N): -1 at the anchor, 1 at the body
+    inverse: Array  # (N, 1) 1/kg
+    free: Mask  # (N, 1): whether it can move
+    coupling: Array  # (E, E) 1/kg: by how much rods accelerate each other
+    ends: Whole | None  # (E, 2): anchors and bodies, where none does another
+    length2: Array  # (E,) m2
 
 
 def _together(ahead: Array, effect: Array, length2: Array) -> Array:
@@ -84,22 +131,9 @@ def _together(ahead: Array, effect: Array, length2: Array) -> Array:
     return pull
 
 
-@lru_cache(maxsize=64)
-def _incidence(ends: tuple[tuple[int, int], ...], inverse: tuple[float, ...]) -> tuple[Array, Array, Array, bool]:
-    """Of rods (E, N): -1 at the anchor, 1 at the body; and the inverse masses (N,) 1/kg.
-
-    With them by how much rods accelerate each other (E, E) 1/kg, and whether none does another.
-    """
-    sign = np.zeros((len(ends), len(inverse)))
-    for row, (anchor, body) in zip(sign, ends, strict=True):
-        row[anchor], row[body] = -1.0, 1.0
-    coupling = sign * np.array(inverse) @ sign.T
-    return sign, np.array(inverse), coupling, not np.any(coupling - np.diag(coupling.diagonal()))
-
-
 def _gone(scene: Scene, ends: tuple[int, int], time: float) -> bool:
     untils = [scene.bodies[end].until for end in ends]
-    return any(until is not None and until <= time + 1e-9 for until in untils)
+    return any(until is not None and until <= time + SAME_TIME for until in untils)
 
 
 def flies(scene: Scene, start: float) -> bool:
@@ -122,30 +156,47 @@ def touchable(scene: Scene) -> list[tuple[int, int]]:
     ]
 
 
-def accelerations(
-    scene: Scene, fields: Sequence[ForceField], states: Array, time: float, step: float = PHYSICS_STEP
-) -> Array:
-    """Accelerations (..., N, 3) m/s2 that fields give bodies with states (..., N, 13) at `time` s.
+class Forces:
+    """Accelerations that fields give the bodies of a scene, for one who asks at every step.
 
-    step: s, of the simulator: rods are as long as they should be after it.
-    Raises PhysbenchError where a field gives something else.
+    fields: of the scene, in the order in which they are added. step: s, of the simulator: rods are as long as they
+    should be after it.
     """
-    total = np.zeros((*states.shape[:-1], 3))
-    rods = [field for field in fields if isinstance(field, Rod)]
-    for field in (field for field in fields if not isinstance(field, Joint)):
-        term = field.accelerations(scene, states[..., :3], states[..., 7:10], time)
-        if np.shape(term) != total.shape:
-            raise PhysbenchError(
-                f"{type(field).__name__}.accelerations: expected the shape {total.shape}, that of the positions, "
-                f"but got {np.shape(term)}. Begin with zeros of that shape and set the rows of bodies that it moves."
-            )
-        total += term
-    if rods:
-        other = total + np.asarray(scene.gravity)
-        for central in (each for each in scene.central if each not in fields):
-            other = other + central.accelerations(scene, states[..., :3], states[..., 7:10], time)
-        total += rod_accelerations(scene, rods, states, other, time, step)
-    return total
+
+    def __init__(self, scene: Scene, fields: Sequence[ForceField], step: float = PHYSICS_STEP) -> None:
+        self._scene, self._step = scene, step
+        self._plain = [field for field in fields if not isinstance(field, Joint)]
+        rods = [field for field in fields if isinstance(field, Rod)]
+        self._rods = _Rods(scene, rods) if rods else None
+        self._beside = [each for each in scene.central if each not in fields]  # rods bear it, too
+        self._gravity = np.asarray(scene.gravity)
+
+    def at(self, states: Array, time: float) -> Array:
+        """Accelerations (..., N, 3) m/s2 of bodies with states (..., N, 13) at `time` s.
+
+        Raises PhysbenchError where a field gives something else.
+        """
+        total, scene = np.zeros((*states.shape[:-1], 3)), self._scene
+        for field in self._plain:
+            term = field.accelerations(scene, states[..., :3], states[..., 7:10], time)
+            if np.shape(term) != total.shape:
+                raise PhysbenchError(
+                    f"{type(field).__name__}.accelerations: expected the shape {total.shape}, that of the positions, "
+                    f"but got {np.shape(term)}. Begin with zeros of that shape and set the rows of bodies that it "
+                    "moves."
+                )
+            total += term
+        if self._rods is not None:
+            other = total + self._gravity
+            for central in self._beside:
+                other = other + central.accelerations(scene, states[..., :3], states[..., 7:10], time)
+            total += self._rods.accelerations(states, other, time, self._step)
+        return total
+
+
+def accelerations(scene: Scene, fields: Sequence[ForceField], states: Array, time: float) -> Array:
+    """As `Forces.at`, for one who asks once."""
+    return Forces(scene, fields).at(states, time)
 
 
 def fly(scene: Scene, states: Array, steps: NDArray[np.int64], start: float) -> tuple[Array, NDArray[np.bool_]]:
@@ -161,16 +212,16 @@ def fly(scene: Scene, states: Array, steps: NDArray[np.int64], start: float) -> 
     near = np.zeros(len(states), dtype=bool)
     result = np.repeat(states[:, None], len(steps), axis=1)
     fields = [_Field(scene, field, positions, moving) for field in scene.central]
-    own, now = scene.own_fields, states.copy()
+    own, now = Forces(scene, scene.own_fields) if scene.own_fields else None, states.copy()
     fall = PHYSICS_STEP * np.asarray(scene.gravity, dtype=np.float64)
     done = 0
     for t, step in enumerate(steps.tolist()):
         for passed in range(done, step):
             change = sum(field.velocity_change(position) for field in fields)
-            if own:
+            if own is not None:
                 now[:, moving, :3], now[:, moving, 7:10] = position, velocity
                 time = start + passed * PHYSICS_STEP
-                change = change + PHYSICS_STEP * accelerations(scene, own, now, time)[:, moving]
+                change = change + PHYSICS_STEP * own.at(now, time)[:, moving]
             velocity += change
             velocity += fall
             position += PHYSICS_STEP * velocity
@@ -199,9 +250,10 @@ def glide(scene: Scene, states: Array, steps: NDArray[np.int64], start: float, s
         part = slice(moving[0], moving[-1] + 1)  # a view, which is faster
     now, result = states.copy(), np.repeat(states[:, None], len(steps), axis=1)
     gravity, done = np.asarray(scene.gravity, dtype=np.float64), 0
+    forces = Forces(scene, scene.fields)
 
     def pull(at: float) -> Array:
-        return np.asarray(accelerations(scene, scene.fields, now, start + at * PHYSICS_STEP)[:, part] + gravity)
+        return np.asarray(forces.at(now, start + at * PHYSICS_STEP)[:, part] + gravity)
 
     for t, step in enumerate(steps.tolist()):
         parts = -(-(step - done) // stride)

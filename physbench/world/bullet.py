@@ -7,7 +7,7 @@ import os
 import sys
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +18,7 @@ import numpy as np
 
 from physbench.support.arrays import Array
 from physbench.support.errors import PhysbenchError
-from physbench.world.ballistic import accelerations, flies, fly, glide, touchable
+from physbench.world.ballistic import Forces, flies, fly, glide, touchable
 from physbench.world.camera import depth_axis
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.links import Guide, guides, moments
@@ -29,6 +29,7 @@ from physbench.world.scene import (
     Actuator,
     Body,
     Contact,
+    ForceField,
     Hinge,
     Impulse,
     Scene,
@@ -219,10 +220,11 @@ class World:
         restarts: bool = False,
     ) -> None:
         self.scene = scene
-        self._own_fields = tuple(each for each in scene.own_fields if not isinstance(each, Actuator | Hinge | Slider))
+        self._masses = np.array([body.mass for body in scene.bodies])[:, None]
         self._guides, self._guided = guides(scene), set[int]()  # bodies with a joint, and those that it guides by now
         self._drives, self._commands = scene.actuators, dict[str, Vector]()
         self._refine = refine
+        self._act(each for each in scene.own_fields if not isinstance(each, Actuator | Hinge | Slider))
         self.step = step_of(start)
         self.contacts: list[Contact] = []
         touch = sum(body.collides for body in scene.bodies) > 1
@@ -256,6 +258,7 @@ class World:
             self._configure()
             for i in range(len(scene.bodies)):
                 self._place_all(i, keep=given)
+            self._free = self._find_free()
             self._pulls = self._find_pulls()
             self.whole = True  # no body has come or gone since the beginning
             self._saved = self._client.api.saveState(physicsClientId=self._client.id) if restarts else -1
@@ -283,6 +286,7 @@ class World:
         api.restoreState(self._saved, physicsClientId=client)
         self.step, self.contacts, self._touching = step_of(start), [], set()
         self._commands.clear()
+        self._free = self._find_free()
         self._states = np.array(states, dtype=np.float64)
         for copy, ids in enumerate(self._ids):
             for index, body in enumerate(self.scene.bodies):
@@ -434,8 +438,8 @@ class World:
                 self._attract()
             if self._drives:
                 self._drive()
-            if self._own_fields:
-                self._exert(self.time + part / self._refine * PHYSICS_STEP)
+            if self._forces is not None:
+                self._exert(self._forces, self.time + part / self._refine * PHYSICS_STEP)
             self._client.api.stepSimulation(physicsClientId=self._client.id)
             if self._log:
                 self._record()
@@ -474,15 +478,18 @@ class World:
             pushed = [v + j / body.mass for v, j in zip(velocity, impulse, strict=True)]
             api.resetBaseVelocity(ids[index], pushed, spin, physicsClientId=client)
 
-    def _find_pulls(self) -> list[tuple[int, list[tuple[int, float]]]]:
-        """Until the next change: the source of each field, and the bodies that it draws with mass x mu in N m2."""
-        free = [
+    def _find_free(self) -> list[int]:
+        """Until the next change: the bodies that are there and free to move."""
+        return [
             index
             for index, body in enumerate(self.scene.bodies)
             if body.role == "moving" and not self._held(body) and not self._gone(body)
         ]
+
+    def _find_pulls(self) -> list[tuple[int, list[tuple[int, float]]]]:
+        """Until the next change: the source of each field, and the bodies that it draws with mass x mu in N m2."""
         centres = [(self.scene.index(field.source), field.mu) for field in self.scene.central]
-        return [(c, [(i, self.scene.bodies[i].mass * mu) for i in free if i != c]) for c, mu in centres]
+        return [(c, [(i, self.scene.bodies[i].mass * mu) for i in self._free if i != c]) for c, mu in centres]
 
     def _attract(self) -> None:
         api, client = self._client.api, self._client.id
@@ -500,17 +507,24 @@ class World:
                     link = self._link(index)
                     api.applyExternalForce(ids[index], link, force, position, api.WORLD_FRAME, physicsClientId=client)
 
-    def _exert(self, time: float) -> None:
+    def _act(self, fields: Iterable[ForceField]) -> None:
+        """Let these of the task's own fields act from now on."""
+        self._own_fields = tuple(fields)
+        step = PHYSICS_STEP / self._refine
+        self._forces = Forces(self.scene, self._own_fields, step) if self._own_fields else None
+
+    def _exert(self, forces: Forces, time: float) -> None:
         """Apply the forces of the task's own fields at `time` s."""
-        api, client, scene, states = self._client.api, self._client.id, self.scene, self.states()
-        acceleration = accelerations(scene, self._own_fields, states, time, PHYSICS_STEP / self._refine)
-        for index, body in enumerate(scene.bodies):
-            if body.role == "moving" and not self._held(body):
-                forces = (body.mass * acceleration[:, index]).tolist()
-                places, link = (states[:, index, :3] + self._offset).tolist(), self._link(index)
-                for ids, force, place in zip(self._ids, forces, places, strict=True):
-                    if ids[index] >= 0:
-                        api.applyExternalForce(ids[index], link, force, place, api.WORLD_FRAME, physicsClientId=client)
+        api, client, states = self._client.api, self._client.id, self.states()
+        exerted = (self._masses * forces.at(states, time)).tolist()
+        places = (states[..., :3] + self._offset[:, None]).tolist()
+        for ids, force, place in zip(self._ids, exerted, places, strict=True):
+            for index in self._free:
+                if ids[index] >= 0:
+                    link = self._link(index)
+                    api.applyExternalForce(
+                        ids[index], link, force[index], place[index], api.WORLD_FRAME, physicsClientId=client
+                    )
 
     def command(self, name: str, command: Vector) -> None:
         """Tell a motor another velocity (3,) m/s, or a thruster a force N, in place of what the scene commands."""
@@ -555,6 +569,7 @@ class World:
             elif body.release is not None and step_of(body.release) == self.step and body.role == "moving":
                 self._remove(index)
                 self._place_all(index)
+        self._free = self._find_free()
         self._pulls = self._find_pulls()
 
     def _record(self) -> None:
@@ -581,15 +596,17 @@ class World:
         api, client, body = self._client.api, self._client.id, self.scene.bodies[index]
         if body.role != "moving" or self._held(body):
             return
-        numbers = [ids[index] for ids in self._ids if ids[index] >= 0]
-        if len(numbers) == len(self._ids) and self._link(index) == 0:
-            moved = [api.getJointState(number, 0, physicsClientId=client)[:2] for number in numbers]
+        if self._ids[0][index] < 0:  # it is in all copies or in none
+            return
+        if self._link(index) == 0:
+            moved = [api.getJointState(ids[index], 0, physicsClientId=client)[:2] for ids in self._ids]
             self._states[:, index] = self._guides[index].states(*np.array(moved).T)
-        elif len(numbers) == len(self._ids):  # it is in all copies or in none
-            pose, motion = api.getBasePositionAndOrientation, api.getBaseVelocity
-            poses = [pose(number, physicsClientId=client) for number in numbers]
-            motions = [motion(number, physicsClientId=client) for number in numbers]
-            self._states[:, index] = [(*p, *q, *v, *w) for (p, q), (v, w) in zip(poses, motions, strict=True)]
+            return
+        for copy, ids in enumerate(self._ids):
+            place, turn = api.getBasePositionAndOrientation(ids[index], physicsClientId=client)
+            velocity, spin = api.getBaseVelocity(ids[index], physicsClientId=client)
+            self._states[copy, index] = (*place, *turn, *velocity, *spin)
+        if len(self._ids) > 1:
             self._states[:, index, :3] -= self._offset
 
     def _position(self, copy: int, index: int) -> Sequence[float]:
@@ -617,9 +634,10 @@ class World:
 
     def states(self) -> Array:
         """States of every copy now (copies, N, 13). A body that is gone keeps its last pose at rest."""
-        for index, body in enumerate(self.scene.bodies):
+        for index in self._free:
             self._read(index)
-            if index in self._paths and not self._gone(body):
+        for index in self._paths:
+            if not self._gone(self.scene.bodies[index]):
                 self._states[:, index, :3], self._states[:, index, 7:10] = self._motions[index].at(self.time)
         return self._states.copy()
 

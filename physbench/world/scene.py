@@ -334,7 +334,7 @@ class Rod(Joint):
     """A rod without mass keeps the middles of two bodies at its length; it turns about both without friction.
 
     A string that is never slack is one, too. It does not turn the bodies. It is drawn as a line. Its force follows from
-    all others: `rods.rod_accelerations` has it.
+    all others: `ballistic` has it.
     """
 
     anchor: str  # a body, as a rule a fixed one

@@ -318,11 +318,11 @@ class HookedWorld(World):
         self.gone.add(index)
         self._pulls = self._find_pulls()
         name = self.scene.bodies[index].name
-        self._own_fields = tuple(each for each in self._own_fields if name not in each.sources)
+        self._act(each for each in self._own_fields if name not in each.sources)
 
     def _scale(self, chosen: Callable[[ForceField], bool], factor: float) -> None:
         """Fields that are not central gravity become `factor` times as strong, where `chosen` is true of them."""
-        self._own_fields = tuple(
+        self._act(
             replace(each, factor=factor * each.factor)
             if isinstance(each, AlteredField) and chosen(each.field)
             else each
@@ -334,7 +334,7 @@ class HookedWorld(World):
         scene, places = self.scene, self.states()[0, :, :3]
         away = np.linalg.norm(places[:, None] - places, axis=-1) + np.eye(len(places))  # m
         self.bend = exponent, away
-        self._own_fields = tuple(
+        self._act(
             replace(each, higher=2 - exponent, reference=away[:, scene.index(each.field.source)])
             if isinstance(each, AlteredField) and isinstance(each.field, RadialField)
             else each
