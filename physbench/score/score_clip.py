@@ -126,10 +126,12 @@ def read_observation(observation: Observation, scorers: Sequence[Scorer]) -> lis
 
 def observed(clip: Clip, rollout: Rollout, context: int) -> Tracks:
     """Tracks of the context and of a rollout: those of its states where it has any, else what a tracker sees."""
-    from physbench.track.tracker import track
+    from physbench.track.tracker import track, true_tracks
 
     if rollout.states is not None:
         return state_tracks(clip, context, rollout.states)
+    if np.array_equal(rollout.frames, clip.future()):
+        return true_tracks(clip, context)  # which readings of other predictions ask for, too
     return track(clip, context, np.concatenate([clip.context(context), rollout.frames[: clip.horizon]]))
 
 

@@ -60,6 +60,29 @@ def _solve(matrix: Array, right: Array) -> None:
         right[i] /= matrix[i, i]
 
 
+@borrowing
+def _rests(away: Array, change: Array, focal: float, still: float) -> bool:
+    """True if a change (6,) of the values moves no point (P, 2) px from the middle by `still` px."""
+    for p in range(len(away)):
+        x, y = away[p, 0], away[p, 1]
+        right = -change[0] * (focal + x * x / focal) - change[1] * x * y / focal + change[2] * y + change[3] * x
+        down = -change[0] * x * y / focal - change[1] * (focal + y * y / focal) - change[2] * x + change[3] * y
+        if not (abs(right) < still and abs(down) < still):
+            return False
+    return True
+
+
+@compiled
+def _scale(off: Array, least: float) -> float:
+    """1.5 times the median of absolute differences (P,), `least` at least."""
+    near = 0
+    for p in range(len(off)):
+        near += abs(off[p]) < 0.6 * least
+    if 2 * near > len(off) + 1:  # a median takes long
+        return least
+    return max(least, 1.5 * float(np.median(np.abs(off))))
+
+
 @kernel(
     "(float64[:,:,::1], float64[:,::1], float64[::1], float64[::1], float64[:,::1], float64[::1], float64[::1],"
     " float64[::1], float64, int64, int64, float64, float64, float64, float64)"
@@ -108,17 +131,18 @@ def register(
     values, contrast, brightness = start.copy(), 1.0, 0.0
     row, off, away = np.empty((count, 6)), np.empty(count), np.empty((count, 2))
     point, normal, change = np.empty(count, np.int64), np.empty((6, 6)), np.empty(6)
-    agreed = 0.0
-    for _ in range(passes):
+    weight, ray = np.empty(count), np.empty((count, 2))
+    for p in range(count):
+        ray[p, 0], ray[p, 1] = (rest[p, 0] - middle_x) / focal, (rest[p, 1] - middle_y) / focal
+    for n in range(passes):
         pan, tilt, roll, size = values[0], values[1], values[2], focal * (1 + values[3])
         cos_pan, sin_pan, cos_tilt, sin_tilt = math.cos(pan), math.sin(pan), math.cos(tilt), math.sin(tilt)
         cos_roll, sin_roll = math.cos(roll), math.sin(roll)
         shown = 0
         for p in range(count):
             # of its direction: to the right, down and ahead, after a pan, a tilt and a roll (`camera_turn`)
-            x, y = (rest[p, 0] - middle_x) / focal, (rest[p, 1] - middle_y) / focal
-            panned, ahead = cos_pan * x - sin_pan, sin_pan * x + cos_pan
-            tilted, ahead = cos_tilt * y - sin_tilt * ahead, sin_tilt * y + cos_tilt * ahead
+            panned, ahead = cos_pan * ray[p, 0] - sin_pan, sin_pan * ray[p, 0] + cos_pan
+            tilted, ahead = cos_tilt * ray[p, 1] - sin_tilt * ahead, sin_tilt * ray[p, 1] + cos_tilt * ahead
             if not ahead > 0:
                 continue
             x = size * (cos_roll * panned + sin_roll * tilted) / ahead
@@ -136,16 +160,22 @@ def register(
                 shown += 1
         if shown < least:
             return values, -1.0
-        scale = max(least_scale, 1.5 * np.median(np.abs(off[:shown])))
-        normal[:] = 0.0
-        change[:] = 0.0
+        scale = _scale(off[:shown], least_scale)
         for p in range(shown):
-            weight = 1 / (1 + (off[p] / scale) ** 2) ** 2
-            for i in range(6):
-                part = weight * row[p, i]
-                change[i] += part * off[p]
-                for j in range(i + 1):
-                    normal[i, j] += part * row[p, j]
+            weight[p] = 1 / (1 + (off[p] / scale) ** 2) ** 2
+        for i in range(6):
+            right, a, b, c, d, e, f = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0  # in registers
+            for p in range(shown):
+                part = weight[p] * row[p, i]
+                right += part * off[p]
+                a += part * row[p, 0]
+                b += part * row[p, 1]
+                c += part * row[p, 2]
+                d += part * row[p, 3]
+                e += part * row[p, 4]
+                f += part * row[p, 5]
+            change[i] = right
+            normal[i, 0], normal[i, 1], normal[i, 2], normal[i, 3], normal[i, 4], normal[i, 5] = a, b, c, d, e, f
         for i in range(6):
             for j in range(i):
                 normal[j, i] = normal[i, j]
@@ -156,16 +186,11 @@ def register(
         _solve(normal, change)
         values += change[:4]
         contrast, brightness = contrast + change[4], brightness + change[5]
-        total, good, furthest = 0.0, 0.0, 0.0
-        for p in range(shown):
-            total += slope2[point[p]]
-            if abs(off[p]) < max(least_scale, math.sqrt(slope2[point[p]])):  # levels: a px
-                good += slope2[point[p]]
-            x, y = away[p, 0], away[p, 1]
-            right = -change[0] * (focal + x * x / focal) - change[1] * x * y / focal + change[2] * y + change[3] * x
-            down = -change[0] * x * y / focal - change[1] * (focal + y * y / focal) - change[2] * x + change[3] * y
-            furthest = max(furthest, abs(right), abs(down))
-        agreed = good / max(total, 1e-9)
-        if furthest < still:
+        if n == passes - 1 or _rests(away[:shown], change, focal, still):
             break
-    return values, agreed
+    total, good = 0.0, 0.0
+    for p in range(shown):
+        total += slope2[point[p]]
+        if abs(off[p]) < max(least_scale, math.sqrt(slope2[point[p]])):  # levels: a px
+            good += slope2[point[p]]
+    return values, good / max(total, 1e-9)

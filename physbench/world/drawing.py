@@ -35,7 +35,16 @@ from physbench.world.camera import (
 )
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.links import with_links
-from physbench.world.renderer import DRAWN, SUPERSAMPLING, Layer, TinyRenderer, body_mesh, downsample, paint_background
+from physbench.world.renderer import (
+    DRAWN,
+    SUPERSAMPLING,
+    Layer,
+    TinyRenderer,
+    body_mesh,
+    downsample,
+    paint_background,
+    widest_angle_from,
+)
 from physbench.world.scene import Body, Camera, RenderSpec, Scene
 
 # Where bodies appear in the picture and how large, by geometry alone.
@@ -515,13 +524,20 @@ def moving_pictures(
     area = np.zeros((len(moments), count))
     back = np.linalg.inv(homographies(scene.camera, spec, moments))
     marked = marks(scene, moments, spec)
+    poses = poses_at(scene.camera, moments)
+    eyes = np.array([pose.eye for pose in poses])
+    widest = {
+        i: widest_angle_from(eyes, scene.camera, states[:, i, :3])
+        for i, body in drawn.items()
+        if body.shape == "sphere"
+    }
     with (
-        TinyRenderer(drawn, scene.camera, spec, whole=True) as renderer,
-        TinyRenderer(dict(enumerate(marked.bodies)), marked.camera, spec, whole=True) as behind,
+        TinyRenderer(drawn, scene.camera, spec, widest=widest) as renderer,
+        TinyRenderer(dict(enumerate(marked.bodies)), marked.camera, spec) as behind,
     ):
         names = {i: renderer.numbers[i][0] for i in drawn}
         hued = [names[i] for i in drawn if scene.bodies[i].hue is not None]
-        for t, (time, pose) in enumerate(zip(moments, poses_at(scene.camera, moments), strict=True)):
+        for t, (time, pose) in enumerate(zip(moments, poses, strict=True)):
             for i in drawn:
                 if shown(scene.bodies[i], float(time)):
                     renderer.show(i, 0, states[t, i])

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,17 +128,18 @@ class DrawnDepths:
 DRAWN = DrawnDepths()
 
 
-def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mesh:
+def body_mesh(body: Body, camera: Camera, widest: float = math.pi) -> Mesh:
     """Mesh drawn for a body, in its own axes.
 
-    spec: given, only what a camera can see of a ball in pictures of this size; the picture is the same.
+    widest: of a ball only what eyes see that are at most this angle in rad off the direction from which the camera at
+    rest looks; the picture is the same.
     In a front view planes, and fixed boxes in the plane of motion, are drawn as thin plates in that plane: the front
     of a deep one would be nearer to the camera, appear larger, and hide the feet of what stands on it. So are `flat`
     bodies in any view, a little thicker, so that they are drawn before what they touch. A tilted view shows the
     upper sides of planes and the sides of grey boxes; boxes that are tracked are plates in it.
     """
     if body.shape == "sphere":
-        visible = math.pi if spec is None else math.pi / 2 + _widest_angle(body, camera, spec)
+        visible = min(math.pi / 2 + widest, math.pi)
         return _scaled(unit_sphere(depth_axis(camera), visible), (body.size[0],) * 3)
     across = axis_across(body, camera) if is_plate(body, camera) else None
     if body.shape == "cylinder":
@@ -181,9 +183,19 @@ def axis_across(body: Body, camera: Camera) -> int:
 
 
 def _widest_angle(body: Body, camera: Camera, spec: RenderSpec) -> float:
-    """Angle in rad between the camera's axis and the ray to the centre of a ball that is just seen, rounded up."""
+    """Angle in rad of `body_mesh` for a ball wherever a camera at rest sees it, rounded up."""
     corner = math.hypot(spec.width, spec.height) / 2 / pixels_per_metre(camera, spec) + 2 * body.size[0]
-    return math.ceil(50 * (math.atan(corner / camera.distance) + abs(camera.tilt))) / 50
+    return _rounded_up(math.atan(corner / camera.distance) + abs(camera.tilt))
+
+
+def widest_angle_from(eyes: Array, camera: Camera, positions: Array) -> float:
+    """Angle in rad of `body_mesh` for a ball at positions (T, 3) m, seen from eyes (T, 3) m, rounded up."""
+    ahead = (positions - eyes)[:, depth_axis(camera)] * (1.0 if camera.view == "front" else -1.0)
+    return _rounded_up(float(np.arccos(np.clip(ahead / np.linalg.norm(positions - eyes, axis=-1), -1.0, 1.0)).max()))
+
+
+def _rounded_up(angle: float) -> float:
+    return math.ceil(50 * angle) / 50  # few meshes are kept
 
 
 def _scaled(mesh: Mesh, factors: tuple[float, ...]) -> Mesh:
@@ -213,7 +225,7 @@ class TinyRenderer:
 
     bodies: those that are drawn, by their index in the scene.
     copies: how many there are of each; else one.
-    whole: draw meshes whole, also what is never seen (the pictures are the same).
+    widest: angle in rad of `body_mesh` for balls; of those without, that for wherever a camera at rest sees them.
     """
 
     def __init__(
@@ -223,12 +235,12 @@ class TinyRenderer:
         spec: RenderSpec,
         copies: Mapping[int, int] | None = None,
         *,
-        whole: bool = False,
+        widest: Mapping[int, float] = MappingProxyType({}),
     ) -> None:
         self.bodies, self.camera, self.spec = bodies, camera, spec
         self._client = Client()
         self._arguments = self._camera_arguments()
-        self._shapes = {i: self._shape(body, whole) for i, body in bodies.items()}
+        self._shapes = {i: self._shape(body, widest.get(i)) for i, body in bodies.items()}
         counts = dict.fromkeys(bodies, 1) if copies is None else copies
         self.numbers = {i: [self._create(i) for _ in range(count)] for i, count in counts.items()}  # [body][copy]
 
@@ -241,9 +253,11 @@ class TinyRenderer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _shape(self, body: Body, whole: bool) -> int:
+    def _shape(self, body: Body, widest: float | None) -> int:
         api = self._client.api
-        mesh = body_mesh(body, self.camera, None if whole else self.spec)
+        if widest is None and body.shape == "sphere":
+            widest = _widest_angle(body, self.camera, self.spec)
+        mesh = body_mesh(body, self.camera, math.pi if widest is None else widest)
         grey = body.grey * _slant(body, self.camera)
         colour = (grey,) * 3 if body.hue is None else PALETTE[body.hue]
         number = api.createVisualShape(

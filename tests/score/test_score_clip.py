@@ -157,7 +157,7 @@ def test_a_tracker_that_always_breaks_loses_no_scorer(clip_of: Clips, monkeypatc
 
     monkeypatch.setattr(tracker, "track", broken)
     clip = clip_of("falling/projectile-v1")
-    rows, observation = score_clip(clip, Rollout(clip.id, 0, clip.future()), 8, find_scorers())
+    rows, observation = score_clip(clip, Rollout(clip.id, 0, clip.future()[::-1]), 8, find_scorers())
     reading = [each.id for each in find_scorers() if each.reads("falling")]
     assert observation is None and [row.reading for row in rows] == reading
     assert {(row.status, row.reason) for row in rows} == {("failed", "tracking: RuntimeError: of toys")}

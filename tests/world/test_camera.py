@@ -16,6 +16,7 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene, render_spec
 from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
+from physbench.world import drawing
 from physbench.world.camera import (
     MovingSight,
     area_weights,
@@ -356,6 +357,21 @@ def test_full_areas_before_an_eye_that_moves_are_those_that_are_seen() -> None:
     picture = render(scene, np.linspace(0, 4, 5), states, RenderSpec(256, 256, 10.0))
     assert picture.visible_area == pytest.approx(picture.full_area, rel=0.02)
     assert np.ptp(picture.full_area[:, 0]) > 0.1 * picture.full_area[0, 0]
+
+
+def test_balls_before_a_moving_camera_are_drawn_as_if_their_meshes_were_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a turn: what is left out for a camera at rest would be seen."""
+    path = (CameraMove("orbit", math.pi, 0.0, 4.0),)
+    ball = Body("ball", "sphere", (0.45,), "moving", (1.2, -0.8, 0.0), hue=0)
+    scene = Scene((ball,), Camera("top", (0.0, 0.0, 0.0), distance=6.0, tilt=0.5, path=path))
+    states = np.zeros((9, 1, 13))
+    states[..., 6], states[:, 0, :3] = 1.0, ball.position
+    drawn = [render(scene, np.linspace(0, 4, 9), states, RenderSpec(64, 64, 10.0)).frames]
+    for angle in (math.pi, 0.0):
+        monkeypatch.setattr(drawing, "widest_angle_from", lambda *_, angle=angle: angle)
+        drawn.append(render(scene, np.linspace(0, 4, 9), states, RenderSpec(64, 64, 10.0)).frames)
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert (drawn[0] != drawn[2]).any()
 
 
 def test_the_view_moving_keeps_the_window_whole() -> None:

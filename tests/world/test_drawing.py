@@ -57,7 +57,8 @@ def busy(view: str) -> Scene:
 def bare(scene: Scene, times: np.ndarray, states: np.ndarray, spec: RenderSpec) -> np.ndarray:
     """The frames (T, H, W, 3) by full pictures of whole meshes."""
     frames = []
-    with TinyRenderer(dict(enumerate(scene.bodies)), scene.camera, spec, whole=True) as stage:
+    whole = dict.fromkeys(range(len(scene.bodies)), math.pi)
+    with TinyRenderer(dict(enumerate(scene.bodies)), scene.camera, spec, widest=whole) as stage:
         for t, time in enumerate(times):
             for i, body in enumerate(scene.bodies):
                 if body.role == "fixed":
