@@ -425,10 +425,7 @@ def first_event(
     until = first
     for i in range(len(disc)):
         if there[i] and len(corner) > 0:
-            _corner_times(now, rests, disc, corner, i, until, time[i])
-            for c in range(FIRST_FACE + len(face), time.shape[1]):
-                if time[i, c] < first:
-                    first = time[i, c]
+            first = _corner_times(now, rests, disc, corner, i, until, first, time[i])
     _pair_times(now, there, disc, pair, first, pair_time)
     for t in pair_time:
         if t < first:
@@ -470,22 +467,43 @@ def _face_times(now: Array, rests: Mask, disc: Array, face: Array, i: int, until
 
 
 @borrowing
-def _corner_times(now: Array, rests: Mask, disc: Array, corner: Array, i: int, until: float, time: Array) -> None:
-    """Set when disc i meets corners, up to `until` s, in its times (2 + S + C,)."""
+def _corner_times(
+    now: Array, rests: Mask, disc: Array, corner: Array, i: int, until: float, first: float, time: Array
+) -> float:
+    """Set when disc i meets corners, up to `until` s, in its times (2 + S + C,); return the first event, s.
+
+    first: The first event so far, s. What is met more than a physics step later is not handled, and may be left out.
+    """
     if disc[i, COLLIDES] == 0:
-        return
+        return first
     for s in range(rests.shape[1]):
         if rests[i, s]:  # a disc meets no corner of the face on which it rolls; scenes with others are not supported
-            return
+            return first
     ax, ay = now[i, AX], now[i, AY]
     vx, vy = now[i, VX] + H / 2 * ax, now[i, VY] + H / 2 * ay
     speed, acceleration = math.sqrt(vx * vx + vy * vy), math.sqrt(ax * ax + ay * ay)
-    way = (speed + acceleration / 2 * until) * until
     for c in range(len(corner)):
+        soon = min(until, first + 2 * H)
         x, y = now[i, X] - corner[c, CORNER_X], now[i, Y] - corner[c, CORNER_Y]
         reach = disc[i, RADIUS] + corner[c, CORNER_RADIUS]
-        if x * x + y * y <= (reach + way) * (reach + way) * (1 + SQUARE_MARGIN):  # most are further away
-            time[len(time) - len(corner) + c] = _contact_time(x, y, vx, vy, ax, ay, reach, until)
+        far = reach + (speed + acceleration / 2 * soon) * soon
+        if x * x + y * y > far * far * (1 + SQUARE_MARGIN):  # most are further away
+            continue
+        if _passes(x, y, vx, vy, speed, reach + acceleration / 2 * soon * soon, soon):
+            continue
+        met = _contact_time(x, y, vx, vy, ax, ay, reach, until)
+        time[len(time) - len(corner) + c] = met
+        first = min(first, met)
+    return first
+
+
+@borrowing
+def _passes(x: float, y: float, vx: float, vy: float, speed: float, reach: float, until: float) -> bool:
+    """True if a straight path stays further than `reach` m away up to `until` s."""
+    closing = x * vx + y * vy
+    t = min(-closing / (speed * speed), until) if closing < 0 else 0.0
+    x_nearest, y_nearest, far = x + t * vx, y + t * vy, reach + CLEARANCE_MARGIN
+    return x_nearest * x_nearest + y_nearest * y_nearest > far * far
 
 
 @borrowing
@@ -520,10 +538,7 @@ def _contact_time(x: float, y: float, vx: float, vy: float, ax: float, ay: float
         return math.inf
     if acceleration > 1e-9:  # m/s2; with less a path counts as straight
         # A path leaves the straight one by at most `bend`: of those too far from it, too, no root is needed.
-        closing, bend = x * vx + y * vy, acceleration / 2 * until * until
-        t = min(-closing / (speed * speed), until) if closing < 0 else 0.0
-        x_nearest, y_nearest, far = x + t * vx, y + t * vy, reach + bend + CLEARANCE_MARGIN
-        if x_nearest * x_nearest + y_nearest * y_nearest > far * far:
+        if _passes(x, y, vx, vy, speed, reach + acceleration / 2 * until * until, until):
             return math.inf
         return curved_contact_time(x, y, vx, vy, ax, ay, reach, until)
     return straight_contact_time(x, y, vx, vy, reach)
