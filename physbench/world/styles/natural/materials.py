@@ -128,7 +128,7 @@ def framed_cloth(seed: int, half: Real, local: Real, facing: NDArray[np.int64]) 
     return np.asarray(np.where(inside < CLOTH.frame, CLOTH.tone, cloth))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)  # a curved board has a hundred materials
 def mean_texture(material: Material) -> tuple[float, float, float]:
     """Mean of the factors over a surface behind the plane of motion, which are near 1: joints are dark."""
     k = np.arange(1 << 14) + 0.5  # places
