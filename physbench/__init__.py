@@ -10,9 +10,9 @@ What one needs for an evaluation, a model, a task or a scorer of one's own is im
 - tasks: `Task`, `Parameter`, `Params`, `declare`, `draw`; for parameters and conditions `RELEASE`, `hues`, `hue_name`,
   `inside`, `event_in`; for scenes `Scene`, `Camera`, `Body`, `Impulse`, `Outcome`, `Waypoint`, the forces
   `CentralGravity`, `RadialField`, `Drag`, `Spring`, `Rod`, `Hinge`, `Slider`, `Drive`, `Command`, `Thrust`, `Burn`, the
-  bodies `ball`, `floor`, `table`, `wall`, `ramp`, `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`,
-  `box_mass`, `cylinder_mass`, and the greys `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`; for forces of one's own
-  `ForceField`, `SceneLaw`, `LawConstant`;
+  bodies `ball`, `floor`, `table`, `wall`, `ramp`, `curve`, `screen`, `holder`, `shelf`, `held`, the masses
+  `sphere_mass`, `box_mass`, `cylinder_mass`, and the greys `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`; for forces
+  of one's own `ForceField`, `SceneLaw`, `LawConstant`;
 - actions: `ActionSpace`, `Words`, `pushes`, `velocities`, `forces`, `CAMERA_POSE`, `camera_matrices`; every task as an
   environment of Gymnasium is in `physbench.envs`;
 - scorers: `scorer`, `Reading`, `Clip`, `Rollout`, `Tracks`.
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from physbench.support.errors import PhysbenchError as PhysbenchError
     from physbench.track.tracks import Tracks as Tracks
     from physbench.world.bodies import ball as ball
+    from physbench.world.bodies import curve as curve
     from physbench.world.bodies import floor as floor
     from physbench.world.bodies import held as held
     from physbench.world.bodies import holder as holder
@@ -145,7 +146,7 @@ _NAMES = {
         "hues",
         "inside",
     ),
-    "physbench.world.bodies": ("ball", "floor", "held", "holder", "screen", "shelf", "table", "wall"),
+    "physbench.world.bodies": ("ball", "curve", "floor", "held", "holder", "screen", "shelf", "table", "wall"),
     "physbench.world.scene": (
         "BACKGROUND_GREY",
         "Body",

@@ -107,6 +107,25 @@ def is_obstacle(body: Body, moving: list[Body], across: int) -> bool:
     return met
 
 
+def check_joints(faces: list[Face]) -> None:
+    """Refuse curved boards: rows of boxes over whose joints discs roll, each of which a fit would have to find.
+
+    Raises Unsupported, which names two boxes of such a row.
+    """
+    carrying = [face for face in faces if math.isfinite(face.low)]
+    ends = np.array(
+        [[face.offset * face.normal + along * face.tangent for along in (face.low, face.high)] for face in carrying]
+    ).reshape(-1, 2, 2)  # (S, ends, 2) m
+    normals = np.array([face.normal for face in carrying]).reshape(-1, 2)
+    turn = np.abs(normals[:, 0, None] * normals[:, 1] - normals[:, 1, None] * normals[:, 0])  # (S, S) sine
+    alike = (normals @ normals.T > 0) & (turn > support_check.ALIGNMENT) & (turn < support_check.LEAST_TURN)
+    apart = np.linalg.norm(ends[:, None, 1] - ends[None, :, 0], axis=-1)  # (S, S) m, the end of one from the next
+    met = np.argwhere(alike & (apart < 4 * support_check.TOUCH_GAP)).tolist()
+    if met:
+        one, other = (carrying[face].body.name for face in met[0])
+        raise support_check.Unsupported(f"{one} and {other} are parts of a curved board")
+
+
 def check_steps(moving: list[Body], faces: list[Face], corners: list[Corner], gravity: Array, radius: Array) -> None:
     """Refuse scenes in which a disc that rolls on a face would climb a corner. gravity: (2,) m/s2, radius: (N,) m.
 
@@ -230,6 +249,7 @@ def planar_scene(scene: Scene, since: float) -> PlanarScene:
             raise support_check.Unsupported("a cushion takes so much speed that a ball's own spin presses it there")
     elif abs(gravity[across]) > 0:
         raise support_check.Unsupported("gravity acts along the view, and nothing carries the bodies")
+    check_joints(faces)
     check_steps(bodies, faces, corners, gravity[axes], radius)
     corners = reachable(corners, faces, {disc[0] for disc in discs})
     normals = np.zeros((len(faces), 3))

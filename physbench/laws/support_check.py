@@ -14,6 +14,7 @@ from physbench.world.scene import Body, Scene
 
 ALIGNMENT = 1e-6  # of a unit vector: components below it count as 0
 TOUCH_GAP = 1e-3  # m; bodies that are nearer touch
+LEAST_TURN = 0.2  # sine of the turn from one box to the next; less is a joint of a curved board
 MIN_CUSHION_RESTITUTION = 1 / 6  # restitution below which a rolling ball is pressed against a cushion by its own spin
 
 

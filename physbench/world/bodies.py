@@ -6,6 +6,8 @@ Lengths in m. A scene seen from the front lies in the plane y = 0 with z up, one
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +24,7 @@ from physbench.world.scene import (
     Scene,
     Vector,
     Waypoint,
+    ramp,
     sphere_mass,
 )
 
@@ -121,6 +124,78 @@ def wall(
         restitution=restitution,
         friction=friction,
     )
+
+
+JOINT_TURN, LONGEST_BOX = 0.03, 0.5  # rad from box to box of a curved board, and m
+POINT_GRID = 1e-6  # m to which the ends of its boxes are rounded, so that machines lay it alike
+
+
+def curve(
+    name: str,
+    points: Sequence[tuple[float, float]],
+    *,
+    joint: float = JOINT_TURN,
+    thickness: float = 0.2,
+    depth: float = 0.5,
+    grey: float = 0.38,
+    restitution: float = 0.0,
+    friction: float = 1.0,
+) -> tuple[Body, ...]:
+    """A curved board seen from the front, on which bodies roll or slide: a bowl, a hill, a loop, a ski jump.
+
+    It is a row of fixed boxes whose tops meet, each turned by at most `joint` from the one before. A body without
+    restitution that goes over a joint of a hollow loses its speed across the next box: of its kinetic energy the share
+    sin^2(joint). A hollow that turns by T rad in all takes less than T x joint, and the steps of the simulation take
+    T x speed x 1/1200 s / radius besides; a hump takes nothing. With restitution bodies hop at joints, at 1 off the
+    board.
+
+    Args:
+        name: Of the board; its boxes are numbered.
+        points: (x, z) m, four or more, through which it goes as a cubic spline. Its upper side is on the left of the
+            way from the first one to the last: a bowl goes to the right.
+        joint: rad.
+        thickness: m, of what is seen.
+        depth: m, half of what carries things across the plane of motion, y = 0.
+        grey: Of all its boxes.
+        restitution: A pair of bodies has the product of both.
+        friction: A pair of bodies has the product of both.
+
+    Raises ValueError where points are fewer than four, not finite or twice in a row.
+    """
+    from scipy.interpolate import CubicSpline
+
+    given = np.asarray(points, dtype=np.float64)
+    if given.ndim != 2 or given.shape[1] != 2 or len(given) < 4 or not np.isfinite(given).all():
+        raise ValueError(f"{name}: expected four or more points (x, z) in m, got {points!r}.")
+    apart = np.linalg.norm(np.diff(given, axis=0), axis=1)
+    if apart.min() == 0:
+        raise ValueError(f"{name}: expected points that differ from the one before, got {points!r}.")
+    ends = np.concatenate([[0.0], apart.cumsum()])
+    way = np.linspace(0.0, ends[-1], 20 * len(given) + 2000)  # fine beside a box
+    spline = CubicSpline(ends, given)
+    slope = spline(way, 1)
+    heading = np.unwrap(np.arctan2(slope[:, 1], slope[:, 0]))
+    parts = np.maximum(np.abs(np.diff(heading)) / joint, np.diff(way) / LONGEST_BOX)
+    count = np.concatenate([[0.0], parts.cumsum()])  # boxes up to each place
+    places = np.interp(np.linspace(0.0, count[-1], math.ceil(count[-1]) + 1), count, way)
+    corners = (np.round(spline(places) / POINT_GRID) * POINT_GRID).tolist()
+    boxes = []
+    for k, ((x, z), (end_x, end_z)) in enumerate(pairwise(corners), 1):
+        length, angle = math.hypot(end_x - x, end_z - z), math.atan2(end_z - z, end_x - x)
+        boxes.append(
+            ramp(
+                f"{name} {k}",
+                (x, z),
+                angle,
+                length,
+                thickness=thickness,
+                depth=depth,
+                grey=grey,
+                restitution=restitution,
+                friction=friction,
+            )
+        )
+    return tuple(boxes)
 
 
 MARK_SPACING, MARK_SIZE = 1.6, 0.14  # m; at 4 frames/s belts up to 3.2 m/s show which way they move. Half its side

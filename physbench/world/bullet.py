@@ -197,6 +197,9 @@ def _checked(scene: Scene, action: Impulse) -> int:
     return step
 
 
+MOST_LINKED = 32  # fixed bodies of a scene that are multibodies to PyBullet: each costs 2 us a step, a rigid body .5 us
+
+
 class World:
     """A scene in a PyBullet client of its own, with one or more copies of its bodies.
 
@@ -254,6 +257,8 @@ class World:
             | {step for step, _ in self._impulses}
         )
         self._shared: dict[tuple[str, tuple[float, ...]], int] = {}
+        still = [i for i, body in enumerate(scene.bodies) if body.role == "fixed" and not any(body.surface)]
+        self._rows = frozenset(still) if len(still) > MOST_LINKED else frozenset()
         try:
             self._configure()
             for i in range(len(scene.bodies)):
@@ -355,6 +360,7 @@ class World:
                 baseCollisionShapeIndex=self._shared[key],
                 basePosition=(state[:3] + self._offset[copy]).tolist(),
                 baseOrientation=state[3:7].tolist(),
+                useMaximalCoordinates=index in self._rows,
                 physicsClientId=client,
             )
         api.changeDynamics(

@@ -15,7 +15,7 @@ from physbench.track.visibility import HIDDEN_SHARE
 from physbench.validity.task_checks.finding import Finding, Shot, failed, fine
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.drawing import apparent_radius, render
-from physbench.world.geometry import rotate
+from physbench.world.geometry import gap, rotate
 from physbench.world.links import LINK
 from physbench.world.scene import (
     FLOOR_GREY,
@@ -217,13 +217,15 @@ def check_seen(clip: Clip) -> Iterator[Finding]:
     """Every fixed or kinematic body without hue that objects touch stands out from what is around it at time 0.
 
     Where it is hidden then, the earlier frame counts in which most of it is visible. Contacts out of view do not count.
+    A box of a curved board is seen with those that it touches.
     """
     least, which = np.inf, ""
     for index, when in touched(clip).items():
         body = clip.scene.bodies[index]
         before = clip.visible_area[: clip.handover + 1, index]
         frame = clip.handover if before[-1] >= VIEW.least_area else int(np.argmax(before))
-        if not body.drawn or before[frame] < VIEW.least_area:
+        area = clip.visible_area[frame, curve_of(clip.scene, index)].sum()
+        if not body.drawn or before[frame] == 0 or area < VIEW.least_area:
             yield failed(
                 "visible",
                 f"{body.name} is touched at {when:.2f} s and is not seen at any time before 0",
@@ -321,6 +323,24 @@ def touched(clip: Clip) -> dict[int, float]:
         for j in supports(clip, i):
             first_contacts.setdefault(j, scene.bodies[i].release or 0.0)
     return {j: when for j, when in sorted(first_contacts.items()) if scene.bodies[j].hue is None}
+
+
+def curve_of(scene: Scene, index: int) -> list[int]:
+    """The boxes of the curved board of which a body is one: each touches the next. Of other bodies, that one alone."""
+    bodies, row = scene.bodies, [index]
+    for step in (-1, 1):
+        here = index
+        while 0 <= (there := here + step) < len(bodies) and _joined(bodies[here], bodies[there]):
+            row.append(there)
+            here = there
+    return row
+
+
+def _joined(a: Body, b: Body) -> bool:
+    """True if two fixed boxes of one grey touch, to 1 mm."""
+    if any(body.role != "fixed" or body.shape != "box" or body.hue is not None for body in (a, b)) or a.grey != b.grey:
+        return False
+    return float(gap(a, np.asarray(a.position), b, np.asarray(b.position))) <= 1e-3
 
 
 def contrast(clip: Clip, index: int, frame: int) -> float:
