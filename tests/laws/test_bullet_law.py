@@ -179,6 +179,21 @@ def test_the_example_is_lawful_and_what_is_not_is_found() -> None:
 
 
 @pytest.mark.slow
+def test_a_ball_in_a_bowl_is_lawful_and_less_gravity_is_found() -> None:
+    def lighter(scene: Scene, times: Array, states: Array) -> Array:
+        hook = ChangeLaws(0.0, WorldChange(gravity=0.9))
+        return simulate_hooked(scene, [hook], np.round(times * PHYSICS_HZ).astype(np.int64))
+
+    with plugins.temporarily_registered():
+        (task,) = own_ids(str(FILE.with_name("bowl.py")))
+        for seed in range(2):
+            for edit in (None, lighter):
+                smallest = at_levels(problem(task, seed, edit), (0.03,))[0]
+                assert bool(smallest.breaks) == (edit is not None)
+        truth.cache_clear()
+
+
+@pytest.mark.slow
 def test_the_checker_lets_the_example_in() -> None:
     with plugins.temporarily_registered():
         own_ids(str(FILE))
