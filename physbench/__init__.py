@@ -9,8 +9,8 @@ What one needs for an evaluation, a model, a task or a scorer of one's own is im
   `BODY_COLUMNS`, `STATIC_COLUMNS`;
 - tasks: `Task`, `Parameter`, `Params`, `declare`, `draw`; for parameters and conditions `RELEASE`, `hues`, `hue_name`,
   `inside`, `event_in`; for scenes `Scene`, `Camera`, `Body`, `Impulse`, `Outcome`, `Waypoint`, the forces
-  `CentralGravity`, `RadialField`, `Drag`, `Spring`, `Rod`, `Hinge`, `Slider`, `Drive`, `Command`, `Thrust`, `Burn`, the
-  bodies `ball`, `floor`, `table`, `wall`, `ramp`, `curve`, `screen`, `holder`, `shelf`, `held`, the masses
+  `CentralGravity`, `RadialField`, `Drag`, `Spring`, `Rod`, `String`, `Hinge`, `Slider`, `Drive`, `Command`, `Thrust`,
+  `Burn`, the bodies `ball`, `floor`, `table`, `wall`, `ramp`, `curve`, `screen`, `holder`, `shelf`, `held`, the masses
   `sphere_mass`, `box_mass`, `cylinder_mass`, and the greys `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`; for forces
   of one's own `ForceField`, `SceneLaw`, `LawConstant`;
 - actions: `ActionSpace`, `Words`, `pushes`, `velocities`, `forces`, `CAMERA_POSE`, `camera_matrices`; every task as an
@@ -100,6 +100,7 @@ if TYPE_CHECKING:
     from physbench.world.scene import Scene as Scene
     from physbench.world.scene import Slider as Slider
     from physbench.world.scene import Spring as Spring
+    from physbench.world.scene import String as String
     from physbench.world.scene import Thrust as Thrust
     from physbench.world.scene import Waypoint as Waypoint
     from physbench.world.scene import box_mass as box_mass
@@ -167,6 +168,7 @@ _NAMES = {
         "Scene",
         "Slider",
         "Spring",
+        "String",
         "Thrust",
         "Waypoint",
         "box_mass",

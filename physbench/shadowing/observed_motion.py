@@ -43,7 +43,7 @@ from physbench.world.camera import (
 from physbench.world.drawing import apparent_radius
 from physbench.world.geometry import rotate
 from physbench.world.renderer import SUPERSAMPLING
-from physbench.world.scene import PHYSICS_HZ, Body, Camera, RenderSpec, Rod
+from physbench.world.scene import PHYSICS_HZ, Body, Camera, RenderSpec, Rod, String
 
 if TYPE_CHECKING:
     from physbench.shadowing.context import VelocityPrior
@@ -570,13 +570,13 @@ def _unseen_speed(clip: Clip, law: SceneLaw, velocity: Array, context: int | Non
     """Speeds (T, N) diameters/s that errors of places may hide over `REST.time`; 0 where these are small.
 
     They are not where a camera moves, whose frames are warped; of an upright box, whose edges fall on the renderer's
-    grid; nor for bodies on rods, which turn back ever so slowly and lean on each other. The errors are those of ground
-    truth's own tracks, whatever a prediction looks like: one that is blurred may not stand still for longer. velocity
-    (T, N): m/s of ground truth, of which only slow ones are asked.
+    grid; nor for bodies on rods and strings, which turn back ever so slowly and lean on each other. The errors are
+    those of ground truth's own tracks, whatever a prediction looks like: one that is blurred may not stand still for
+    longer. velocity (T, N): m/s of ground truth, of which only slow ones are asked.
     """
     scene, dt, diameter = clip.scene, float(np.median(np.diff(clip.times))), _diameters(clip, law)
     hidden, drawn = np.zeros(velocity.shape), context is not None
-    unsure = (drawn and bool(scene.camera.path)) or any(isinstance(each, Rod) for each in scene.fields)
+    unsure = (drawn and bool(scene.camera.path)) or any(isinstance(each, Rod | String) for each in scene.fields)
     upright = [drawn and _is_upright_box(scene.bodies[i]) for i in law.index]
     edge_sd = 1 / SUPERSAMPLING / np.sqrt(12) / clip.pixels_per_metre / diameter  # of what falls on a grid
     most = REST.sds * np.sqrt(2) / REST.time * POSITION.max_sd

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,39 +17,46 @@ from numpy.typing import NDArray
 from physbench.support.arrays import Array, Mask, Whole
 from physbench.support.errors import PhysbenchError
 from physbench.world.geometry import gap
-from physbench.world.scene import PHYSICS_STEP, CentralGravity, ForceField, Joint, Rod, Scene
+from physbench.world.scene import PHYSICS_STEP, CentralGravity, ForceField, Joint, Rod, Scene, String
 
-# Rods without mass: the tensions that keep bodies at their distances, solved anew at every physics step.
+# Rods and strings without mass: the tensions that keep bodies at their distances, solved anew at every physics step.
 #
 # The simulator adds h a to a velocity v and then h v to a position x. The tensions are those with which the distances
 # are right after the step (Ryckaert, Ciccotti and Berendsen 1977, J. Comput. Phys. 23, 327): a pendulum keeps its
 # length to rounding, and its period to (w h)^2 / 24, 3e-7 at w = 3 rad/s, without drift of its energy.
+#
+# A string acts where it would be too long after the step, with a tension of 0 or more (an inequality constraint:
+# Moreau 1988, in Nonsmooth Mechanics and Applications). The step in which it becomes taut ends at its length, and the
+# next one takes the rest of the velocity away. One that is too long already, by a contact or in states from tracks, is
+# shortened slowly: a rod would turn the error of a place into a velocity 1200 times as large.
 
+CLOSING = 0.005  # m/s by which a string that is too long gets shorter; friction lengthens one by a g h, 0.0025 m/s
 SAME_TIME = 1e-9  # s
 
 
-class _Rods:
-    """The rods of a scene: what does not change from step to step is made once."""
+class _Links:
+    """The rods and strings of a scene: what does not change from step to step is made once."""
 
-    def __init__(self, scene: Scene, rods: Sequence[Rod]) -> None:
-        self._scene, self._rods = scene, rods
-        self._ends = [(scene.index(rod.anchor), scene.index(rod.body)) for rod in rods]
-        # s at which an end may become free or be gone
+    def __init__(self, scene: Scene, links: Sequence[Rod | String]) -> None:
+        self._scene, self._links = scene, links
+        self._ways = [tuple(map(scene.index, link.sources)) for link in links]
+        # s at which a body may become free or be gone
         self._changes = sorted(
             {time for body in scene.bodies for time in (body.release, body.until) if time is not None}
         )
         self._phases: dict[int, _Held | None] = {}
 
-    def accelerations(self, states: Array, other: Array, time: float, step: float) -> Array:
-        """Accelerations (..., N, 3) m/s2 that rods give bodies.
+    def accelerations(self, states: Array, other: Array, time: float, step: float, stride: float) -> Array:
+        """Accelerations (..., N, 3) m/s2 that rods and strings give bodies.
 
-        One does not act where an end is gone, or where neither can move.
+        One does not act where one of its bodies is gone, or where none can move.
 
         Args:
             states: (..., N, 13) of all bodies.
-            other: (..., N, 3) m/s2 of all that acts beside rods, gravity included.
+            other: (..., N, 3) m/s2 of all that acts beside them, gravity included.
             time: s.
             step: s, of the simulator.
+            stride: steps for which strings, and rods beside strings, act.
         """
         phase = bisect_right(self._changes, time + SAME_TIME)
         if phase not in self._phases:
@@ -64,14 +71,18 @@ class _Rods:
             beside = np.ascontiguousarray(other).reshape(-1, *other.shape[-2:])
             inverse = held.inverse[:, 0]
             return lone_rods(flat, beside, held.ends, held.length2, inverse, step).reshape(other.shape)
+        step = step * stride if held.strings else step
         away = held.sign @ states[..., :3]  # (..., E, 3) from anchor to body
         ahead = away + step * (held.sign @ (states[..., 7:10] + step * held.free * other))
         effect = -(step**2) * held.coupling  # on spans, of tensions over lengths
-        pull = _together(ahead, effect[..., None] * away[..., None, :, :], held.length2)
+        if held.strings:
+            pull = _taut(held.links, away, ahead, effect, CLOSING * step)
+        else:
+            pull = _together(ahead, effect[..., None] * away[..., None, :, :], held.length2)
         return np.asarray(-held.inverse * (held.sign.T @ (pull[..., None] * away)))
 
     def _held(self, time: float) -> _Held | None:
-        """What the rods hold from `time` s until an end is released or gone; None where none acts."""
+        """What they hold from `time` s until a body is released or gone; None where none acts."""
         # Inverse masses (N,) 1/kg; 0 of what is fixed, on rails or held.
         inverse = np.array(
             [
@@ -82,37 +93,43 @@ class _Rods:
             ]
         )
         acting = [
-            (rod.length, ends)
-            for rod, ends in zip(self._rods, self._ends, strict=True)
-            if inverse[list(ends)].sum() > 0 and not _gone(self._scene, ends, time)
+            (link, way)
+            for link, way in zip(self._links, self._ways, strict=True)
+            if inverse[list(way)].sum() > 0 and not _gone(self._scene, way, time)
         ]
         if not acting:
             return None
-        sign = np.zeros((len(acting), len(inverse)))
-        for row, (_, (anchor, body)) in zip(sign, acting, strict=True):
+        parts = [part for _, way in acting for part in pairwise(way)]
+        sign = np.zeros((len(parts), len(inverse)))
+        for row, (anchor, body) in zip(sign, parts, strict=True):
             row[anchor], row[body] = -1.0, 1.0
         coupling = sign * inverse @ sign.T
-        coupled = np.any(coupling - np.diag(coupling.diagonal()))
+        strings = any(isinstance(link, String) for link, _ in acting)
+        lone = not strings and not np.any(coupling - np.diag(coupling.diagonal()))
         return _Held(
+            links=[link for link, _ in acting],
+            strings=strings,
             sign=sign,
             inverse=inverse[:, None],
             free=(inverse > 0)[:, None],
             coupling=coupling,
-            ends=None if coupled else np.array([ends for _, ends in acting]),
-            length2=np.array([length for length, _ in acting]) ** 2,
+            ends=np.array(parts) if lone else None,
+            length2=np.array([link.length for link, _ in acting]) ** 2,
         )
 
 
 @dataclass(frozen=True, eq=False)
 class _Held:
-    """E rods that act on N bodies."""
+    """Rods and strings that act on N bodies, in E parts: a string over a body has two."""
 
+    links: Sequence[Rod | String]
+    strings: bool  # whether one of them is a string
     sign: Array  # (E, N): -1 at the anchor, 1 at the body
     inverse: Array  # (N, 1) 1/kg
     free: Mask  # (N, 1): whether it can move
-    coupling: Array  # (E, E) 1/kg: by how much rods accelerate each other
-    ends: Whole | None  # (E, 2): anchors and bodies, where none does another
-    length2: Array  # (E,) m2
+    coupling: Array  # (E, E) 1/kg: by how much parts accelerate each other
+    ends: Whole | None  # (E, 2): anchors and bodies, where all are rods and none acts on another
+    length2: Array  # m2, of each rod or string
 
 
 def _together(ahead: Array, effect: Array, length2: Array) -> Array:
@@ -131,7 +148,53 @@ def _together(ahead: Array, effect: Array, length2: Array) -> Array:
     return pull
 
 
-def _gone(scene: Scene, ends: tuple[int, int], time: float) -> bool:
+def _taut(rods: Sequence[Rod | String], away: Array, ahead: Array, effect: Array, closing: float) -> Array:
+    """Tensions over lengths (..., P) N/m of the parts of rods and strings; a string over a body has two.
+
+    Newton's method, in which a string pulls while it is too long or has a tension (a primal-dual active set:
+    Hintermueller, Ito and Kunisch 2002, SIAM J. Optim. 13, 865).
+
+    away, ahead: (..., P, 3) m of parts now, and after the step if nothing pulled. effect: (P, P), as above. closing: m
+    by which a string that is too long gets shorter.
+    """
+    rigid, length = np.array([isinstance(rod, Rod) for rod in rods]), np.array([rod.length for rod in rods])
+    parts = np.repeat(np.eye(len(rods)), [len(rod.sources) - 1 for rod in rods], axis=1)  # (E, P), 1 of its own
+    now = _size(away)
+    over = np.maximum(now @ parts.T - length, 0.0)
+    target = length + np.where(rigid, 0.0, np.maximum(over - closing, 0.0))
+    pull = np.zeros(target.shape)
+    if not rigid.any() and (_size(ahead) @ parts.T <= target).all():
+        return np.zeros(now.shape)
+
+    def each(vectors: Array, lengths: Array) -> Array:
+        """Unit vectors (..., E, P, 3) of the parts of each, from vectors (..., P, 3) m of lengths (..., P) m."""
+        return parts[..., None] * (vectors / np.maximum(lengths, 1e-9)[..., None])[..., None, :, :]
+
+    wide = (*target.shape, away.shape[-2] * 3)
+    along = each(away, now)
+    change = effect @ along  # (..., E, P, 3) m/N, of parts by a tension
+    back = change.reshape(wide).swapaxes(-1, -2)
+    reach = -(along * change).sum(axis=(-2, -1))  # (..., E) m/N by which a tension shortens its own rod
+    own = np.eye(len(rods)) * reach[..., None]
+    for _ in range(20):  # steps of Newton's method; two are enough for a pulley
+        span = ahead + (pull[..., None, None] * change).sum(axis=-3)
+        far = _size(span)
+        wrong = far @ parts.T - target
+        held = rigid | (wrong + reach * pull > 0)
+        wrong = np.where(held, wrong, -reach * pull)
+        if np.abs(wrong).max() < 1e-10:  # m
+            break
+        slope = np.where(held[..., None], -each(span, far).reshape(wide) @ back, own)
+        # Strings that hold the same bodies share their tension.
+        pull = pull + np.linalg.solve(slope + 1e-9 * own, wrong[..., None])[..., 0]
+    return np.asarray((pull @ parts) / np.maximum(now, 1e-9))
+
+
+def _size(vectors: Array) -> Array:
+    return np.asarray(np.sqrt((vectors * vectors).sum(axis=-1)))
+
+
+def _gone(scene: Scene, ends: tuple[int, ...], time: float) -> bool:
     untils = [scene.bodies[end].until for end in ends]
     return any(until is not None and until <= time + SAME_TIME for until in untils)
 
@@ -166,14 +229,15 @@ class Forces:
     def __init__(self, scene: Scene, fields: Sequence[ForceField], step: float = PHYSICS_STEP) -> None:
         self._scene, self._step = scene, step
         self._plain = [field for field in fields if not isinstance(field, Joint)]
-        rods = [field for field in fields if isinstance(field, Rod)]
-        self._rods = _Rods(scene, rods) if rods else None
-        self._beside = [each for each in scene.central if each not in fields]  # rods bear it, too
+        links = [field for field in fields if isinstance(field, Rod | String)]
+        self._links = _Links(scene, links) if links else None
+        self._beside = [each for each in scene.central if each not in fields]  # rods and strings bear it, too
         self._gravity = np.asarray(scene.gravity)
 
-    def at(self, states: Array, time: float) -> Array:
+    def at(self, states: Array, time: float, stride: float = 1.0) -> Array:
         """Accelerations (..., N, 3) m/s2 of bodies with states (..., N, 13) at `time` s.
 
+        stride: steps until they are asked for again: strings must not get too long before.
         Raises PhysbenchError where a field gives something else.
         """
         total, scene = np.zeros((*states.shape[:-1], 3)), self._scene
@@ -186,11 +250,11 @@ class Forces:
                     "moves."
                 )
             total += term
-        if self._rods is not None:
+        if self._links is not None:
             other = total + self._gravity
             for central in self._beside:
                 other = other + central.accelerations(scene, states[..., :3], states[..., 7:10], time)
-            total += self._rods.accelerations(states, other, time, self._step)
+            total += self._links.accelerations(states, other, time, self._step, stride)
         return total
 
 
@@ -252,18 +316,18 @@ def glide(scene: Scene, states: Array, steps: NDArray[np.int64], start: float, s
     gravity, done = np.asarray(scene.gravity, dtype=np.float64), 0
     forces = Forces(scene, scene.fields)
 
-    def pull(at: float) -> Array:
-        return np.asarray(forces.at(now, start + at * PHYSICS_STEP)[:, part] + gravity)
+    def pull(at: float, long: float) -> Array:
+        return np.asarray(forces.at(now, start + at * PHYSICS_STEP, max(long, 1.0))[:, part] + gravity)
 
     for t, step in enumerate(steps.tolist()):
         parts = -(-(step - done) // stride)
         long = (step - done) / max(parts, 1)  # physics steps
-        acceleration, lag = pull(done), (long - 1) / 2 * PHYSICS_STEP
+        acceleration, lag = pull(done, long), (long - 1) / 2 * PHYSICS_STEP
         now[:, part, 7:10] -= lag * acceleration
         for k in range(parts):
             now[:, part, 7:10] += long * PHYSICS_STEP * acceleration
             now[:, part, :3] += long * PHYSICS_STEP * now[:, part, 7:10]
-            acceleration = pull(done + (k + 1) * long)
+            acceleration = pull(done + (k + 1) * long, long)
         now[:, part, 7:10] += lag * acceleration
         result[:, t], done = now, step
     return result

@@ -6,8 +6,10 @@ leave its axis or its line, whatever hits it. Of a plank as a pendulum the perio
 
 Pictures are thin grey boxes and discs, drawn as bodies are. A rod is a box from middle to middle, a slider one from end
 to end of its line, a hinge a disc. A spring is a zigzag of rigid pieces, flatter the longer it is, so that its stretch
-is seen. They lie just behind the middles of the bodies, so that a ball hides what is within its outline; of a disc the
-rim is seen. They are in no state of a clip and nobody tracks them.
+is seen. A string is a row of short pieces, straight while it is taut, on a parabola of its length while it is slack. A
+string over a pulley has as many on each side of it, which cover each other more the shorter that side is; each has its
+share of the slack. All lie just behind the middles of the bodies, so that a ball hides what is within its outline; of a
+disc the rim is seen. They are in no state of a clip and nobody tracks them.
 
 A thruster is a bar that sticks out of its body on the side away from which it pushes, 0.015 m long for each N; in
 the body while it is off.
@@ -26,7 +28,7 @@ from physbench.support.arrays import Array
 from physbench.support.errors import UsageError
 from physbench.world.camera import PLANE_AXES, depth_axis, looking, normal
 from physbench.world.geometry import cross, product, rotate, unrotate
-from physbench.world.scene import ROUND, Body, Camera, Hinge, Quaternion, Rod, Scene, Slider, Spring
+from physbench.world.scene import ROUND, Body, Camera, Hinge, Quaternion, Rod, Scene, Slider, Spring, String
 
 ARM = 0.05  # m from the axis to the middle of a body, from which on its place says how it has turned
 
@@ -132,6 +134,7 @@ class LinkLook:
     spring_pieces: int = 12
     most_stretched: float = 4.0  # times its length at rest, at which a zigzag is straight; beyond that it has gaps
     shortest_spring: float = 0.5  # m, for which a zigzag is made where the length at rest is less
+    string_pieces: int = 16  # of each side of a pulley
     thrust_scale: float = 0.015  # m for a N
     thrust_half_width: float = 0.07  # m
 
@@ -159,6 +162,8 @@ def with_links(scene: Scene, states: Array, times: Array) -> tuple[Scene, Array]
         places = places + LINK.behind * looking(scene.camera)
         if isinstance(link, Spring):
             pieces = _zigzag(places, link, scene.camera)
+        elif isinstance(link, String):
+            pieces = _sagging(places, link, scene)
         else:
             pieces = [(link.length if isinstance(link, Rod) else math.dist(link.begin, link.end), places)]
         for part, (length, piece) in enumerate(pieces):
@@ -217,11 +222,8 @@ def _zigzag(places: Array, spring: Spring, camera: Camera) -> list[tuple[float, 
     The first and the last piece are half as long as the others: there the zigzag begins and ends in its middle.
     """
     length = LINK.most_stretched * max(spring.length, LINK.shortest_spring) / LINK.spring_pieces
-    axes = list(PLANE_AXES[camera.view])
     way = places[:, 1] - places[:, 0]
-    across = np.zeros_like(way)
-    across[:, axes] = np.stack([-way[:, axes[1]], way[:, axes[0]]], axis=-1)
-    across /= np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-9)
+    across = _across(way, camera)
     along = np.linalg.norm(way, axis=-1, keepdims=True) / LINK.spring_pieces
     half = across * np.sqrt(np.maximum(length**2 - along**2, 0.0)) / 2
     corners = [
@@ -229,6 +231,49 @@ def _zigzag(places: Array, spring: Spring, camera: Camera) -> list[tuple[float, 
     ]
     ends = [np.stack(pair, axis=1) for pair in pairwise([places[:, 0], *corners, places[:, 1]])]
     return list(zip([length / 2, *[length] * (LINK.spring_pieces - 1), length / 2], ends, strict=True))
+
+
+def _across(way: Array, camera: Camera) -> Array:
+    """Unit vectors (T, 3) in the plane of motion, to the left of ways (T, 3) m."""
+    axes, across = list(PLANE_AXES[camera.view]), np.zeros_like(way)
+    across[:, axes] = np.stack([-way[:, axes[1]], way[:, axes[0]]], axis=-1)
+    across /= np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-9)
+    return across
+
+
+def _sagging(places: Array, string: String, scene: Scene) -> list[tuple[float, Array]]:
+    """Lengths in m and ends (T, 2, 3) m of the pieces of a string through places (T, 2 or more, 3) m.
+
+    It sags downwards, or to the left of its way where gravity acts along the view or nothing is down.
+    """
+    ways = np.diff(places, axis=1)  # (T, P, 3)
+    direct = np.linalg.norm(ways, axis=-1)
+    lengths = direct * np.maximum(string.length / np.maximum(direct.sum(axis=1), 1e-9), 1.0)[:, None]  # (T, P)
+    width, count, axes = string.length / LINK.string_pieces, LINK.string_pieces, list(PLANE_AXES[scene.camera.view])
+    down, u, pieces = np.zeros(3), np.linspace(0.0, 1.0, 33)[:, None], list[tuple[float, Array]]()
+    down[axes] = np.asarray(scene.gravity)[axes]
+    for begin, way, length in zip(places.swapaxes(0, 1), ways.swapaxes(0, 1), lengths.T, strict=False):
+        sag = np.broadcast_to(down / np.linalg.norm(down), way.shape) if down.any() else _across(way, scene.camera)
+        straight, bow = begin[:, None] + u * way[:, None], 4 * u * (1 - u) * sag[:, None]  # (T, points, 3)
+        least, most = np.zeros(len(way)), length  # m, between which the depth of the parabola lies
+        for _ in range(30):
+            depth = (least + most) / 2
+            longer = _steps(straight + depth[:, None, None] * bow).sum(axis=1) > length
+            least, most = np.where(longer, least, depth), np.where(longer, depth, most)
+        curve = straight + least[:, None, None] * bow
+        run = np.pad(np.cumsum(_steps(curve), axis=1), ((0, 0), (1, 0)))  # (T, points) m along it
+        first = np.arange(count) * (length[:, None] - width) / (count - 1)
+        at = np.stack([first, first + width], axis=-1)  # (T, pieces, 2) m
+        ends = np.stack(
+            [[np.interp(a, r, xyz) for xyz in points.T] for a, r, points in zip(at, run, curve, strict=True)]
+        )  # (T, 3, pieces, 2)
+        pieces += [(width, piece) for piece in ends.transpose(2, 0, 3, 1)]
+    return pieces
+
+
+def _steps(curve: Array) -> Array:
+    """Distances (T, points - 1) m from point to point of curves (T, points, 3) m."""
+    return np.asarray(np.linalg.norm(np.diff(curve, axis=1), axis=-1))
 
 
 def _box(name: str, length: float, camera: Camera, until: float | None, half_width: float = LINK.half_width) -> Body:

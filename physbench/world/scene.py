@@ -49,7 +49,7 @@ ROUND: tuple[Shape, ...] = ("sphere", "cylinder")  # shapes that roll
 ROLES: tuple[Role, ...] = ("moving", "fixed", "kinematic")
 FORCES = (
     "What acts in a scene: gravity=(x, y, z), fields=(CentralGravity(source, mu), RadialField(...), Drag(...), "
-    "Spring(anchor, body, ...), Rod(...), Hinge(body, point), Slider(...), ...) or of a ForceField of your own, "
+    "Spring(anchor, body, ...), Rod(...), String(...), Hinge(body, point), Slider(...), ...) or of your own, "
     "impulses=(Impulse(...), ...), contacts with restitution and friction, and the paths of kinematic bodies."
 )
 BACKGROUND_GREY = 0.50
@@ -333,8 +333,7 @@ class Joint(ForceField):
 class Rod(Joint):
     """A rod without mass keeps the middles of two bodies at its length; it turns about both without friction.
 
-    A string that is never slack is one, too. It does not turn the bodies. It is drawn as a line. Its force follows from
-    all others: `ballistic` has it.
+    It does not turn the bodies. It is drawn as a line. Its force follows from all others: `ballistic` has it.
     """
 
     anchor: str  # a body, as a rule a fixed one
@@ -348,6 +347,33 @@ class Rod(Joint):
     @property
     def sources(self) -> tuple[str, ...]:
         return self.anchor, self.body
+
+
+@dataclass(frozen=True)
+class String(Joint):
+    """A string without mass and stretch from the middle of one body to that of another: it pulls and never pushes.
+
+    Where `over` names one or more other bodies, pulleys without mass and friction, it runs over their middles in that
+    order. It does not turn the bodies. While it is slack it has no force, and is drawn sagging; where it becomes taut
+    its ends lose the velocity with which they part along it, and their momentum stays. `ballistic`
+    has its tension.
+    """
+
+    anchor: str  # a body, as a rule a fixed one where there is no pulley
+    body: str  # another one, which moves
+    length: float  # m
+    over: str | tuple[str, ...] = ()  # bodies, as a rule fixed ones
+
+    def __post_init__(self) -> None:
+        if isinstance(self.over, str):
+            object.__setattr__(self, "over", (self.over,))
+        if len(set(self.sources)) < len(self.sources) or not 0 < self.length < math.inf:
+            raise ValueError(f"{self} is no string: expected different bodies and a length above 0 m.")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Its bodies in the order in which it runs."""
+        return self.anchor, *self.over, self.body
 
 
 @dataclass(frozen=True)
@@ -670,9 +696,9 @@ class Scene:
         return tuple(each for each in self.fields if isinstance(each, CentralGravity))
 
     @property
-    def links(self) -> tuple[Spring | Rod | Hinge | Slider, ...]:
+    def links(self) -> tuple[Spring | Rod | String | Hinge | Slider, ...]:
         """Its springs and joints, which are drawn."""
-        return tuple(each for each in self.fields if isinstance(each, Spring | Rod | Hinge | Slider))
+        return tuple(each for each in self.fields if isinstance(each, Spring | Rod | String | Hinge | Slider))
 
     @property
     def guides(self) -> tuple[Hinge | Slider, ...]:

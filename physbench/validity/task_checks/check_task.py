@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ from physbench.world.scene import (
     Rod,
     Scene,
     Slider,
+    String,
     mass_of_size,
 )
 
@@ -60,7 +62,7 @@ class SceneLimits:
 
     min_body_radius: float = 0.4 / WINDOW  # of the window's width: 5 px in a frame of 64 px
     max_horizon: float = 12.0  # s
-    loose: float = 0.005  # m between a rod's length and how far its bodies are apart, or a body and its slider
+    loose: float = 0.005  # m between the length of a rod or string and the way of its bodies, or a body and its slider
 
 
 SCENE = SceneLimits()
@@ -160,13 +162,17 @@ def check_scene(scene: Scene) -> Iterator[Finding]:
             yield failed("scene", f"{body.name} has numbers that are not finite", "Look for a division by zero.")
     for body in moving:
         yield from _moving(body, scene)
-    for rod in (each for each in scene.fields if isinstance(each, Rod)):
-        apart = math.dist(*(scene.bodies[scene.index(name)].position for name in rod.sources))
-        if not abs(apart - rod.length) <= SCENE.loose:
+    for rod in (each for each in scene.fields if isinstance(each, Rod | String)):
+        places = [scene.bodies[scene.index(name)].position for name in rod.sources]
+        apart, kind = sum(math.dist(*pair) for pair in pairwise(places)), type(rod).__name__.lower()
+        slack = math.inf if isinstance(rod, String) else SCENE.loose
+        if not -slack <= apart - rod.length <= SCENE.loose:
             yield failed(
                 "scene",
-                f"the rod from {rod.anchor} to {rod.body} is {rod.length:.3f} m long, not {apart:.3f} m",
-                "Place the body at the length of its rod: it would be pulled there at once.",
+                f"the {kind} from {rod.anchor} to {rod.body} is {rod.length:.3f} m long, not {apart:.3f} m",
+                f"Place the body at the length of its {kind}: it would be pulled there at once."
+                if isinstance(rod, Rod)
+                else "Place the body no further away than its string is long: no string is longer than it is.",
             )
     for joint in scene.guides:
         yield from _guided(joint, scene)
