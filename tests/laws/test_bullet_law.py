@@ -23,12 +23,14 @@ from physbench.support import plugins
 from physbench.validity.task_checks import physics
 from physbench.validity.task_checks.check_task import check_task
 from physbench.validity.violations.violation_apply import ChangeLaws, ShiftState, simulate_hooked
-from physbench.world.bullet import initial_states, simulate_ensemble
+from physbench.world.ballistic import fly, glide
+from physbench.world.bullet import initial_states, simulate, simulate_ensemble
 from physbench.world.scene import PHYSICS_HZ, Body, Camera, ForceField, Hinge, Outcome, Scene, Waypoint
 
 Array = NDArray[np.float64]
 
 FILE = Path(__file__).parents[2] / "examples" / "new_physics.py"
+PULLEY = FILE.with_name("pulley.py")
 FRONT, DOWN = Camera("front", (0.0, 0.0, 1.5)), (0.0, 0.0, -9.81)
 FLOOR = Body("floor", "plane", (), "fixed", (0.0, 0.0, 0.0), friction=1.0)
 TIMES = np.arange(1, 46) / 30
@@ -175,6 +177,33 @@ def test_the_example_is_lawful_and_what_is_not_is_found() -> None:
 
                 smallest = at_levels(problem(task, seed, edit), (0.03,))[0]
                 assert bool(smallest.breaks) == (change is not None)
+        truth.cache_clear()
+
+
+def test_a_pulley_is_simulated_again_in_long_steps() -> None:
+    """A tension is that of the step in which it acts."""
+    with plugins.temporarily_registered():
+        (task,) = own_ids(str(PULLEY))
+        scene = make_scene(Row(task, "test", 0))
+    law, steps = scene_law(scene, -0.4), np.arange(0, 3600, 80)
+    assert isinstance(law, BulletLaw) and law.stride >= 10 and law.linked.any()
+    states = np.repeat(simulate(scene, [-0.4]).states, 2, axis=0)
+    states[1, list(law.index), 2] += 0.004  # m, as of a track: the string is too short there
+    long, short = glide(scene, states, steps, -0.4, law.stride), fly(scene, states, steps, -0.4)[0]
+    assert np.abs(long - short)[..., :3].max() < 2e-3
+
+
+@pytest.mark.slow
+def test_truth_of_a_pulley_is_lawful_and_less_gravity_is_not() -> None:
+    with plugins.temporarily_registered():
+        (task,) = own_ids(str(PULLEY))
+        for change in (None, ChangeLaws(0.0, WorldChange(gravity=0.9))):
+
+            def edit(scene: Scene, times: Array, states: Array, change: object = change) -> Array:
+                hooks = () if change is None else (change,)
+                return simulate_hooked(scene, hooks, np.round(times * PHYSICS_HZ).astype(np.int64))  # type: ignore[arg-type]
+
+            assert bool(at_levels(problem(task, 0, edit), (0.03,))[0].breaks) == (change is not None)
         truth.cache_clear()
 
 
