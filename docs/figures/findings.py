@@ -811,26 +811,30 @@ def transfer_text(board: Board, found: Sequence[Transfer]) -> list[str]:
     return [
         f"Of physical consistency the best there, {best.name}, has {over_tasks(there)} instead of {before}; most in "
         f"{listed(named)}.",
-        *(_above(AXIS_NAMES[axis], {m: over_tasks(shown[m.label].skills[axis]) for m in models}) for axis in TRANSFER),
+        *(
+            _above(AXIS_NAMES[axis], [(m, over_tasks(shown[m.label].skills[axis])) for m in models])
+            for axis in TRANSFER
+        ),
     ]
 
 
-def _above(what: str, found: Mapping[Model, Value]) -> str:
+def _above(what: str, found: Sequence[tuple[Model, Value]]) -> str:
     """Sentence on who is above a frozen frame on an axis."""
-    above = [model for model, value in found.items() if sign(value) > 0]
-    by = f", by {listed([str(found[model]) for model in above])}" if above else ""
-    return f"Above a frozen frame on {what} for sure: {counted(len(above), len(found), above)}{by}."
+    above = [(model, value) for model, value in found if sign(value) > 0]
+    by = f", by {listed([str(value) for _, value in above])}" if above else ""
+    return f"Above a frozen frame on {what} for sure: {counted(len(above), len(found), [m for m, _ in above])}{by}."
 
 
 def saboteurs_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Sentence on how often PSNR, and how often consistency or permanence, puts a poor picture above a broken law."""
-    pairs = [(good, bad) for good in rows if good["lawful"] for bad in rows if not bad["lawful"]]
+    broken = [row for row in rows if not row["lawful"] and row["source"] != "freeze"]
+    pairs = [(good, bad) for good in rows if good["lawful"] for bad in broken]
     by_pixels = sum(good["PSNR"] > bad["PSNR"] for good, bad in pairs)
     least = [min(row["consistency"], row["permanence"]) for row in rows]
     by_physics = sum(least[rows.index(good)] > least[rows.index(bad)] for good, bad in pairs)
     return (
-        f"Of {len(pairs)} pairs of a picture that breaks no law and one that does, PSNR puts the lawful one above in "
-        f"{by_pixels}, the lesser of consistency and permanence in {by_physics}."
+        f"Of {len(pairs)} pairs of a kind of picture that breaks no law and a broken law, PSNR puts the lawful one "
+        f"above in {by_pixels}, the lesser of consistency and permanence in {by_physics}."
     )
 
 

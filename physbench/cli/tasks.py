@@ -182,7 +182,7 @@ def preview(
         int | None,
         typer.Option(
             metavar="PX",
-            help="Side of a picture. [default: 192 on a sheet, 160 that play; as filmed twice that]",
+            help="Side of a picture. [default: 192 on a sheet, 160 that play; with more shutter or noise twice that]",
             min=32,
         ),
     ] = None,

@@ -22,7 +22,7 @@ from physbench.world.styles.catalogue import draw, draw_still
 from physbench.world.styles.look_options import requested_effects
 
 SHEET_SIZE, SHEET_FPS = 192, 20.0  # px and frames/s of the pictures on the sheet
-AS_FILMED = 2  # times as large are pictures with blur or noise that was asked for: a few px and levels
+WITH_EFFECTS = 2  # times as large are pictures with blur or noise that was asked for: a few px and levels
 TIMES_BEFORE = (-1.0, -0.5, 0.0)  # s, columns before the hand-over
 EXPOSURE_STEP = 0.2  # s between the exposures of the last column
 TEXT_COLOUR, FAINT_COLOUR, ACCENT = "#1d2129", "#7b828e", "#c8451b"
@@ -43,7 +43,7 @@ def make_clips(task: Task, split: Split, seeds: Sequence[int], spec: RenderSpec)
 
 def usual_size(size: int, look: str) -> int:
     """Side in px of pictures that are usually of a size, in a look."""
-    return AS_FILMED * size if requested_effects(look) else size
+    return WITH_EFFECTS * size if requested_effects(look) else size
 
 
 def drawn_as(look: str, view: str) -> list[str]:

@@ -118,29 +118,43 @@ MOST_OF_ANY = 4096  # px, channels, frames, ...
 MOST_IN_A_TABLE = 2**26  # numbers of a tensor that is made beside the weights; 12 pairs of frames of 64 px take 2**19
 
 
-def check_numbers(config: Mapping[str, Any]) -> None:
-    """Raise ModelError where numbers of a configuration cannot be those of a network."""
+def check_numbers(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
+    """Raise ModelError where numbers of a configuration cannot be those of a network.
+
+    usual: Those of the architecture. What is whole, a flag or a list there must be so here; other kinds of value are
+    the architecture's own.
+    """
     for key, value in config.items():
+        got = f"; {key} is {value!a:.60}."
         if key == "temperature":
             if type(value) not in (int, float) or not 0 <= value < math.inf:
                 raise ModelError(f"Expected a number from 0 on as temperature in the configuration, got {value!a:.60}.")
-            continue
-        types = (int, float) if key == "fps" else (int,)
-        for each in value if isinstance(value, list | tuple) else (value,):
-            if not (isinstance(each, bool) or (type(each) in types and 0 < each <= MOST_OF_ANY)):
-                raise ModelError(
-                    f"Expected {'' if key == 'fps' else 'whole '}numbers from 1 to {MOST_OF_ANY} in the configuration; "
-                    f"{key} is {value!a:.60}."
-                )
+        elif key == "fps":
+            if type(value) not in (int, float) or not 0 < value <= MOST_OF_ANY:
+                raise ModelError(f"Expected a number above 0 and up to {MOST_OF_ANY} in the configuration{got}")
+        elif isinstance(usual[key], bool):
+            if not isinstance(value, bool):
+                raise ModelError(f"Expected true or false in the configuration{got}")
+        elif isinstance(usual[key], list | tuple):
+            if not isinstance(value, list | tuple) or not value or not all(map(_is_size, value)):
+                raise ModelError(f"Expected a list of whole numbers from 1 to {MOST_OF_ANY} in the configuration{got}")
+        elif isinstance(usual[key], int) and not _is_size(value):
+            raise ModelError(f"Expected a whole number from 1 to {MOST_OF_ANY} in the configuration{got}")
     if config["width"] % config["heads"] if "heads" in config else 0:
         raise ModelError(f"Expected a width that {config['heads']} heads divide but got {config['width']}.")
 
 
+def _is_size(value: object) -> bool:
+    return type(value) is int and 0 < value <= MOST_OF_ANY
+
+
 MAKERS = frozenset(  # of tensors
     (
-        torch.arange, torch.as_tensor, torch.asarray, torch.empty, torch.eye, torch.full, torch.linspace,
-        torch.logspace, torch.ones, torch.rand, torch.randint, torch.randn, torch.randperm, torch.scalar_tensor,
-        torch.tensor, torch.zeros,
+        torch.arange, torch.as_tensor, torch.asarray, torch.bartlett_window, torch.blackman_window, torch.empty,
+        torch.empty_permuted, torch.empty_strided, torch.eye, torch.full, torch.hamming_window, torch.hann_window,
+        torch.kaiser_window, torch.linspace, torch.logspace, torch.normal, torch.ones, torch.rand, torch.randint,
+        torch.randn, torch.randperm, torch.range, torch.scalar_tensor, torch.tensor, torch.tril_indices,
+        torch.triu_indices, torch.zeros,
     )
 )  # fmt: skip
 
@@ -195,7 +209,7 @@ class Architecture(ABC):
 
     @abstractmethod
     def net(self, config: Mapping[str, Any]) -> nn.Module:
-        """The network, with its initial weights."""
+        """The network, with its initial weights. Made without memory first: it must not read values of its tensors."""
 
     def wrap(self, net: nn.Module, card: ModelCard, device: torch.device, dtype: torch.dtype) -> ReferenceModel:
         """Make a model of a network."""
@@ -249,7 +263,7 @@ class Architecture(ABC):
             if key not in self.defaults:
                 raise ModelError(f"The configuration of {self.name} has no {key!a:.60}.{nearest(key, self.defaults)}")
         whole = {**self.defaults, **config}
-        check_numbers(whole)
+        check_numbers(whole, self.defaults)
         return whole
 
     def _check_memory(self, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:

@@ -43,7 +43,7 @@ def render_class(spec: RenderSpec, context: int) -> str:
     """The class of a size, a number of context frames and a look: "64", "64 image" for one frame, "256 natural".
 
     One image shows less than several frames, so that truth and freeze are measured on other questions. A look with
-    options, as filmed, is of the class of the look.
+    options is of the class of the look.
     """
     picture = replace(spec, look=base_look(spec.look)).picture
     return picture_class(spec) + (" image" if context == 1 else "") + (f" {picture}" if picture != PLAIN else "")

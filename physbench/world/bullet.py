@@ -719,7 +719,7 @@ def _ensemble(scene: Scene, start: float, states: Array, times: Sequence[float] 
 
 
 BATCH = 10  # copies in a client; more cost as much each, and round otherwise the further out they stand
-_kept: OrderedDict[tuple[int, int, bool, tuple[bool, ...]], World] = OrderedDict()
+_kept: OrderedDict[tuple[int, int, bool, tuple[bool, ...], tuple[bool, ...]], World] = OrderedDict()
 
 
 def simulate_batch(
@@ -768,10 +768,11 @@ def simulate_batch(
 
 def _lent(
     scene: Scene, start: float, states: Array, log: bool
-) -> tuple[World, tuple[int, int, bool, tuple[bool, ...]]]:
+) -> tuple[World, tuple[int, int, bool, tuple[bool, ...], tuple[bool, ...]]]:
     """A world that begins at `start` from states (M, N, 13), and the key under which it may be kept."""
     there = tuple(body.until is None or body.until > start for body in scene.bodies)
-    key = (id(scene), len(states), log, there)
+    free = tuple(body.release is None or step_of(body.release) <= step_of(start) for body in scene.bodies)
+    key = (id(scene), len(states), log, there, free)
     world = _kept.pop(key, None)
     if world is not None and world.scene is scene:
         world.restart(start, states)

@@ -210,9 +210,13 @@ def test_the_table_of_tasks_that_none_was_trained_on(findings: ModuleType) -> No
     found = [findings.Transfer("net", "full 4", 100, 0.5, there)]
     inside, outside = "0.30 [0.20, 0.40]", "-0.10 [-0.10, -0.10]"
     assert findings.transfer_cells(board, found) == [["`net`", inside, inside, "2.0 s", outside, outside, "0.5 s"]]
-    best, above = findings.transfer_text(board, found)
+    best, above, near = findings.transfer_text(board, found)
     assert best.startswith(f"Of physical consistency the best there, `net`, has {outside} instead of {inside}")
-    assert above == "Above a frozen frame for sure: none of 1."
+    assert above == "Above a frozen frame on physical consistency for sure: none of 1."
+    assert near == "Above a frozen frame on long-horizon drift for sure: none of 1."
+    there["drift"] = {"falling/spring-v1": 0.2, "falling/row-v1": 0.2}
+    *_, near = findings.transfer_text(board, found)
+    assert near.endswith("long-horizon drift for sure: all 1, by 0.20 [0.20, 0.20].")
     assert findings.transfer_text(board, []) == []
 
 

@@ -167,7 +167,7 @@ def test_what_it_cannot_be_shown_is_told_in_a_line() -> None:
     with pytest.raises(ModelError, match="size that 8 divides but got 60"):
         architecture.net({**TINY, "size": 60})
     for wrong in ({"ahead": [0]}, {"ahead": "13"}, {"width": 10**8}, {"hidden": 2.5}):
-        with pytest.raises(ModelError, match="whole numbers from 1 to"):
+        with pytest.raises(ModelError, match=r"whole numbers? from 1 to"):
             architecture.build({**TINY, **wrong})
     with pytest.raises(ModelError, match="frames ahead"):
         architecture.net({**TINY, "ahead": []})

@@ -226,5 +226,5 @@ def test_what_is_no_temperature_is_refused(temperature: object) -> None:
 
 @pytest.mark.parametrize("actions", [1, 6, 0, 8192, "8", [2, 2]])
 def test_a_number_of_actions_that_is_no_power_of_two_is_refused(actions: object) -> None:
-    with pytest.raises(ModelError, match=r"power of two from 2 to 4096 latent actions|whole numbers from 1 to 4096"):
+    with pytest.raises(ModelError, match=r"power of two from 2 to 4096 latent actions|whole number from 1 to 4096"):
         architecture.build({"actions": actions})

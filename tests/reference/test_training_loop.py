@@ -335,10 +335,14 @@ def test_a_library_that_replaces_functions_of_torch_for_a_while_hinders_no_compa
 @pytest.mark.parametrize(
     ("name", "config", "words"),
     [
-        ("simple", {"width": 5000}, "whole numbers from 1 to 4096 in the configuration; width is 5000"),
-        ("states-transformer", {"layers": 10**9}, "whole numbers from 1 to 4096 in the configuration; layers is 10000"),
+        ("simple", {"width": 5000}, "a whole number from 1 to 4096 in the configuration; width is 5000"),
+        ("states-transformer", {"layers": 10**9}, "whole number from 1 to 4096 in the configuration; layers is 1000"),
         ("states-transformer", {"width": 65}, "a width that 4 heads divide but got 65"),
-        ("jepa", {"fps": "15"}, "Expected numbers from 1 to 4096 in the configuration; fps is '15'"),
+        ("jepa", {"fps": "15"}, "Expected a number above 0 and up to 4096 in the configuration; fps is '15'"),
+        ("simple", {"width": [64]}, "a whole number from 1 to 4096 in the configuration; width is [64]"),
+        ("token-ar", {"heads": False}, "a whole number from 1 to 4096 in the configuration; heads is False"),
+        ("token-ar", {"levels": 8}, "a list of whole numbers from 1 to 4096 in the configuration; levels is 8"),
+        ("rssm", {"mode": 1}, "true or false in the configuration; mode is 1"),
         ("rssm", {"size": 60}, "a size that 8 divides but got 60"),
     ],
 )

@@ -21,7 +21,7 @@ from physbench.validity.task_checks.check_task import check_scene
 from physbench.validity.task_checks.clip_protocol import check_links
 from physbench.world.ballistic import accelerations, flies, fly
 from physbench.world.bodies import ball, turned_from_front
-from physbench.world.bullet import World, initial_states, simulate, simulate_ensemble
+from physbench.world.bullet import World, initial_states, simulate, simulate_batch, simulate_ensemble
 from physbench.world.drawing import render
 from physbench.world.links import guides
 from physbench.world.scene import (
@@ -138,6 +138,16 @@ def test_a_belt_drags_what_lies_on_it_and_stays() -> None:
     np.testing.assert_allclose(members[:, 0, 1, :3], [result.states[-1, 1, :3]] * 2, atol=1e-4)
     with pytest.raises(ValueError, match="expected a fixed box"):
         dataclasses.replace(box, surface=(1.0, 0, 0))
+
+
+def test_a_kept_world_is_not_lent_across_a_release() -> None:
+    held = dataclasses.replace(ball_at("ball", (0, 0, 2.0)), release=0.5)
+    scene = Scene((FLOOR, held), FRONT, DOWN)
+    start = initial_states(scene)[None]
+    hanging, _ = simulate_batch(scene, 0.0, start, [0.3])
+    fallen, _ = simulate_batch(scene, 0.6, start, [0.8])
+    assert hanging[0, 0, 1, 2] == pytest.approx(2.0)
+    assert fallen[0, 0, 1, 2] == pytest.approx(2.0 - 9.81 * 0.2**2 / 2, abs=2e-3)
 
 
 def test_impulse_changes_velocity_by_impulse_over_mass() -> None:

@@ -418,7 +418,7 @@ TEST_CLIPS = 6  # of test; a third as many of ood, and one of train
 
 @dataclass(frozen=True)
 class ReadingCost:
-    """Time to read a clip, for an estimate before any is read: within a factor of four on nine tasks."""
+    """Time to read a clip, for an estimate before any is read; on a loaded machine it takes longer."""
 
     futures: float = 2.0  # times that it takes to make the clip: some futures are simulated
     tracking: float = 0.1  # s
