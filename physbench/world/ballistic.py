@@ -64,19 +64,22 @@ class _Links:
         held = self._phases[phase]
         if held is None:
             return np.zeros((*states.shape[:-1], 3))
-        if held.ends is not None:
-            from physbench.world.compiled_rods import lone_rods  # Numba takes long to import
+        step = step * stride if held.strings else step
+        if held.ends is not None or held.way is not None:
+            from physbench.world.compiled_rods import lone_rods, lone_string  # Numba takes long to import
 
             flat = np.ascontiguousarray(states).reshape(-1, *states.shape[-2:])
             beside = np.ascontiguousarray(other).reshape(-1, *other.shape[-2:])
             inverse = held.inverse[:, 0]
-            return lone_rods(flat, beside, held.ends, held.length2, inverse, step).reshape(other.shape)
-        step = step * stride if held.strings else step
+            if held.ends is not None:
+                return lone_rods(flat, beside, held.ends, held.length2, inverse, step).reshape(other.shape)
+            one = lone_string(flat, beside, held.way, held.length[0], inverse, step, CLOSING * step)
+            return one.reshape(other.shape)
         away = held.sign @ states[..., :3]  # (..., E, 3) from anchor to body
         ahead = away + step * (held.sign @ (states[..., 7:10] + step * held.free * other))
         effect = -(step**2) * held.coupling  # on spans, of tensions over lengths
         if held.strings:
-            pull = _taut(held.links, away, ahead, effect, CLOSING * step)
+            pull = _taut(held, away, ahead, effect, CLOSING * step)
         else:
             pull = _together(ahead, effect[..., None] * away[..., None, :, :], held.length2)
         return np.asarray(-held.inverse * (held.sign.T @ (pull[..., None] * away)))
@@ -107,13 +110,16 @@ class _Links:
         strings = any(isinstance(link, String) for link, _ in acting)
         lone = not strings and not np.any(coupling - np.diag(coupling.diagonal()))
         return _Held(
-            links=[link for link, _ in acting],
             strings=strings,
+            rigid=np.array([isinstance(link, Rod) for link, _ in acting]),
+            parts=np.repeat(np.eye(len(acting)), [len(way) - 1 for _, way in acting], axis=1),
+            length=np.array([link.length for link, _ in acting]),
             sign=sign,
             inverse=inverse[:, None],
             free=(inverse > 0)[:, None],
             coupling=coupling,
             ends=np.array(parts) if lone else None,
+            way=np.array(acting[0][1]) if strings and len(acting) == 1 else None,
             length2=np.array([link.length for link, _ in acting]) ** 2,
         )
 
@@ -122,14 +128,17 @@ class _Links:
 class _Held:
     """Rods and strings that act on N bodies, in E parts: a string over a body has two."""
 
-    links: Sequence[Rod | String]
     strings: bool  # whether one of them is a string
+    rigid: Mask  # whether each of them is a rod
+    parts: Array  # (links, E): 1 of its own parts
+    length: Array  # m, of each rod or string
     sign: Array  # (E, N): -1 at the anchor, 1 at the body
     inverse: Array  # (N, 1) 1/kg
     free: Mask  # (N, 1): whether it can move
     coupling: Array  # (E, E) 1/kg: by how much parts accelerate each other
     ends: Whole | None  # (E, 2): anchors and bodies, where all are rods and none acts on another
-    length2: Array  # m2, of each rod or string
+    length2: Array  # m2
+    way: Whole | None  # (E + 1,): the bodies of a string that acts alone
 
 
 def _together(ahead: Array, effect: Array, length2: Array) -> Array:
@@ -148,7 +157,7 @@ def _together(ahead: Array, effect: Array, length2: Array) -> Array:
     return pull
 
 
-def _taut(rods: Sequence[Rod | String], away: Array, ahead: Array, effect: Array, closing: float) -> Array:
+def _taut(held: _Held, away: Array, ahead: Array, effect: Array, closing: float) -> Array:
     """Tensions over lengths (..., P) N/m of the parts of rods and strings; a string over a body has two.
 
     Newton's method, in which a string pulls while it is too long or has a tension (a primal-dual active set:
@@ -157,8 +166,7 @@ def _taut(rods: Sequence[Rod | String], away: Array, ahead: Array, effect: Array
     away, ahead: (..., P, 3) m of parts now, and after the step if nothing pulled. effect: (P, P), as above. closing: m
     by which a string that is too long gets shorter.
     """
-    rigid, length = np.array([isinstance(rod, Rod) for rod in rods]), np.array([rod.length for rod in rods])
-    parts = np.repeat(np.eye(len(rods)), [len(rod.sources) - 1 for rod in rods], axis=1)  # (E, P), 1 of its own
+    rigid, length, parts = held.rigid, held.length, held.parts  # (E,), (E,), (E, P)
     now = _size(away)
     over = np.maximum(now @ parts.T - length, 0.0)
     target = length + np.where(rigid, 0.0, np.maximum(over - closing, 0.0))
@@ -175,18 +183,18 @@ def _taut(rods: Sequence[Rod | String], away: Array, ahead: Array, effect: Array
     change = effect @ along  # (..., E, P, 3) m/N, of parts by a tension
     back = change.reshape(wide).swapaxes(-1, -2)
     reach = -(along * change).sum(axis=(-2, -1))  # (..., E) m/N by which a tension shortens its own rod
-    own = np.eye(len(rods)) * reach[..., None]
+    own = np.eye(len(length)) * reach[..., None]
     for _ in range(20):  # steps of Newton's method; two are enough for a pulley
         span = ahead + (pull[..., None, None] * change).sum(axis=-3)
         far = _size(span)
         wrong = far @ parts.T - target
-        held = rigid | (wrong + reach * pull > 0)
-        wrong = np.where(held, wrong, -reach * pull)
+        pulls = rigid | (wrong + reach * pull > 0)
+        wrong = np.where(pulls, wrong, -reach * pull)
         if np.abs(wrong).max() < 1e-10:  # m
             break
-        slope = np.where(held[..., None], -each(span, far).reshape(wide) @ back, own)
-        # Strings that hold the same bodies share their tension.
-        pull = pull + np.linalg.solve(slope + 1e-9 * own, wrong[..., None])[..., 0]
+        slope = np.where(pulls[..., None], -each(span, far).reshape(wide) @ back, own)
+        slope = slope + 1e-9 * own  # strings that hold the same bodies share their tension
+        pull = pull + np.linalg.solve(slope, wrong[..., None])[..., 0]
     return np.asarray((pull @ parts) / np.maximum(now, 1e-9))
 
 

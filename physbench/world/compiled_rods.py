@@ -1,4 +1,4 @@
-"""Tensions of rods that do not act on each other, compiled: the simulator asks for them at every step."""
+"""Tensions of rods that do not act on each other, and of one string, compiled: they are asked for at every step."""
 
 from __future__ import annotations
 
@@ -48,4 +48,74 @@ def lone_rods(states: Array, other: Array, ends: Whole, length2: Array, inverse:
             for k in range(3):
                 result[m, anchor, k] += inverse[anchor] * (pull * away[k])
                 result[m, body, k] -= inverse[body] * (pull * away[k])
+    return result
+
+
+@kernel("(float64[:,:,::1], float64[:,:,::1], int64[::1], float64, float64[::1], float64, float64)")
+def lone_string(
+    states: Array, other: Array, way: Whole, length: float, inverse: Array, step: float, closing: float
+) -> Array:
+    """Accelerations (M, N, 3) m/s2 that one string gives the bodies of M copies of a scene, as `ballistic._taut`.
+
+    Args:
+        states: (M, N, 13) of all bodies.
+        other: (M, N, 3) m/s2 of all that acts beside the string, gravity included.
+        way: (P + 1,) the bodies that it goes to, in order.
+        length: m.
+        inverse: (N,) 1/kg; 0 of what does not move.
+        step: s.
+        closing: m by which it gets shorter where it is too long.
+    """
+    parts = len(way) - 1
+    result = np.zeros(other.shape)
+    along, ahead, change, now = np.empty((parts, 3)), np.empty((parts, 3)), np.empty((parts, 3)), np.empty(parts)
+    for m in range(len(states)):
+        total = 0.0
+        for p in range(parts):
+            a, b, size = way[p], way[p + 1], 0.0
+            for k in range(3):
+                along[p, k] = states[m, b, k] - states[m, a, k]
+                size += along[p, k] ** 2
+                first, last = states[m, a, 7 + k], states[m, b, 7 + k]
+                if inverse[a] > 0:
+                    first += step * other[m, a, k]
+                if inverse[b] > 0:
+                    last += step * other[m, b, k]
+                ahead[p, k] = along[p, k] + step * (last - first)
+            now[p] = math.sqrt(size)
+            total += now[p]
+            for k in range(3):
+                along[p, k] /= max(now[p], 1e-9)
+        reach = 0.0
+        for p in range(parts):
+            for k in range(3):
+                back = (inverse[way[p]] + inverse[way[p + 1]]) * along[p, k]
+                if p > 0:
+                    back -= inverse[way[p]] * along[p - 1, k]
+                if p + 1 < parts:
+                    back -= inverse[way[p + 1]] * along[p + 1, k]
+                change[p, k] = -(step * step) * back
+                reach -= along[p, k] * change[p, k]
+        target, pull = length + max(max(total - length, 0.0) - closing, 0.0), 0.0
+        for _ in range(20):
+            far, slope = 0.0, 0.0
+            for p in range(parts):
+                size, fall = 0.0, 0.0
+                for k in range(3):
+                    span = ahead[p, k] + pull * change[p, k]
+                    size += span * span
+                    fall += span * change[p, k]
+                size = math.sqrt(size)
+                far += size
+                slope -= fall / max(size, 1e-9)
+            wrong = far - target
+            if wrong + reach * pull <= 0:
+                wrong, slope = -reach * pull, reach
+            if abs(wrong) < 1e-10:
+                break
+            pull += wrong / (slope + 1e-9 * reach)
+        for p in range(parts):
+            for k in range(3):
+                result[m, way[p], k] += inverse[way[p]] * pull * along[p, k]
+                result[m, way[p + 1], k] -= inverse[way[p + 1]] * pull * along[p, k]
     return result

@@ -9,6 +9,7 @@ import pytest
 
 from physbench.support.arrays import Array
 from physbench.validity.task_checks.check_task import check_scene
+from physbench.world import ballistic
 from physbench.world.ballistic import accelerations
 from physbench.world.bodies import ball
 from physbench.world.bullet import initial_states, simulate, simulate_ensemble
@@ -229,3 +230,22 @@ def test_what_is_no_string_is_refused() -> None:
             String(*wrong)
     with pytest.raises(ValueError, match="no body named 'puley'"):
         replace(atwood()[0], fields=(String("a", "b", 6.0, "puley"),))
+
+
+def test_one_string_compiled_is_as_several_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In random states, slack and taut, over no body, one and two."""
+    numbers = np.random.default_rng(5)
+    for over in ((), ("p",), ("p", "q")):
+        bodies = (bob("a", 0.4, 0.0, 0.0), bob("b", 0.45, 0.0, 0.0), knob("p", 0.0, 0.0), knob("q", 0.0, 0.0))
+        scene = scene_of(string := String("a", "b", 4.0, over=over), bodies=bodies)
+        states = numbers.normal(size=(200, 4, 13))
+        states[:, 2:, 7:10] = 0.0
+        compiled = accelerations(scene, scene.fields, states, 0.0)
+        held = ballistic._Links(scene, [string])._held(0.0)
+        assert held is not None and held.way is not None
+        with monkeypatch.context() as patch:
+            patch.setattr(ballistic._Links, "_held", lambda self, time, held=held: replace(held, way=None))
+            written = accelerations(scene, scene.fields, states, 0.0)
+        pulled = np.abs(written).max(axis=(1, 2)) > 0
+        assert 0 < pulled.sum() < len(pulled)
+        np.testing.assert_allclose(compiled, written, rtol=1e-5, atol=1e-5)
