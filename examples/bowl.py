@@ -16,7 +16,7 @@ class Bowl(Task):
     Law: a ball that rolls in a bowl swings as a pendulum as long as the bowl's radius less its own, under 5/7 of
     gravity (Huygens 1673, Horologium oscillatorium).
     Camera: from the front, 5.12 m wide. Actions: none.
-    Hand-over: held until `release`, in motion at 0; turns back before 2.4 s; horizon 4 s.
+    Hand-over: held until `release`, in motion at 0; turns back before 1.5 s; horizon 2.6 s.
     May be hidden: nothing.
     Version history: v1, first release.
 
@@ -37,7 +37,7 @@ class Bowl(Task):
     def accepts(self, p):
         """Turns back in time."""
         half = math.pi * math.sqrt(1.4 * (p["bowl_radius"] - p["ball_radius"]) / p["gravity"])
-        return event_in(p["release"] + half, spare=0.15)
+        return event_in(p["release"] + half, horizon=2.6, spare=0.15)
 
     def scene(self, p):
         size, radius, side = p["bowl_radius"], p["ball_radius"], math.copysign(1.0, p["angle"])
@@ -48,7 +48,7 @@ class Bowl(Task):
         x, z = place(p["angle"], size - radius)
         rolling = ball("ball", radius, (x, 0.0, z), p["hue"], friction=p["friction"], release=p["release"])
         block = holder("holder", (0.05, 0.2, 0.2), (x - side * (radius + 0.06), 0.0, z), p["release"])
-        bowl = curve("bowl", [place(angle, size) for angle in np.linspace(-1.2, 1.2, 17)])
+        bowl = curve("bowl", [place(angle, size) for angle in np.linspace(-1.2, 1.2, 17)], joint=0.06)
         prompt = f"A {hue_name(p['hue'])} ball is held on the side of a bowl by a grey block, which vanishes. It rolls."
         camera = Camera("front", (0.0, 0.0, CENTER_Z))
-        return Scene((rolling, block, *bowl), camera, gravity=(0.0, 0.0, -p["gravity"]), horizon=4.0, prompt=prompt)
+        return Scene((rolling, block, *bowl), camera, gravity=(0.0, 0.0, -p["gravity"]), horizon=2.6, prompt=prompt)

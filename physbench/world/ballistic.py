@@ -73,8 +73,9 @@ class _Links:
             inverse = held.inverse[:, 0]
             if held.ends is not None:
                 return lone_rods(flat, beside, held.ends, held.length2, inverse, step).reshape(other.shape)
-            one = lone_string(flat, beside, held.way, held.length[0], inverse, step, CLOSING * step)
-            return one.reshape(other.shape)
+            if held.way is not None:
+                one = lone_string(flat, beside, held.way, held.length[0], inverse, step, CLOSING * step)
+                return one.reshape(other.shape)
         away = held.sign @ states[..., :3]  # (..., E, 3) from anchor to body
         ahead = away + step * (held.sign @ (states[..., 7:10] + step * held.free * other))
         effect = -(step**2) * held.coupling  # on spans, of tensions over lengths

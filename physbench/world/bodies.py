@@ -126,6 +126,7 @@ def wall(
     )
 
 
+MOST_BOXES = 1000  # of a curved board
 JOINT_TURN, LONGEST_BOX = 0.03, 0.5  # rad from box to box of a curved board, and m
 POINT_GRID = 1e-6  # m to which the ends of its boxes are rounded, so that machines lay it alike
 
@@ -160,11 +161,25 @@ def curve(
         restitution: A pair of bodies has the product of both.
         friction: A pair of bodies has the product of both.
 
-    Raises ValueError where points are fewer than four, not finite or twice in a row.
+    Raises ValueError where points are fewer than four, not finite or twice in a row, for sizes that no board has, and
+    where it would take more than MOST_BOXES boxes.
     """
     from scipy.interpolate import CubicSpline
 
-    given = np.asarray(points, dtype=np.float64)
+    for word, value, usable in (
+        ("a thickness above 0 m", thickness, thickness > 0),
+        ("a depth above 0 m", depth, depth > 0),
+        ("a grey from 0 to 1", grey, 0 <= grey <= 1),
+        ("a restitution from 0 on", restitution, restitution >= 0),
+        ("a friction from 0 on", friction, friction >= 0),
+        ("a joint above 0 rad", joint, joint > 0),
+    ):
+        if not usable or not math.isfinite(value):
+            raise ValueError(f"{name or 'curve'}: expected {word}, got {value!r}.")
+    try:
+        given = np.asarray(list(points), dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: expected four or more points (x, z) in m, got {points!r}.") from None
     if given.ndim != 2 or given.shape[1] != 2 or len(given) < 4 or not np.isfinite(given).all():
         raise ValueError(f"{name}: expected four or more points (x, z) in m, got {points!r}.")
     apart = np.linalg.norm(np.diff(given, axis=0), axis=1)
@@ -177,6 +192,11 @@ def curve(
     heading = np.unwrap(np.arctan2(slope[:, 1], slope[:, 0]))
     parts = np.maximum(np.abs(np.diff(heading)) / joint, np.diff(way) / LONGEST_BOX)
     count = np.concatenate([[0.0], parts.cumsum()])  # boxes up to each place
+    if count[-1] > MOST_BOXES:
+        raise ValueError(
+            f"{name}: expected a board of at most {MOST_BOXES} boxes, got {count[-1]:.0f}: take a larger joint than "
+            f"{joint:g} rad, or a shorter or less bent way."
+        )
     places = np.interp(np.linspace(0.0, count[-1], math.ceil(count[-1]) + 1), count, way)
     corners = (np.round(spline(places) / POINT_GRID) * POINT_GRID).tolist()
     boxes = []

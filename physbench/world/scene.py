@@ -7,6 +7,7 @@ import sys
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, SupportsIndex
 
@@ -365,10 +366,14 @@ class String(Joint):
     over: str | tuple[str, ...] = ()  # bodies, as a rule fixed ones
 
     def __post_init__(self) -> None:
-        if isinstance(self.over, str):
-            object.__setattr__(self, "over", (self.over,))
-        if len(set(self.sources)) < len(self.sources) or not 0 < self.length < math.inf:
-            raise ValueError(f"{self} is no string: expected different bodies and a length above 0 m.")
+        if isinstance(self.over, str | list):
+            object.__setattr__(self, "over", (self.over,) if isinstance(self.over, str) else tuple(self.over))
+        if not isinstance(self.over, tuple) or not all(isinstance(name, str) for name in self.sources):
+            raise ValueError(f"{self} is no string: expected names of bodies.")
+        if len(set(self.sources)) < len(self.sources):
+            raise ValueError(f"{self} is no string: expected that it comes to each body once.")
+        if isinstance(self.length, bool) or not isinstance(self.length, Real) or not 0 < self.length < math.inf:
+            raise ValueError(f"{self} is no string: expected a length above 0 m, got {self.length!r}.")
 
     @property
     def sources(self) -> tuple[str, ...]:

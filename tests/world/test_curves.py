@@ -11,12 +11,15 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import ellipk
 
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip
 from physbench.laws.scene_law import scene_law
-from physbench.validity.task_checks.clip_protocol import curve_of
+from physbench.validity.task_checks.clip_protocol import check_seen, curve_of
 from physbench.world.bodies import ball, curve, wall
 from physbench.world.bullet import MOST_LINKED, simulate
 from physbench.world.geometry import rotate
-from physbench.world.scene import HISTORY, PHYSICS_HZ, Body, Camera, Scene
+from physbench.world.scene import HISTORY, PHYSICS_HZ, Body, Camera, RenderSpec, Scene
+from physbench.world.styles.catalogue import draw
 
 Array = NDArray[np.float64]
 Points = list[tuple[float, float]]
@@ -84,6 +87,46 @@ def test_points_that_are_no_curve_are_refused() -> None:
     for points in ([(0, 0), (1, 0), (2, 0)], [(0, 0), (1, 0), (1, 0), (2, 0)], [(0, 0), (1, 0), (2, math.nan), (3, 0)]):
         with pytest.raises(ValueError, match="hill: expected"):
             curve("hill", points)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ({"thickness": 0.0}, "a thickness above 0 m, got 0.0"),
+        ({"depth": -1.0}, "a depth above 0 m"),
+        ({"grey": math.nan}, "a grey from 0 to 1"),
+        ({"friction": -1.0}, "a friction from 0 on"),
+        ({"joint": -0.1}, "a joint above 0 rad"),
+        ({"joint": 1e-6}, "at most 1000 boxes, got 20"),
+    ],
+)
+def test_sizes_that_no_board_has_are_refused(sizes: dict[str, float], words: str) -> None:
+    with pytest.raises(ValueError, match=f"hill: expected .*{words}"):
+        curve("hill", arc(R, -1.0, 1.0), **sizes)
+
+
+def test_a_board_of_boxes_below_a_pixel_is_seen_as_one() -> None:
+    """Its boxes are compared with what is behind them together: one of .02 m has no pixel of its own."""
+    board = curve("bowl", arc(R, -1.0, 1.0), joint=0.008, thickness=0.1)
+    scene = Scene(
+        (ball("ball", SIZE, (0.5, 0.0, R - math.sqrt(SWING**2 - 0.25)), 0, friction=0.8), *board),
+        FRONT,
+        gravity=(0.0, 0.0, -G),
+        prompt="A ball rolls in a bowl.",
+    )
+
+    def clip_of(scene: Scene) -> Clip:
+        base = make_clip(Row("falling/projectile-v1", "test", 0), RenderSpec(64, 64, 15.0))
+        simulation = simulate(scene, base.times)
+        picture = draw(scene, base.times, simulation.states, base.spec)
+        areas = {"visible_area": picture.visible_area, "full_area": picture.full_area}
+        shown = {"states": simulation.states, "contacts": simulation.contacts, "frames": picture.frames, **areas}
+        return replace(base, scene=scene, **shown)
+
+    (seen,) = check_seen(clip_of(scene))
+    assert seen.state == "ok"
+    faint = replace(scene, bodies=(scene.bodies[0], *(replace(box, grey=0.53) for box in board)))
+    assert next(check_seen(clip_of(faint))).state == "failed"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -225,9 +226,16 @@ def test_a_string_between_bodies_that_are_too_far_apart_is_refused_and_a_slack_o
 
 
 def test_what_is_no_string_is_refused() -> None:
-    for wrong in (("a", "a", 1.0), ("a", "b", 0.0), ("a", "b", 1.0, "b"), ("a", "b", 1.0, ("p", "p"))):
-        with pytest.raises(ValueError, match="expected different bodies"):
+    for wrong in (("a", "a", 1.0), ("a", "b", 1.0, "b"), ("a", "b", 1.0, ("p", "p"))):
+        with pytest.raises(ValueError, match="expected that it comes to each body once"):
             String(*wrong)
+    for length in (0.0, -1.0, math.nan, math.inf, "2", True):
+        with pytest.raises(ValueError, match="expected a length above 0 m, got"):
+            String("a", "b", length)  # type: ignore[arg-type]
+    for over in (3, None, (1,)):
+        with pytest.raises(ValueError, match="expected names of bodies"):
+            String("a", "b", 1.0, over)  # type: ignore[arg-type]
+    assert String("a", "b", 1.0, ["p"]) == String("a", "b", 1.0, "p")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no body named 'puley'"):
         replace(atwood()[0], fields=(String("a", "b", 6.0, "puley"),))
 

@@ -217,15 +217,16 @@ def check_seen(clip: Clip) -> Iterator[Finding]:
     """Every fixed or kinematic body without hue that objects touch stands out from what is around it at time 0.
 
     Where it is hidden then, the earlier frame counts in which most of it is visible. Contacts out of view do not count.
-    A box of a curved board is seen with those that it touches.
+    A box of a curved board, which may be thinner than a pixel, is seen with those that it touches.
     """
     least, which = np.inf, ""
+    of_rows = dict[tuple[int, int], float]()  # contrast by first box of a board and frame
     for index, when in touched(clip).items():
         body = clip.scene.bodies[index]
-        before = clip.visible_area[: clip.handover + 1, index]
+        row = curve_of(clip.scene, index)
+        before = clip.visible_area[: clip.handover + 1, row].sum(axis=1)
         frame = clip.handover if before[-1] >= VIEW.least_area else int(np.argmax(before))
-        area = clip.visible_area[frame, curve_of(clip.scene, index)].sum()
-        if not body.drawn or before[frame] == 0 or area < VIEW.least_area:
+        if not body.drawn or before[frame] < VIEW.least_area:
             yield failed(
                 "visible",
                 f"{body.name} is touched at {when:.2f} s and is not seen at any time before 0",
@@ -235,7 +236,9 @@ def check_seen(clip: Clip) -> Iterator[Finding]:
                 Shot(clip, (0.0, when)),
             )
             continue
-        levels = contrast(clip, index, frame)
+        if (min(row), frame) not in of_rows:
+            of_rows[min(row), frame] = contrast(clip, row, frame)
+        levels = of_rows[min(row), frame]
         least, which = min((least, which), (levels, body.name))
         if levels < VIEW.least_contrast:
             time = float(clip.times[frame])
@@ -250,7 +253,7 @@ def check_seen(clip: Clip) -> Iterator[Finding]:
                     clip,
                     (time, time),
                     None,
-                    (clip.frames[frame], _marked(clip, index, frame)),
+                    (clip.frames[frame], _marked(clip, row, frame)),
                     (f"{time:.2f} s", f"where {body.name} is"),
                 ),
             )
@@ -268,7 +271,7 @@ def check_causes(clip: Clip) -> Iterator[Finding]:
             before = clip.visible_area[: clip.handover + 1, index]
             frame = int(np.argmax(before))
             if scene.bodies[index].drawn and before[frame] >= VIEW.least_area:
-                levels = contrast(clip, index, frame) if scene.bodies[index].hue is None else 255.0
+                levels = contrast(clip, [index], frame) if scene.bodies[index].hue is None else 255.0
                 if levels >= VIEW.least_contrast:
                     continue
                 seen = f"differs from what is behind it by {levels:.0f} of 255 grey levels"
@@ -343,25 +346,26 @@ def _joined(a: Body, b: Body) -> bool:
     return float(gap(a, np.asarray(a.position), b, np.asarray(b.position))) <= 1e-3
 
 
-def contrast(clip: Clip, index: int, frame: int) -> float:
-    """Grey levels by which a body differs from the same frame without it: the median over its visible pixels."""
-    without = _frame(clip, _changed(clip.scene, index, drawn=False), frame)
+def contrast(clip: Clip, row: Sequence[int], frame: int) -> float:
+    """Grey levels by which bodies differ from the same frame without them: the median over their visible pixels."""
+    without = _frame(clip, _changed(clip.scene, row, drawn=False), frame)
     apart = np.abs(clip.frames[frame].astype(np.int16) - without).max(axis=-1).ravel()
-    seen = np.sort(apart)[::-1][: max(1, round(float(clip.visible_area[frame, index])))]
+    seen = np.sort(apart)[::-1][: max(1, round(float(clip.visible_area[frame, list(row)].sum())))]
     return float(np.median(seen))
 
 
-def _marked(clip: Clip, index: int, frame: int) -> Image:
-    """The frame with the pixels of a body painted."""
-    black, white = (_frame(clip, _changed(clip.scene, index, grey=grey), frame).max(axis=-1) for grey in (0.0, 1.0))
+def _marked(clip: Clip, row: Sequence[int], frame: int) -> Image:
+    """The frame with the pixels of bodies painted."""
+    black, white = (_frame(clip, _changed(clip.scene, row, grey=grey), frame).max(axis=-1) for grey in (0.0, 1.0))
     picture: Image = clip.frames[frame].copy()
     picture[white.astype(np.int16) - black > 64] = (200, 69, 27)  # where an unseen body is
     return picture
 
 
-def _changed(scene: Scene, index: int, **changes: object) -> Scene:
+def _changed(scene: Scene, row: Sequence[int], **changes: object) -> Scene:
     bodies = list(scene.bodies)
-    bodies[index] = replace(bodies[index], **changes)  # type: ignore[arg-type]
+    for index in row:
+        bodies[index] = replace(bodies[index], **changes)  # type: ignore[arg-type]
     return replace(scene, bodies=tuple(bodies))
 
 
