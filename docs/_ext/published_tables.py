@@ -16,12 +16,11 @@ from physbench.validity.table import TableHeader, read_table, records
 from physbench.validity.text import between
 from physbench.validity.thresholds import measure_of
 from physbench.validity.violations import REGISTRY
-from physbench.world.scene import FAR, PLAIN
-from physbench.world.scene import VIEWS as SEEN_FROM
+from physbench.world.scene import FAR, PLAIN, VIEWS
 
 MAIN = "128px"  # the table that bars are about
 IMAGE = "image"  # the one for a context of one frame
-VIEWS = "256px_"  # what the names of tables of views and looks begin with
+OF_VIEWS = "256px_"  # what the names of tables of views and looks begin with
 ORDER = (MAIN, "64px", "h264", "natural", IMAGE)  # others come after them
 VIOLATIONS = ("violation", "timing", "picture")
 GROUPS = {
@@ -62,12 +61,12 @@ class Published:
     @property
     def look(self) -> str:
         """How videos are drawn."""
-        return next((word for word in self._words if word not in SEEN_FROM), PLAIN)
+        return next((word for word in self._words if word not in VIEWS), PLAIN)
 
     @property
     def view(self) -> str:
         """From where clips are seen."""
-        return next((word for word in self._words if word in SEEN_FROM), FAR)
+        return next((word for word in self._words if word in VIEWS), FAR)
 
     @property
     def _words(self) -> list[str]:

@@ -12,7 +12,7 @@ from page_templates import rendered
 from published_tables import (
     IMAGE,
     MAIN,
-    VIEWS,
+    OF_VIEWS,
     VIOLATIONS,
     Published,
     Row,
@@ -36,6 +36,8 @@ from physbench.validity.sources import LOW_RATE, sets_in
 from physbench.validity.table import LEVEL, LOW, OVERALL, PORTFOLIO, SKILL, SOURCE, UNAIDED, records, shown_readings
 from physbench.validity.text import MOST_SKILL, at_low_rate, figures, seen, where
 from physbench.validity.thresholds import LIMITS, last_part, measure_of
+from physbench.world.scene import FAR, VIEWS
+from physbench.world.styles.look_options import LOOKS, base_look
 
 ABOUT = {  # what bars are about, by kind of source or by measure
     "auroc": "Violations are told from lawful clips",
@@ -67,8 +69,8 @@ def page(tables: Mapping[str, Published]) -> str:
         main=main,
         image=tables.get(IMAGE),
         tables=list(tables.values()),
-        videos=[table for name, table in tables.items() if name != IMAGE and not name.startswith(VIEWS)],
-        views=[table for name, table in tables.items() if name.startswith(VIEWS)],
+        videos=[table for name, table in tables.items() if name != IMAGE and not name.startswith(OF_VIEWS)],
+        views=[table for name, table in tables.items() if name.startswith(OF_VIEWS)],
         readings=shown_readings(),
         curves=CURVES if main and curves(main) else "",
         **{each.__name__: each for each in SECTIONS},
@@ -282,12 +284,13 @@ def by_view(tables: Sequence[Published]) -> str:
     """Ground truth, violations and pictures that suffer, in every view and look."""
     if len(tables) < 2:
         return ""
+    tables = sorted(tables, key=lambda table: (LOOKS.index(base_look(table.look)), VIEWS.index(table.view)))
     titles = {table.name: f"{table.look}, {table.view}" for table in tables}
 
     def rows_of(level: str, reading: str, kinds: Sequence[str]) -> pd.DataFrame:
         return pd.concat([table.rows(level, reading, kinds).assign(name=table.name) for table in tables])
 
-    parts = [_false_breaks_of(tables, titles)]
+    parts = [*_far_and_near(tables), _false_breaks_of(tables, titles)]
     for reading, name in ((STRENGTH, "Strength"), (INTACT, "Permanence")):
         text = matrix(rows_of("all", reading, VIOLATIONS), "name", titles, "auroc", auroc)
         parts += [f"### {name}: chance that it tells a clip from a lawful one\n", text]
@@ -296,6 +299,26 @@ def by_view(tables: Sequence[Published]) -> str:
         text = matrix(rows, "name", titles, "quality", lambda row: number(row["quality"]))
         parts += [f"### Quality on `{reading}`\n", text]
     return "\n".join(parts)
+
+
+def _far_and_near(tables: Sequence[Published]) -> list[str]:
+    """A sentence for each look: by how much the quality of a source differs between the far and the near view."""
+    said = []
+    for look in dict.fromkeys(table.look for table in tables):
+        seen = {table.view: table for table in tables if table.look == look}
+        if not {FAR, "near"} <= seen.keys():
+            continue
+        far, near = (
+            seen[view].rows("all", (SHADOWING, INTACT), VIOLATIONS).set_index(["source", "reading"])["quality"]
+            for view in (FAR, "near")
+        )
+        off = (near - far).dropna()
+        most = off.abs().idxmax()
+        said.append(
+            f"In the look {look} qualities of a source from near are at most {off.abs().max():.2f} off those from afar "
+            f"(`{most[0]}` on `{most[1]}`), {off.abs().mean():.2f} on average.\n"
+        )
+    return said
 
 
 def _share(row: Row) -> str:

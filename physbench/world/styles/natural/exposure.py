@@ -48,9 +48,12 @@ class Shutter:
 OPEN_AT_ONCE = Shutter()
 
 
+FILMED = 24.0  # frames/s, the least of a camera: clips of a lower rate are films of which frames are left out
+
+
 def open_time(spec: RenderSpec) -> float:
     """Seconds for which the shutter is open in a frame."""
-    return look_options(spec.look)["shutter"] / 360.0 / spec.fps
+    return look_options(spec.look)["shutter"] / 360.0 / max(spec.fps, FILMED)
 
 
 def moments(seconds: float, path_px: float) -> Array:
