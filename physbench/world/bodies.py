@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -126,16 +127,24 @@ def wall(
     )
 
 
-MOST_BOXES = 1000  # of a curved board
-JOINT_TURN, LONGEST_BOX = 0.03, 0.5  # rad from box to box of a curved board, and m
-POINT_GRID = 1e-6  # m to which the ends of its boxes are rounded, so that machines lay it alike
+@dataclass(frozen=True)
+class CurveLayout:
+    """How a curved board is laid out of boxes."""
+
+    turn: float = 0.03  # rad from box to box, if nothing else is asked for
+    longest: float = 0.5  # m, of a box
+    grid: float = 1e-6  # m to which the ends of boxes are rounded, so that machines lay them alike
+    most: int = 1000  # boxes
+
+
+CURVE = CurveLayout()
 
 
 def curve(
     name: str,
     points: Sequence[tuple[float, float]],
     *,
-    joint: float = JOINT_TURN,
+    joint: float = CURVE.turn,
     thickness: float = 0.2,
     depth: float = 0.5,
     grey: float = 0.38,
@@ -162,7 +171,7 @@ def curve(
         friction: A pair of bodies has the product of both.
 
     Raises ValueError where points are fewer than four, not finite or twice in a row, for sizes that no board has, and
-    where it would take more than MOST_BOXES boxes.
+    where it would take more than 1000 boxes.
     """
     from scipy.interpolate import CubicSpline
 
@@ -190,15 +199,15 @@ def curve(
     spline = CubicSpline(ends, given)
     slope = spline(way, 1)
     heading = np.unwrap(np.arctan2(slope[:, 1], slope[:, 0]))
-    parts = np.maximum(np.abs(np.diff(heading)) / joint, np.diff(way) / LONGEST_BOX)
+    parts = np.maximum(np.abs(np.diff(heading)) / joint, np.diff(way) / CURVE.longest)
     count = np.concatenate([[0.0], parts.cumsum()])  # boxes up to each place
-    if count[-1] > MOST_BOXES:
+    if count[-1] > CURVE.most:
         raise ValueError(
-            f"{name}: expected a board of at most {MOST_BOXES} boxes, got {count[-1]:.0f}: take a larger joint than "
+            f"{name}: expected a board of at most {CURVE.most} boxes, got {count[-1]:.0f}: take a larger joint than "
             f"{joint:g} rad, or a shorter or less bent way."
         )
     places = np.interp(np.linspace(0.0, count[-1], math.ceil(count[-1]) + 1), count, way)
-    corners = (np.round(spline(places) / POINT_GRID) * POINT_GRID).tolist()
+    corners = (np.round(spline(places) / CURVE.grid) * CURVE.grid).tolist()
     boxes = []
     for k, ((x, z), (end_x, end_z)) in enumerate(pairwise(corners), 1):
         length, angle = math.hypot(end_x - x, end_z - z), math.atan2(end_z - z, end_x - x)
