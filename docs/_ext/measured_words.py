@@ -124,7 +124,7 @@ def summary(table: Published) -> str:
     said = [
         f"Version {table.headers[0].suite} at {table.title}:",
         *_lawful(table.table),
-        *_violations(table.table, barred),
+        *_violations(barred),
     ]
     said += [*_gaming(table.table), f"Of {len(barred)} bars {met} are met, {len(barred) - met - few} are missed,"]
     said.append(f"{few} need more clips to tell.")
@@ -146,7 +146,7 @@ def _lawful(table: pd.DataFrame) -> list[str]:
     return said
 
 
-def _violations(table: pd.DataFrame, barred: list[Row]) -> list[str]:
+def _violations(barred: list[Row]) -> list[str]:
     """The range of what violations with a bar reach, those that are seen least, and how often breaks are located."""
     apart = [row for row in barred if row["level"] == "family" and measure_of(row) == "auroc" and row["clips"]]
     located = [row for row in barred if measure_of(row) == "located" and pd.notna(row["located"])]

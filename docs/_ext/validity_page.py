@@ -252,18 +252,20 @@ def one_context_frame(table: Published) -> str:
     return matrix(table.rows("all", heads), "reading", heads, "auroc", cell)
 
 
+def _rows_of(tables: Sequence[Published], level: str, reading: str, kinds: Sequence[str]) -> pd.DataFrame:
+    """Cells of several tables, with the name of each in the column `name`."""
+    return pd.concat([table.rows(level, reading, kinds).assign(name=table.name) for table in tables])
+
+
 def beside(tables: Sequence[Published]) -> str:
     """The same violations in other pictures."""
     if len(tables) < 2:
         return ""
     titles = {table.name: table.title for table in tables}
 
-    def rows_of(level: str, reading: str, kinds: Sequence[str]) -> pd.DataFrame:
-        return pd.concat([table.rows(level, reading, kinds).assign(name=table.name) for table in tables])
-
     parts = []
     for reading, name in ((STRENGTH, "Strength"), (INTACT, "Permanence")):
-        rows = rows_of("all", reading, VIOLATIONS)
+        rows = _rows_of(tables, "all", reading, VIOLATIONS)
         rows = rows[rows["source"].isin(tables[0].table["source"])]
         text = matrix(rows, "name", titles, "auroc", auroc, least=2)
         parts += [f"### {name}\n", text] if text else []
@@ -272,7 +274,7 @@ def beside(tables: Sequence[Published]) -> str:
 
 def _false_breaks_of(tables: Sequence[Published], titles: Mapping[str, str]) -> str:
     """Shares of lawful clips that read as broken, a column a table."""
-    rows = pd.concat([table.rows(LEVEL, STRENGTH, ("reference",)).assign(name=table.name) for table in tables])
+    rows = _rows_of(tables, LEVEL, STRENGTH, ("reference",))
     lines = []
     for source, pooled in rows[rows["task"] == "*"].groupby("source"):
         shares = {row["name"]: _share(row) for row in records(pooled)}
@@ -287,15 +289,12 @@ def by_view(tables: Sequence[Published]) -> str:
     tables = sorted(tables, key=lambda table: (LOOKS.index(base_look(table.look)), VIEWS.index(table.view)))
     titles = {table.name: f"{table.look}, {table.view}" for table in tables}
 
-    def rows_of(level: str, reading: str, kinds: Sequence[str]) -> pd.DataFrame:
-        return pd.concat([table.rows(level, reading, kinds).assign(name=table.name) for table in tables])
-
     parts = [*_far_and_near(tables), _false_breaks_of(tables, titles)]
     for reading, name in ((STRENGTH, "Strength"), (INTACT, "Permanence")):
-        text = matrix(rows_of("all", reading, VIOLATIONS), "name", titles, "auroc", auroc)
+        text = matrix(_rows_of(tables, "all", reading, VIOLATIONS), "name", titles, "auroc", auroc)
         parts += [f"### {name}: chance that it tells a clip from a lawful one\n", text]
     for reading in (SHADOWING, INTACT):
-        rows = rows_of("all", reading, VIOLATIONS)
+        rows = _rows_of(tables, "all", reading, VIOLATIONS)
         text = matrix(rows, "name", titles, "quality", lambda row: number(row["quality"]))
         parts += [f"### Quality on `{reading}`\n", text]
     return "\n".join(parts)

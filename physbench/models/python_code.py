@@ -287,11 +287,11 @@ class ModuleAdapter(Adapter):
         module, name = self._parse(target)
         first, *others = module.split(".")
         found = importlib.util.find_spec(first)
-        folders = [Path.cwd()] if found is None else [Path(found.origin).parent] if found.origin else []
-        if found is not None and found.submodule_search_locations:
-            folders = [Path(place).parent for place in found.submodule_search_locations]
-        for folder in folders:
-            path = folder.joinpath(first, *others)
+        places = [str(Path.cwd() / first)]
+        if found is not None:
+            places = list(found.submodule_search_locations or [found.origin or ""])
+        for place in places:
+            path = Path(place).parent.joinpath(first, *others)
             written = next((each for each in (path / "__init__.py", path.with_suffix(".py")) if each.is_file()), None)
             if written is not None:
                 with contextlib.suppress(SyntaxError, ValueError, OSError):  # the import will say so

@@ -7,14 +7,15 @@ Bullet needs every force body by body and step by step; where nothing touches, v
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.support.arrays import Array, Mask, Whole
+from physbench.support.arrays import Array, Mask
 from physbench.support.errors import PhysbenchError
 from physbench.world.geometry import gap
 from physbench.world.scene import PHYSICS_STEP, CentralGravity, ForceField, Joint, Rod, Scene, String
@@ -39,11 +40,8 @@ class _Links:
 
     def __init__(self, scene: Scene, links: Sequence[Rod | String]) -> None:
         self._scene, self._links = scene, links
-        self._ways = [tuple(map(scene.index, link.sources)) for link in links]
-        # s at which a body may become free or be gone
-        self._changes = sorted(
-            {time for body in scene.bodies for time in (body.release, body.until) if time is not None}
-        )
+        self._bodies = [tuple(map(scene.index, link.sources)) for link in links]
+        self._changes = sorted(scene.change_times)
         self._phases: dict[int, _Held | None] = {}
 
     def accelerations(self, states: Array, other: Array, time: float, step: float, stride: float) -> Array:
@@ -65,24 +63,17 @@ class _Links:
         if held is None:
             return np.zeros((*states.shape[:-1], 3))
         step = step * stride if held.strings else step
-        if held.ends is not None or held.way is not None:
-            from physbench.world.compiled_rods import lone_rods, lone_string  # Numba takes long to import
-
+        if held.alone is not None:
             flat = np.ascontiguousarray(states).reshape(-1, *states.shape[-2:])
             beside = np.ascontiguousarray(other).reshape(-1, *other.shape[-2:])
-            inverse = held.inverse[:, 0]
-            if held.ends is not None:
-                return lone_rods(flat, beside, held.ends, held.length2, inverse, step).reshape(other.shape)
-            if held.way is not None:
-                one = lone_string(flat, beside, held.way, held.length[0], inverse, step, CLOSING * step)
-                return one.reshape(other.shape)
-        away = held.sign @ states[..., :3]  # (..., E, 3) from anchor to body
+            return held.alone(flat, beside, step).reshape(other.shape)
+        away = held.sign @ states[..., :3]  # (..., P, 3) from anchor to body
         ahead = away + step * (held.sign @ (states[..., 7:10] + step * held.free * other))
         effect = -(step**2) * held.coupling  # on spans, of tensions over lengths
         if held.strings:
             pull = _taut(held, away, ahead, effect, CLOSING * step)
         else:
-            pull = _together(ahead, effect[..., None] * away[..., None, :, :], held.length2)
+            pull = _together(ahead, effect[..., None] * away[..., None, :, :], held.length**2)
         return np.asarray(-held.inverse * (held.sign.T @ (pull[..., None] * away)))
 
     def _held(self, time: float) -> _Held | None:
@@ -97,49 +88,53 @@ class _Links:
             ]
         )
         acting = [
-            (link, way)
-            for link, way in zip(self._links, self._ways, strict=True)
-            if inverse[list(way)].sum() > 0 and not _gone(self._scene, way, time)
+            (link, bodies)
+            for link, bodies in zip(self._links, self._bodies, strict=True)
+            if inverse[list(bodies)].sum() > 0 and not _gone(self._scene, bodies, time)
         ]
         if not acting:
             return None
-        parts = [part for _, way in acting for part in pairwise(way)]
-        sign = np.zeros((len(parts), len(inverse)))
-        for row, (anchor, body) in zip(sign, parts, strict=True):
+        ends = [pair for _, bodies in acting for pair in pairwise(bodies)]
+        sign = np.zeros((len(ends), len(inverse)))
+        for row, (anchor, body) in zip(sign, ends, strict=True):
             row[anchor], row[body] = -1.0, 1.0
         coupling = sign * inverse @ sign.T
-        strings = any(isinstance(link, String) for link, _ in acting)
-        lone = not strings and not np.any(coupling - np.diag(coupling.diagonal()))
+        rigid = np.array([isinstance(link, Rod) for link, _ in acting])
+        length = np.array([link.length for link, _ in acting])
+        coupled = np.any(coupling - np.diag(coupling.diagonal()))
+        alone: Callable[[Array, Array, float], Array] | None = None
+        if (rigid.all() and not coupled) or (len(acting) == 1 and not rigid[0]):
+            from physbench.world.compiled_rods import lone_rods, lone_string  # Numba takes long to import
+
+            alone = partial(lone_rods, np.array(ends), length, inverse)
+            if not rigid[0]:
+                alone = partial(lone_string, np.array(acting[0][1]), length[0], inverse, CLOSING)
         return _Held(
-            strings=strings,
-            rigid=np.array([isinstance(link, Rod) for link, _ in acting]),
-            parts=np.repeat(np.eye(len(acting)), [len(way) - 1 for _, way in acting], axis=1),
-            length=np.array([link.length for link, _ in acting]),
+            strings=not rigid.all(),
+            rigid=rigid,
+            parts=np.repeat(np.eye(len(acting)), [len(bodies) - 1 for _, bodies in acting], axis=1),
+            length=length,
             sign=sign,
             inverse=inverse[:, None],
             free=(inverse > 0)[:, None],
             coupling=coupling,
-            ends=np.array(parts) if lone else None,
-            way=np.array(acting[0][1]) if strings and len(acting) == 1 else None,
-            length2=np.array([link.length for link, _ in acting]) ** 2,
+            alone=alone,
         )
 
 
 @dataclass(frozen=True, eq=False)
 class _Held:
-    """Rods and strings that act on N bodies, in E parts: a string over a body has two."""
+    """Rods and strings that act on N bodies, in P parts: a string over a body has two."""
 
     strings: bool  # whether one of them is a string
     rigid: Mask  # whether each of them is a rod
-    parts: Array  # (links, E): 1 of its own parts
+    parts: Array  # (links, P): 1 of its own parts
     length: Array  # m, of each rod or string
-    sign: Array  # (E, N): -1 at the anchor, 1 at the body
+    sign: Array  # (P, N): -1 at the anchor, 1 at the body
     inverse: Array  # (N, 1) 1/kg
     free: Mask  # (N, 1): whether it can move
-    coupling: Array  # (E, E) 1/kg: by how much parts accelerate each other
-    ends: Whole | None  # (E, 2): anchors and bodies, where all are rods and none acts on another
-    length2: Array  # m2
-    way: Whole | None  # (E + 1,): the bodies of a string that acts alone
+    coupling: Array  # (P, P) 1/kg: by how much parts accelerate each other
+    alone: Callable[[Array, Array, float], Array] | None  # compiled, of states, `other` and step, where none does
 
 
 def _together(ahead: Array, effect: Array, length2: Array) -> Array:
@@ -167,7 +162,7 @@ def _taut(held: _Held, away: Array, ahead: Array, effect: Array, closing: float)
     away, ahead: (..., P, 3) m of parts now, and after the step if nothing pulled. effect: (P, P), as above. closing: m
     by which a string that is too long gets shorter.
     """
-    rigid, length, parts = held.rigid, held.length, held.parts  # (E,), (E,), (E, P)
+    rigid, length, parts = held.rigid, held.length, held.parts  # (E,), (E,), (E, P) of E rods and strings
     now = _size(away)
     over = np.maximum(now @ parts.T - length, 0.0)
     target = length + np.where(rigid, 0.0, np.maximum(over - closing, 0.0))
@@ -210,8 +205,7 @@ def _gone(scene: Scene, ends: tuple[int, ...], time: float) -> bool:
 
 def flies(scene: Scene, start: float) -> bool:
     """True if nothing but gravity and force fields happens to the moving bodies of a scene after `start` s."""
-    times = [time for body in scene.bodies for time in (body.release, body.until) if time is not None]
-    times += [action.time for action in scene.impulses]
+    times = [*scene.change_times, *(action.time for action in scene.impulses)]
     paths = any(body.path for body in scene.bodies)
     balls = all(body.shape == "sphere" and body.until is None for body in scene.bodies if body.role == "moving")
     return balls and not paths and not scene.guides and all(time <= start for time in times)

@@ -188,7 +188,7 @@ def curve(
     try:
         given = np.asarray(list(points), dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"{name}: expected four or more points (x, z) in m, got {points!r}.") from None
+        given = np.empty(0)
     if given.ndim != 2 or given.shape[1] != 2 or len(given) < 4 or not np.isfinite(given).all():
         raise ValueError(f"{name}: expected four or more points (x, z) in m, got {points!r}.")
     apart = np.linalg.norm(np.diff(given, axis=0), axis=1)

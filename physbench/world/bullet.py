@@ -252,10 +252,7 @@ class World:
         self._motions = {i: WaypointPath(scene.bodies[i]) for i in self._paths}
         for i, motion in self._motions.items():
             self._states[:, i, :3], self._states[:, i, 7:10] = motion.at(self.time)
-        self._changes = sorted(
-            {step_of(time) for body in scene.bodies for time in (body.release, body.until) if time is not None}
-            | {step for step, _ in self._impulses}
-        )
+        self._changes = sorted({step_of(time) for time in scene.change_times} | {step for step, _ in self._impulses})
         self._shared: dict[tuple[str, tuple[float, ...]], int] = {}
         still = [i for i, body in enumerate(scene.bodies) if body.role == "fixed" and not any(body.surface)]
         self._rows = frozenset(still) if len(still) > MOST_LINKED else frozenset()
@@ -719,7 +716,7 @@ def _ensemble(scene: Scene, start: float, states: Array, times: Sequence[float] 
 
 
 BATCH = 10  # copies in a client; more cost as much each, and round otherwise the further out they stand
-_kept: OrderedDict[tuple[int, int, bool, tuple[bool, ...], tuple[bool, ...]], World] = OrderedDict()
+_kept: OrderedDict[tuple[int, int, bool, int], World] = OrderedDict()
 
 
 def simulate_batch(
@@ -766,13 +763,10 @@ def simulate_batch(
     return np.concatenate(parts), contacts
 
 
-def _lent(
-    scene: Scene, start: float, states: Array, log: bool
-) -> tuple[World, tuple[int, int, bool, tuple[bool, ...], tuple[bool, ...]]]:
+def _lent(scene: Scene, start: float, states: Array, log: bool) -> tuple[World, tuple[int, int, bool, int]]:
     """A world that begins at `start` from states (M, N, 13), and the key under which it may be kept."""
-    there = tuple(body.until is None or body.until > start for body in scene.bodies)
-    free = tuple(body.release is None or step_of(body.release) <= step_of(start) for body in scene.bodies)
-    key = (id(scene), len(states), log, there, free)
+    passed = sum(step_of(time) <= step_of(start) for time in scene.change_times)  # bodies that are free, or gone
+    key = (id(scene), len(states), log, passed)
     world = _kept.pop(key, None)
     if world is not None and world.scene is scene:
         world.restart(start, states)
@@ -786,6 +780,6 @@ def _last_change(scene: Scene) -> float:
     """Time in s of the last event that is not due to the motion of bodies; infinity where forces never end."""
     if scene.fields:
         return math.inf
-    times = [time for body in scene.bodies for time in (body.release, body.until) if time is not None]
-    times += [action.time for action in scene.impulses] + [point.time for body in scene.bodies for point in body.path]
+    times = [*scene.change_times, *(action.time for action in scene.impulses)]
+    times += [point.time for body in scene.bodies for point in body.path]
     return max(times, default=-math.inf)

@@ -10,19 +10,19 @@ from physbench.support.arrays import Array, Whole
 from physbench.world.compiled import kernel
 
 
-@kernel("(float64[:,:,::1], float64[:,:,::1], int64[:,::1], float64[::1], float64[::1], float64)")
-def lone_rods(states: Array, other: Array, ends: Whole, length2: Array, inverse: Array, step: float) -> Array:
+@kernel("(int64[:,::1], float64[::1], float64[::1], float64[:,:,::1], float64[:,:,::1], float64)")
+def lone_rods(ends: Whole, length: Array, inverse: Array, states: Array, other: Array, step: float) -> Array:
     """Accelerations (M, N, 3) m/s2 that rods give the bodies of M copies of a scene.
 
     Of the tension over the length of each it is the smaller root of |ahead + pull effect|^2 = length^2, where `ahead`
     is the rod after the step without it.
 
     Args:
+        ends: (E, 2) the bodies at which each begins and ends. None that can move is in two.
+        length: (E,) m.
+        inverse: (N,) 1/kg; 0 of what does not move.
         states: (M, N, 13) of all bodies.
         other: (M, N, 3) m/s2 of all that acts beside rods, gravity included.
-        ends: (E, 2) the bodies at which each begins and ends. None that can move is in two.
-        length2: (E,) m2.
-        inverse: (N,) 1/kg; 0 of what does not move.
         step: s.
     """
     result, away, ahead = np.zeros(other.shape), np.empty(3), np.empty(3)
@@ -43,7 +43,7 @@ def lone_rods(states: Array, other: Array, ends: Whole, length2: Array, inverse:
                 a += effect * effect
                 b += ahead[k] * effect
                 c += ahead[k] * ahead[k]
-            b, c = -b, c - length2[e]
+            b, c = -b, c - length[e] * length[e]
             pull = c / (b + math.sqrt(max(0.0, b * b - a * c)))
             for k in range(3):
                 result[m, anchor, k] += inverse[anchor] * (pull * away[k])
@@ -51,28 +51,28 @@ def lone_rods(states: Array, other: Array, ends: Whole, length2: Array, inverse:
     return result
 
 
-@kernel("(float64[:,:,::1], float64[:,:,::1], int64[::1], float64, float64[::1], float64, float64)")
+@kernel("(int64[::1], float64, float64[::1], float64, float64[:,:,::1], float64[:,:,::1], float64)")
 def lone_string(
-    states: Array, other: Array, way: Whole, length: float, inverse: Array, step: float, closing: float
+    bodies: Whole, length: float, inverse: Array, closing: float, states: Array, other: Array, step: float
 ) -> Array:
     """Accelerations (M, N, 3) m/s2 that one string gives the bodies of M copies of a scene, as `ballistic._taut`.
 
     Args:
-        states: (M, N, 13) of all bodies.
-        other: (M, N, 3) m/s2 of all that acts beside the string, gravity included.
-        way: (P + 1,) the bodies that it goes to, in order.
+        bodies: (P + 1,) that it goes to, in order.
         length: m.
         inverse: (N,) 1/kg; 0 of what does not move.
+        closing: m/s by which it gets shorter where it is too long.
+        states: (M, N, 13) of all bodies.
+        other: (M, N, 3) m/s2 of all that acts beside the string, gravity included.
         step: s.
-        closing: m by which it gets shorter where it is too long.
     """
-    parts = len(way) - 1
+    parts = len(bodies) - 1
     result = np.zeros(other.shape)
     along, ahead, change, now = np.empty((parts, 3)), np.empty((parts, 3)), np.empty((parts, 3)), np.empty(parts)
     for m in range(len(states)):
         total = 0.0
         for p in range(parts):
-            a, b, size = way[p], way[p + 1], 0.0
+            a, b, size = bodies[p], bodies[p + 1], 0.0
             for k in range(3):
                 along[p, k] = states[m, b, k] - states[m, a, k]
                 size += along[p, k] ** 2
@@ -89,14 +89,14 @@ def lone_string(
         reach = 0.0
         for p in range(parts):
             for k in range(3):
-                back = (inverse[way[p]] + inverse[way[p + 1]]) * along[p, k]
+                back = (inverse[bodies[p]] + inverse[bodies[p + 1]]) * along[p, k]
                 if p > 0:
-                    back -= inverse[way[p]] * along[p - 1, k]
+                    back -= inverse[bodies[p]] * along[p - 1, k]
                 if p + 1 < parts:
-                    back -= inverse[way[p + 1]] * along[p + 1, k]
+                    back -= inverse[bodies[p + 1]] * along[p + 1, k]
                 change[p, k] = -(step * step) * back
                 reach -= along[p, k] * change[p, k]
-        target, pull = length + max(max(total - length, 0.0) - closing, 0.0), 0.0
+        target, pull = length + max(max(total - length, 0.0) - closing * step, 0.0), 0.0
         for _ in range(20):
             far, slope = 0.0, 0.0
             for p in range(parts):
@@ -116,6 +116,6 @@ def lone_string(
             pull += wrong / (slope + 1e-9 * reach)
         for p in range(parts):
             for k in range(3):
-                result[m, way[p], k] += inverse[way[p]] * pull * along[p, k]
-                result[m, way[p + 1], k] -= inverse[way[p + 1]] * pull * along[p, k]
+                result[m, bodies[p], k] += inverse[bodies[p]] * pull * along[p, k]
+                result[m, bodies[p + 1], k] -= inverse[bodies[p + 1]] * pull * along[p, k]
     return result

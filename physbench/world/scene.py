@@ -356,8 +356,7 @@ class String(Joint):
 
     Where `over` names one or more other bodies, pulleys without mass and friction, it runs over their middles in that
     order. It does not turn the bodies. While it is slack it has no force, and is drawn sagging; where it becomes taut
-    its ends lose the velocity with which they part along it, and their momentum stays. `ballistic`
-    has its tension.
+    its ends lose the velocity with which they part along it, and their momentum stays. `ballistic` has its tension.
     """
 
     anchor: str  # a body, as a rule a fixed one where there is no pulley
@@ -704,6 +703,11 @@ class Scene:
     def links(self) -> tuple[Spring | Rod | String | Hinge | Slider, ...]:
         """Its springs and joints, which are drawn."""
         return tuple(each for each in self.fields if isinstance(each, Spring | Rod | String | Hinge | Slider))
+
+    @property
+    def change_times(self) -> list[float]:
+        """Times in s at which a body is released or vanishes, in order of the bodies."""
+        return [time for body in self.bodies for time in (body.release, body.until) if time is not None]
 
     @property
     def guides(self) -> tuple[Hinge | Slider, ...]:

@@ -250,9 +250,9 @@ def test_one_string_compiled_is_as_several_at_once(monkeypatch: pytest.MonkeyPat
         states[:, 2:, 7:10] = 0.0
         compiled = accelerations(scene, scene.fields, states, 0.0)
         held = ballistic._Links(scene, [string])._held(0.0)
-        assert held is not None and held.way is not None
+        assert held is not None and held.alone is not None
         with monkeypatch.context() as patch:
-            patch.setattr(ballistic._Links, "_held", lambda self, time, held=held: replace(held, way=None))
+            patch.setattr(ballistic._Links, "_held", lambda self, time, held=held: replace(held, alone=None))
             written = accelerations(scene, scene.fields, states, 0.0)
         pulled = np.abs(written).max(axis=(1, 2)) > 0
         assert 0 < pulled.sum() < len(pulled)

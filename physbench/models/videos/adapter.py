@@ -24,16 +24,9 @@ if TYPE_CHECKING:
     from physbench.clips.suite import Suite
     from physbench.models.videos.files import VideoListing, VideoSource
 
-ARGUMENTS = (
-    "name",
-    "fit",
-    "includes_context",
-    "fps",
-    "track",
-    "training_clips",
-    "uses_actions",
-)  # fields of the answer document
-PATHS = ("export", "key")  # arguments that are no fields
+# Arguments that are fields of the answer document, and those that are none
+ARGUMENTS = ("name", "fit", "includes_context", "fps", "track", "training_clips", "uses_actions")
+PATHS = ("export", "key")
 
 
 def videos_path(target: str) -> Path:

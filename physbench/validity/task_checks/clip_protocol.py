@@ -10,6 +10,7 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.clips.task import EVENT_FROM, EVENT_UNTIL, RELEASE
 from physbench.laws.closed_form import supports
+from physbench.laws.support_check import TOUCH_GAP
 from physbench.support.arrays import Array, Image
 from physbench.track.visibility import HIDDEN_SHARE
 from physbench.validity.task_checks.finding import Finding, Shot, failed, fine
@@ -340,10 +341,10 @@ def curve_of(scene: Scene, index: int) -> list[int]:
 
 
 def _joined(a: Body, b: Body) -> bool:
-    """True if two fixed boxes of one grey touch, to 1 mm."""
+    """True if two fixed boxes of one grey touch."""
     if any(body.role != "fixed" or body.shape != "box" or body.hue is not None for body in (a, b)) or a.grey != b.grey:
         return False
-    return float(gap(a, np.asarray(a.position), b, np.asarray(b.position))) <= 1e-3
+    return float(gap(a, np.asarray(a.position), b, np.asarray(b.position))) <= TOUCH_GAP
 
 
 def contrast(clip: Clip, row: Sequence[int], frame: int) -> float:

@@ -65,20 +65,24 @@ def look_options(look: str) -> dict[str, float]:
         given[option] = _number(look, option, value, options[option].most)
     if look != (written := look_named(name, given)):
         raise UsageError(f"--look {look}: there is one way to write a look. Write {written}.")
-    return {option: given.get(option, of.usual) for option, of in options.items()}
+    return _usual(name) | given
+
+
+def _usual(name: str) -> dict[str, float]:
+    return {option: of.usual for option, of in OPTIONS[name].items()}
 
 
 def look_named(name: str, values: Mapping[str, float]) -> str:
     """The look of a name with values of options, those that are as usual left out."""
-    usual = {option: of.usual for option, of in OPTIONS[name].items()}
-    words = [f"{option}={values[option]:g}" for option in usual if values.get(option, usual[option]) != usual[option]]
+    words = [
+        f"{option}={values[option]:g}" for option, usual in _usual(name).items() if values.get(option, usual) != usual
+    ]
     return f"{name}:{','.join(words)}" if words else name
 
 
 def requested_effects(look: str) -> dict[str, float]:
     """Options of a look that ask for an effect: they are neither as usual nor 0. Raises as `look_options`."""
-    values = look_options(look)
-    usual = {option: of.usual for option, of in OPTIONS[base_look(look)].items()}
+    values, usual = look_options(look), _usual(base_look(look))
     return {option: value for option, value in values.items() if value not in (0.0, usual[option])}
 
 

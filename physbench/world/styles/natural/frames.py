@@ -336,10 +336,12 @@ def compose(
     for view in views:
         if not view.mover.backs:
             covered[view.mover.index] = view.area
-    ways = _ways(scene, backdrop, movers, states, spec, shutter)
-    times = _exposure_times(scene, spec, shutter, ways)
+    displacements = _displacements(scene, backdrop, movers, states, spec, shutter)
+    times = _exposure_times(scene, spec, shutter, displacements)
     if len(times) > 1:
-        exposed = _exposed(scene, backdrop, movers, states, spec, shutter, ways, times, meeting, views, light, picture)
+        exposed = _exposed(
+            scene, backdrop, movers, states, spec, shutter, displacements, times, meeting, views, light, picture
+        )
         return exposed, covered
     total = np.zeros(picture.shape[:2], dtype=np.float32)
     for view in views:
@@ -352,30 +354,32 @@ def compose(
     return picture, covered
 
 
-def _ways(
+def _displacements(
     scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array, spec: RenderSpec, shutter: exposure.Shutter
 ) -> dict[int, Real]:
-    """Ways (K, 2) px, right and down, that K points of bodies that move go while the shutter is open, by number."""
+    """Displacements (K, 2) px, right and down, of K points of bodies that move while the shutter is open, by number."""
     if not shutter.seconds:
         return {}
     edges = [exposure.travelled(states, side * shutter.seconds / 2) for side in (-1, 1)]
-    ways: dict[int, Real] = {}
+    displacements: dict[int, Real] = {}
     for number, mover in enumerate(movers):
         if exposure.is_moving(mover, states):
             ends = [exposure.moved(mover, states, edge) for edge in edges]
             points = [np.array([each.centre]) if mover.body.shape == "sphere" else _corners(each) for each in ends]
             first, last = (_px(scene.camera, spec, each, backdrop.pose) for each in points)
-            ways[number] = last - first
-    return ways
+            displacements[number] = last - first
+    return displacements
 
 
-def _farthest(ways: Real) -> float:
-    return float(np.linalg.norm(ways, axis=-1).max())
+def _farthest(displacements: Real) -> float:
+    return float(np.linalg.norm(displacements, axis=-1).max())
 
 
-def _exposure_times(scene: Scene, spec: RenderSpec, shutter: exposure.Shutter, ways: Mapping[int, Real]) -> Real:
-    """Moments (n,) s of an exposure, as of `exposure.moments`; ways: as of `_ways`."""
-    paths = [0.0, *map(_farthest, ways.values())]
+def _exposure_times(
+    scene: Scene, spec: RenderSpec, shutter: exposure.Shutter, displacements: Mapping[int, Real]
+) -> Real:
+    """Moments (n,) s of an exposure, as of `exposure.moments`; displacements: as of `_displacements`."""
+    paths = [0.0, *map(_farthest, displacements.values())]
     if scene.camera.path and shutter.seconds:
         corners = np.array([[x, y] for x in (0.0, spec.width) for y in (0.0, spec.height)])
         away = mapped(exposure.turned_by(scene.camera, spec, shutter.time, shutter.seconds), corners) - corners
@@ -390,7 +394,7 @@ def _exposed(
     states: Array,
     spec: RenderSpec,
     shutter: exposure.Shutter,
-    ways: Mapping[int, Real],
+    displacements: Mapping[int, Real],
     times: Real,
     meeting: Meeting,
     views: Sequence[BodyView],
@@ -404,11 +408,13 @@ def _exposed(
     """
     before = {met.number: (met, view) for met, view in zip(meeting.met, views, strict=True)}
     outlines = [
-        Outline(scene, backdrop, before[number][0], way, spec) for number, way in ways.items() if number in before
+        EdgeRays(scene, backdrop, before[number][0], moved, spec)
+        for number, moved in displacements.items()
+        if number in before
     ]
-    still = [met for met in meeting.met if met.number not in ways]
+    still = [met for met in meeting.met if met.number not in displacements]
     apart: list[Met] = []  # from all that moves: the same at all moments
-    if len(outlines) == len(ways):
+    if len(outlines) == len(displacements):
         apart = [met for met in still if not any(each.reaches(met) for each in outlines)]
     paints: dict[int, exposure.Paint] = {}
 
@@ -429,7 +435,10 @@ def _exposed(
     pictures = []
     for seconds in times:
         later = exposure.travelled(states, float(seconds))
-        now = [exposure.moved(each, states, later) if number in ways else each for number, each in enumerate(movers)]
+        now = [
+            exposure.moved(each, states, later) if number in displacements else each
+            for number, each in enumerate(movers)
+        ]
         known = [each.at(now[each.met.number], backdrop) for each in outlines] if seconds else []
         then = _meet(scene, backdrop, now, later, spec, [*still, *known]) if seconds else meeting
         if turning:
@@ -446,16 +455,16 @@ def _exposed(
     return np.asarray((picture * (len(times) - total[..., None]) + colours) / np.float32(len(times)))
 
 
-class Outline:
+class EdgeRays:
     """What rays meet a body, of which the motion blurs its outline: those near it are asked again at each moment.
 
     No point of its picture goes farther than a corner of a box around it, half of its way before the frame's time.
     """
 
-    def __init__(self, scene: Scene, backdrop: Backdrop, met: Met, way: Real, spec: RenderSpec) -> None:
-        """met: at the frame's time; way: (K, 2) px, as of `_ways`."""
+    def __init__(self, scene: Scene, backdrop: Backdrop, met: Met, displacement: Real, spec: RenderSpec) -> None:
+        """met: at the frame's time; displacement: (K, 2) px, as of `_displacements`."""
         fine = self._fine = backdrop.fine
-        right, down = (int(reach) for reach in np.ceil(np.abs(way).max(axis=0) / 2) + 1)
+        right, down = (int(reach) for reach in np.ceil(np.abs(displacement).max(axis=0) / 2) + 1)
         self.met = met
         rows, columns = met.where
         # The window at any moment, first with what lies beyond the picture, of which nothing is known.

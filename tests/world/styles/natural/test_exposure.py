@@ -24,7 +24,7 @@ from physbench.world.styles.natural.exposure import (
     travelled,
     with_noise,
 )
-from physbench.world.styles.natural.frames import Outline, TurningView, _meet, _ways, backdrop_of
+from physbench.world.styles.natural.frames import EdgeRays, TurningView, _displacements, _meet, backdrop_of
 from physbench.world.styles.natural.movers import drawable, movers_at
 from physbench.world.styles.natural.stage import linear
 
@@ -130,12 +130,14 @@ def test_rays_that_are_not_asked_again_meet_the_same_body(task: str, view: str, 
     backdrop = TurningView(scene, spec).backdrop(time) if scene.camera.path else backdrop_of(scene, spec)
     movers = movers_at(scene, backdrop.stage, drawable(scene), time, states)
     shutter = Shutter(time, 1 / 16)
-    ways = _ways(scene, backdrop, movers, states, spec, shutter)
+    displacements = _displacements(scene, backdrop, movers, states, spec, shutter)
     there = {met.number: met for met in _meet(scene, backdrop, movers, states, spec).met}
     outlines = {
-        number: Outline(scene, backdrop, there[number], ways[number], spec) for number in ways if number in there
+        number: EdgeRays(scene, backdrop, there[number], displacements[number], spec)
+        for number in displacements
+        if number in there
     }
-    assert outlines and max(np.abs(way).max() for way in ways.values()) > 0.5
+    assert outlines and max(np.abs(way).max() for way in displacements.values()) > 0.5
     for seconds in (-0.5 * shutter.seconds, 0.3 * shutter.seconds):
         later = travelled(states, seconds)
         now = [moved(mover, states, later) if is_moving(mover, states) else mover for mover in movers]
