@@ -337,7 +337,9 @@ def train(
     minutes: Annotated[
         float | None,
         typer.Option(
-            metavar="M", help="Time for training, once the clips are made and read. Weights then depend on the speed."
+            metavar="M",
+            help="Time for training, once the clips are made and read; the step under way is ended. Weights then "
+            "depend on the speed.",
         ),
     ] = None,
     steps: Annotated[

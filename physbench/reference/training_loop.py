@@ -218,7 +218,12 @@ def _open_state(path: Path, key: str) -> tuple[dict[str, Any], dict[str, Tensor]
 
     try:
         with safe_open(str(path), "pt") as file:
-            head: dict[str, Any] = json.loads(file.metadata()["physbench-training"])
+            notes = file.metadata() or {}
+            if "physbench-training" not in notes:
+                raise UsageError(
+                    f"{path} is not the state of a training. Remove it, or name another folder with --out."
+                )
+            head: dict[str, Any] = json.loads(notes["physbench-training"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         before, now = json.loads(head["key"]), json.loads(key)
         others = [name for name in {**before, **now} if before.get(name) != now.get(name)]

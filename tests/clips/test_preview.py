@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from physbench.clips.preview import (
 )
 from physbench.clips.task import find_task
 from physbench.track.colour import HUED
+from physbench.world.styles.catalogue import draw_still
 
 
 @pytest.mark.parametrize("task", ["collisions/walk-round-v1", "collisions/head-on-v1"])
@@ -36,6 +38,17 @@ def test_the_latest_exposure_is_the_last_frame(clip_of: Callable[..., Clip], tas
     coloured = np.ptp(last, axis=-1) > 2 * HUED
     assert coloured.sum() > 20 and np.abs(exposed - last)[coloured].max() <= 10
     assert (np.ptp(exposed, axis=-1) > 2 * HUED).sum() > 1.5 * coloured.sum()  # the earlier ones are there
+
+
+def test_a_shadow_does_not_cover_an_earlier_ball(clip_of: Callable[..., Clip]) -> None:
+    """Frames of a grey ground, a red ball in the first of the future and a darker patch in its place in the last."""
+    clip = clip_of("falling/projectile-v1")
+    ground = draw_still(clip.scene, clip.spec, hueless=False)
+    frames = np.repeat(ground[None], len(clip.frames), axis=0)
+    frames[clip.handover, 10:20, 10:20] = (200, 30, 30)
+    frames[-1, 10:20, 10:20] = np.clip(ground[10:20, 10:20].astype(int) - 25, 0, 255)
+    patch = multiple_exposure(replace(clip, frames=frames))[10:20, 10:20].astype(int)
+    assert (patch[..., 0] > patch[..., 1] + 30).all()
 
 
 @pytest.mark.parametrize(("size", "side"), [((), 192), (("--size", "384"), 384)])
@@ -61,7 +74,7 @@ def test_pictures_with_effects_that_were_asked_for_are_twice_as_large() -> None:
 def test_a_preview_names_what_is_not_the_plain_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The sheet of one look does not overwrite that of another."""
+    """The sheet of one look, view or seed does not overwrite that of another."""
     monkeypatch.chdir(tmp_path)
     words = ("tasks", "preview", "projectile", "--clips", "1", "--size", "32")
     for options in ((), ("--view", "near")):
@@ -71,8 +84,8 @@ def test_a_preview_names_what_is_not_the_plain_look(
     assert all((tmp_path / name).is_file() for name in said.out.split())
     first, second = said.err.splitlines()
     assert second == f"{first}, view near"
-    assert default_name("kepler", "ood", "natural:shutter=360,noise=1.5", "moving") == (
-        "preview-kepler-ood-natural-shutter-360-noise-1.5-moving.png"
+    assert default_name("kepler", "ood", 7, "natural:shutter=360,noise=1.5", "moving") == (
+        "preview-kepler-ood-seed-7-natural-shutter-360-noise-1.5-moving.png"
     )
     clip = make_clip(Row("falling/projectile-v1", "test", 0), render_spec(32, SHEET_FPS, view="near"))
     figure = draw_sheet(find_task("projectile"), [clip])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from slow_cases import others_slow
 from torch import Tensor
 
@@ -98,6 +99,9 @@ def test_other_settings_are_refused_on_resume(toys, small, tmp_path: Path) -> No
         run(toys, tmp_path, steps=3, resume=True)
     (tmp_path / training_loop.STATE_FILE).write_bytes(b"nonsense")
     with pytest.raises(UsageError, match="cannot be read"):
+        run(toys, tmp_path, steps=2, resume=True)
+    save_file({"weight": torch.zeros(2)}, str(tmp_path / training_loop.STATE_FILE))
+    with pytest.raises(UsageError, match="is not the state of a training"):
         run(toys, tmp_path, steps=2, resume=True)
 
 
