@@ -111,6 +111,17 @@ class Backdrop:
     weights: Real | None = None  # (fine h, fine w) px that a ray stands for in the picture at rest; None: all the same
 
 
+@dataclass(frozen=True, eq=False)
+class Instant:
+    """All that decides a sharp picture: who looks, at what, and where it is at one time."""
+
+    scene: Scene
+    spec: RenderSpec
+    backdrop: Backdrop
+    movers: list[Mover]
+    states: Array  # (N, 13)
+
+
 def render_natural(
     scene: Scene,
     times: Sequence[float] | Real,
@@ -147,7 +158,8 @@ def render_natural(
         if turning is not None:
             backdrop = turning.backdrop(time)
         if now != before or turning is not None:
-            picture, area[k] = compose(scene, backdrop, movers, exact[k], spec, exposure.Shutter(time, seconds))
+            here = Instant(scene, spec, backdrop, movers, exact[k])
+            picture, area[k] = compose(here, exposure.Shutter(time, seconds))
             frames[k] = exposure.with_noise(picture, noise, scene, time)
         else:
             frames[k] = exposure.with_noise(picture, noise, scene, time) if noise else frames[last]
@@ -170,7 +182,8 @@ def still_picture(scene: Scene, spec: RenderSpec, hueless: bool) -> Image:
     backdrop = TurningView(scene, spec).backdrop(None) if scene.camera.path else backdrop_of(scene, spec)
     keep = [i for i in drawable(scene) if scene.bodies[i].stays and not (hueless and scene.bodies[i].hue is not None)]
     states = np.array([[*body.position, *body.orientation, *([0.0] * 6)] for body in scene.bodies])
-    return displayed(compose(scene, backdrop, movers_at(scene, backdrop.stage, keep, 0.0, states), states, spec)[0])
+    movers = movers_at(scene, backdrop.stage, keep, 0.0, states)
+    return displayed(compose(Instant(scene, spec, backdrop, movers, states))[0])
 
 
 def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
@@ -319,30 +332,21 @@ def _sky_light(stage: Stage, seen: Seen, layers: Layers) -> dict[int, float]:
     return {n: float(layers.sky[mask].mean()) if mask.any() else 0.7 * stage.sky for n, mask in here.items()}
 
 
-def compose(
-    scene: Scene,
-    backdrop: Backdrop,
-    movers: list[Mover],
-    states: Array,
-    spec: RenderSpec,
-    shutter: exposure.Shutter = exposure.OPEN_AT_ONCE,
-) -> tuple[NDArray[np.float32], Real]:
+def compose(now: Instant, shutter: exposure.Shutter = exposure.OPEN_AT_ONCE) -> tuple[NDArray[np.float32], Real]:
     """One frame, linear (h, w, 3), and the visible areas (N,) px of the bodies at its time."""
-    meeting = _meet(scene, backdrop, movers, states, spec)
-    views, movers, fixed_area = _views(scene, backdrop, movers, meeting, spec)
+    meeting, backdrop = _meet(now), now.backdrop
+    views, movers, covered = _views(now, meeting)
+    now = replace(now, movers=movers)
     light = {m.index: _light_on(m, movers, backdrop) for m in movers if m.body.shape == "sphere" and not m.shines}
     picture = _shaded_stage(backdrop, movers, light)
-    covered = fixed_area
     for view in views:
         if not view.mover.backs:
             covered[view.mover.index] = view.area
-    displacements = _displacements(scene, backdrop, movers, states, spec, shutter)
-    times = _exposure_times(scene, spec, shutter, displacements)
+    displacements = _displacements(now, shutter)
+    times = _exposure_times(now, shutter, displacements)
     if len(times) > 1:
-        exposed = _exposed(
-            scene, backdrop, movers, states, spec, shutter, displacements, times, meeting, views, light, picture
-        )
-        return exposed, covered
+        blur = MotionBlur(now, shutter, displacements, meeting, views, light)
+        return blur.over(picture, times), covered
     total = np.zeros(picture.shape[:2], dtype=np.float32)
     for view in views:
         total[view.where] += view.share
@@ -354,19 +358,18 @@ def compose(
     return picture, covered
 
 
-def _displacements(
-    scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array, spec: RenderSpec, shutter: exposure.Shutter
-) -> dict[int, Real]:
+def _displacements(now: Instant, shutter: exposure.Shutter) -> dict[int, Real]:
     """Displacements (K, 2) px, right and down, of K points of bodies that move while the shutter is open, by number."""
     if not shutter.seconds:
         return {}
+    states = now.states
     edges = [exposure.travelled(states, side * shutter.seconds / 2) for side in (-1, 1)]
     displacements: dict[int, Real] = {}
-    for number, mover in enumerate(movers):
+    for number, mover in enumerate(now.movers):
         if exposure.is_moving(mover, states):
             ends = [exposure.moved(mover, states, edge) for edge in edges]
             points = [np.array([each.centre]) if mover.body.shape == "sphere" else _corners(each) for each in ends]
-            first, last = (_px(scene.camera, spec, each, backdrop.pose) for each in points)
+            first, last = (_px(now, each) for each in points)
             displacements[number] = last - first
     return displacements
 
@@ -375,84 +378,102 @@ def _farthest(displacements: Real) -> float:
     return float(np.linalg.norm(displacements, axis=-1).max())
 
 
-def _exposure_times(
-    scene: Scene, spec: RenderSpec, shutter: exposure.Shutter, displacements: Mapping[int, Real]
-) -> Real:
+def _exposure_times(now: Instant, shutter: exposure.Shutter, displacements: Mapping[int, Real]) -> Real:
     """Moments (n,) s of an exposure, as of `exposure.moments`; displacements: as of `_displacements`."""
+    camera, spec = now.scene.camera, now.spec
     paths = [0.0, *map(_farthest, displacements.values())]
-    if scene.camera.path and shutter.seconds:
+    if camera.path and shutter.seconds:
         corners = np.array([[x, y] for x in (0.0, spec.width) for y in (0.0, spec.height)])
-        away = mapped(exposure.turned_by(scene.camera, spec, shutter.time, shutter.seconds), corners) - corners
+        away = mapped(exposure.turned_by(camera, spec, shutter.time, shutter.seconds), corners) - corners
         paths.append(_farthest(away))
     return exposure.moments(shutter.seconds, max(paths))
 
 
-def _exposed(
-    scene: Scene,
-    backdrop: Backdrop,
-    movers: list[Mover],
-    states: Array,
-    spec: RenderSpec,
-    shutter: exposure.Shutter,
-    displacements: Mapping[int, Real],
-    times: Real,
-    meeting: Meeting,
-    views: Sequence[BodyView],
-    light: dict[int, Real],
-    picture: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """Mean linear picture (h, w, 3) while the shutter is open.
+class MotionBlur:
+    """A frame while the shutter is open: the mean of sharp ones.
 
     The outlines of bodies, and what hides them, are those of each moment; their colours, shadows and light those of
     the frame's time, which go along with them.
     """
-    before = {met.number: (met, view) for met, view in zip(meeting.met, views, strict=True)}
-    outlines = [
-        EdgeRays(scene, backdrop, before[number][0], moved, spec)
-        for number, moved in displacements.items()
-        if number in before
-    ]
-    still = [met for met in meeting.met if met.number not in displacements]
-    apart: list[Met] = []  # from all that moves: the same at all moments
-    if len(outlines) == len(displacements):
-        apart = [met for met in still if not any(each.reaches(met) for each in outlines)]
-    paints: dict[int, exposure.Paint] = {}
 
-    def add(then: Meeting, met: Met, shift: Real, count: int = 1) -> None:
-        share = _mean_share(then.owner[met.close] == met.number, backdrop.fine).astype(np.float32)
-        if share.any():
-            if met.number not in paints:
-                seen: tuple[Met, BodyView | None] = before.get(met.number, (met, None))
-                paints[met.number] = _paint(scene, backdrop, movers, *seen, light, spec)
-            total[met.where] += count * share
-            colours[met.where] += count * share[..., None] * paints[met.number].at(met.where, shift)
-
-    total, colours = np.zeros(picture.shape[:2], dtype=np.float32), np.zeros_like(picture)
-    turning = bool(scene.camera.path)
-    for met in apart:
-        add(meeting, met, np.zeros(2), 1 if turning else len(times))
-    rest = total.copy(), colours.copy()
-    pictures = []
-    for seconds in times:
-        later = exposure.travelled(states, float(seconds))
-        now = [
-            exposure.moved(each, states, later) if number in displacements else each
-            for number, each in enumerate(movers)
+    def __init__(
+        self,
+        now: Instant,
+        shutter: exposure.Shutter,
+        displacements: Mapping[int, Real],
+        meeting: Meeting,
+        views: Sequence[BodyView],
+        light: dict[int, Real],
+    ) -> None:
+        """displacements: as of `_displacements`; meeting, views and light: those of the frame's time."""
+        self._now, self._shutter, self._meeting, self._light = now, shutter, meeting, light
+        self._moving = frozenset(displacements)
+        self._seen = {met.number: (met, view) for met, view in zip(meeting.met, views, strict=True)}
+        self._paints: dict[int, exposure.Paint] = {}
+        self._outlines = [
+            EdgeRays(now, self._seen[number][0], moved)
+            for number, moved in displacements.items()
+            if number in self._seen
         ]
-        known = [each.at(now[each.met.number], backdrop) for each in outlines] if seconds else []
-        then = _meet(scene, backdrop, now, later, spec, [*still, *known]) if seconds else meeting
-        if turning:
-            total[:], colours[:] = rest
-        for met in then.met:
-            if met not in apart:
-                places = np.array([movers[met.number].centre, now[met.number].centre], dtype=np.float64)
-                first, last = _px(scene.camera, spec, places, backdrop.pose)
-                add(then, met, last - first)
-        if turning:
-            pictures.append(_turned(picture * (1 - total[..., None]) + colours, scene, spec, shutter.time, seconds))
-    if pictures:
-        return np.asarray(sum(pictures[1:], start=pictures[0]) / np.float32(len(times)))
-    return np.asarray((picture * (len(times) - total[..., None]) + colours) / np.float32(len(times)))
+        self._still = [met for met in meeting.met if met.number not in self._moving]
+        self._apart: list[Met] = []  # from all that moves: the same at all moments
+        if len(self._outlines) == len(displacements):
+            self._apart = [met for met in self._still if not any(each.reaches(met) for each in self._outlines)]
+
+    def over(self, picture: NDArray[np.float32], times: Real) -> NDArray[np.float32]:
+        """Mean linear picture (h, w, 3) over moments (n,) s, from that of the stage (h, w, 3)."""
+        now, turning = self._now, bool(self._now.scene.camera.path)
+        total, colours = np.zeros(picture.shape[:2], dtype=np.float32), np.zeros_like(picture)
+        for met in self._apart:
+            self._add(total, colours, self._meeting, met, np.zeros(2), 1 if turning else len(times))
+        rest = total.copy(), colours.copy()
+        pictures = []
+        for seconds in times:
+            movers, then = self._at(float(seconds))
+            if turning:
+                total[:], colours[:] = rest
+            for met in then.met:
+                if met not in self._apart:
+                    places = np.array([now.movers[met.number].centre, movers[met.number].centre], dtype=np.float64)
+                    first, last = _px(now, places)
+                    self._add(total, colours, then, met, last - first)
+            if turning:
+                sharp = picture * (1 - total[..., None]) + colours
+                pictures.append(_turned(sharp, now.scene, now.spec, self._shutter.time, seconds))
+        if pictures:
+            return np.asarray(sum(pictures[1:], start=pictures[0]) / np.float32(len(times)))
+        return np.asarray((picture * (len(times) - total[..., None]) + colours) / np.float32(len(times)))
+
+    def _at(self, seconds: float) -> tuple[list[Mover], Meeting]:
+        """Bodies so many seconds after the frame's time, and what rays meet then."""
+        now = self._now
+        later = exposure.travelled(now.states, seconds)
+        movers = [
+            exposure.moved(each, now.states, later) if number in self._moving else each
+            for number, each in enumerate(now.movers)
+        ]
+        if not seconds:
+            return movers, self._meeting
+        known = [each.at(movers[each.met.number], now.backdrop) for each in self._outlines]
+        return movers, _meet(replace(now, movers=movers, states=later), [*self._still, *known])
+
+    def _add(
+        self,
+        total: NDArray[np.float32],
+        colours: NDArray[np.float32],
+        then: Meeting,
+        met: Met,
+        shift: Real,
+        count: int = 1,
+    ) -> None:
+        """Add a body, `count` times, to the shares (h, w) and colours (h, w, 3) of pixels that bodies have."""
+        share = _mean_share(then.owner[met.close] == met.number, self._now.backdrop.fine).astype(np.float32)
+        if share.any():
+            if met.number not in self._paints:
+                seen: tuple[Met, BodyView | None] = self._seen.get(met.number, (met, None))
+                self._paints[met.number] = _paint(self._now, *seen, self._light)
+            total[met.where] += count * share
+            colours[met.where] += count * share[..., None] * self._paints[met.number].at(met.where, shift)
 
 
 class EdgeRays:
@@ -461,8 +482,9 @@ class EdgeRays:
     No point of its picture goes farther than a corner of a box around it, half of its way before the frame's time.
     """
 
-    def __init__(self, scene: Scene, backdrop: Backdrop, met: Met, displacement: Real, spec: RenderSpec) -> None:
+    def __init__(self, now: Instant, met: Met, displacement: Real) -> None:
         """met: at the frame's time; displacement: (K, 2) px, as of `_displacements`."""
+        spec, backdrop = now.spec, now.backdrop
         fine = self._fine = backdrop.fine
         right, down = (int(reach) for reach in np.ceil(np.abs(displacement).max(axis=0) / 2) + 1)
         self.met = met
@@ -481,7 +503,7 @@ class EdgeRays:
         self.where = np.s_[top:bottom, left:end]
         self.close = np.s_[fine * top : fine * bottom, fine * left : fine * end]
         self._rows, self._columns = np.nonzero((anywhere & ~everywhere)[within])
-        self._rays = rays_within(scene.camera, spec, fine, self._rows + top, self._columns + left, backdrop.pose)
+        self._rays = rays_within(now.scene.camera, spec, fine, self._rows + top, self._columns + left, backdrop.pose)
         self._t = np.full((fine * (bottom - top), fine * (end - left)), NOTHING_MET)
         (y, x), (v, u) = ((part.start for part in each) for each in (met.close, self.close))
         self._t[y - v : y - v + met.t.shape[0], x - u : x - u + met.t.shape[1]] = met.t
@@ -509,31 +531,24 @@ def _turned(
     return exposure.between(picture, right - 0.5, down - 0.5)
 
 
-def _paint(
-    scene: Scene,
-    backdrop: Backdrop,
-    movers: list[Mover],
-    met: Met,
-    seen: BodyView | None,
-    light: dict[int, Real],
-    spec: RenderSpec,
-) -> exposure.Paint:
+def _paint(now: Instant, met: Met, seen: BodyView | None, light: dict[int, Real]) -> exposure.Paint:
     """Colours of all that would be seen of a body if nothing were before it; seen: what is seen of it."""
     hit = met.t < NOTHING_MET
-    whole = seen is not None and np.array_equal(seen.share, _mean_share(hit, backdrop.fine).astype(np.float32))
-    view = seen if seen is not None and whole else _view(scene, backdrop, movers[met.number], met, hit, spec)
+    whole = seen is not None and np.array_equal(seen.share, _mean_share(hit, now.backdrop.fine).astype(np.float32))
+    view = seen if seen is not None and whole else _view(now, now.movers[met.number], met, hit)
     colours = np.zeros((*view.on.shape, 4), dtype=np.float32)
     colours[view.on, 3] = 1.0
     if len(view.rays):
-        colours[view.on, :3] = _body_colour(view, movers, light, backdrop)
+        colours[view.on, :3] = _body_colour(view, now.movers, light, now.backdrop)
     return exposure.Paint(met.where[0].start, met.where[1].start, colours)
 
 
-def _px(camera: Camera, spec: RenderSpec, points: NDArray[np.float64], pose: CameraPose | None) -> Real:
+def _px(now: Instant, points: NDArray[np.float64]) -> Real:
     """Places (N, 2) px of points (N, 3) m in the picture of a frame."""
+    camera, pose = now.scene.camera, now.backdrop.pose
     if pose is None:
-        return np.asarray(px_from_world(camera, spec, points))
-    image = (points - pose.eye) @ (lens(camera, spec) @ pose.axes).T
+        return np.asarray(px_from_world(camera, now.spec, points))
+    image = (points - pose.eye) @ (lens(camera, now.spec) @ pose.axes).T
     return np.asarray(image[:, :2] / image[:, 2:])
 
 
@@ -599,22 +614,16 @@ class Meeting:
     met: list[Met]
 
 
-def _meet(
-    scene: Scene,
-    backdrop: Backdrop,
-    movers: list[Mover],
-    states: Array,
-    spec: RenderSpec,
-    known: Sequence[Met] = (),
-) -> Meeting:
+def _meet(now: Instant, known: Sequence[Met] = ()) -> Meeting:
     """The nearest body along each of fine x fine rays a pixel; known: what is met of some, already."""
+    scene, spec, backdrop = now.scene, now.spec, now.backdrop
     fine, depth = backdrop.fine, backdrop.fine_depth.copy()
     owner = np.full(depth.shape, -1, dtype=np.int16)
     before, met = {each.number: each for each in known}, []
-    for number, mover in enumerate(movers):
+    for number, mover in enumerate(now.movers):
         found = before.get(number)
         if found is None:
-            left, top, right, bottom = _window(scene, mover, states, spec, backdrop.pose)
+            left, top, right, bottom = _window(scene, mover, now.states, spec, backdrop.pose)
             if right <= left or bottom <= top:
                 continue
             close = np.s_[fine * top : fine * bottom, fine * left : fine * right]
@@ -628,13 +637,12 @@ def _meet(
     return Meeting(depth, owner, met)
 
 
-def _views(
-    scene: Scene, backdrop: Backdrop, movers: list[Mover], meeting: Meeting, spec: RenderSpec
-) -> tuple[list[BodyView], list[Mover], Real]:
+def _views(now: Instant, meeting: Meeting) -> tuple[list[BodyView], list[Mover], Real]:
     """Views of each body; the bodies again; and the areas (N,) px that are seen of those of the stage.
 
     What screens cover of a body is taken off its shadow, so that no picture betrays what it does not show.
     """
+    backdrop, movers = now.backdrop, now.movers
     views, casting = [], list(movers)
     depth, owner = meeting.depth, meeting.owner
     fixed, weights = backdrop.fixed_area.copy(), backdrop.weights
@@ -648,22 +656,20 @@ def _views(
                 casting[number] = replace(movers[number], casts=1.0 - float(screened.sum() / hit.sum()))
         mine = owner[close] == number
         weighed = None if weights is None else weights[close][mine]
-        fixed -= _rays_on(backdrop.fine_body[close][mine], len(scene.bodies), weighed)
-        view = _view(scene, backdrop, casting[number], met, mine, spec)
+        fixed -= _rays_on(backdrop.fine_body[close][mine], len(now.scene.bodies), weighed)
+        view = _view(now, casting[number], met, mine)
         views.append(view if weighed is None else replace(view, area=float(weighed.sum())))
     return views, casting, fixed if weights is not None else fixed / backdrop.fine**2
 
 
-def _view(
-    scene: Scene, backdrop: Backdrop, mover: Mover, met: Met, mine: NDArray[np.bool_], spec: RenderSpec
-) -> BodyView:
+def _view(now: Instant, mover: Mover, met: Met, mine: NDArray[np.bool_]) -> BodyView:
     """View of a body by those of its rays (fine h, fine w) that are its own."""
-    fine = backdrop.fine
+    backdrop, fine = now.backdrop, now.backdrop.fine
     share = _mean_share(mine, fine)
     on = share > 0
     rows, columns = np.nonzero(on)
     pixels = rows + met.where[0].start, columns + met.where[1].start
-    rays = rays_within(scene.camera, spec, fine, *pixels, backdrop.pose)
+    rays = rays_within(now.scene.camera, now.spec, fine, *pixels, backdrop.pose)
     points = backdrop.origin + rays * _of_pixels(met.t, fine, rows, columns)[..., None]
     several = np.concatenate([rays, points, _of_pixels(met.normals, fine, rows, columns)], axis=-1)
     mean = np.where(_of_pixels(mine, fine, rows, columns)[..., None], several, 0.0).mean(axis=1)

@@ -24,7 +24,7 @@ from physbench.world.styles.natural.exposure import (
     travelled,
     with_noise,
 )
-from physbench.world.styles.natural.frames import EdgeRays, TurningView, _displacements, _meet, backdrop_of
+from physbench.world.styles.natural.frames import EdgeRays, Instant, TurningView, _displacements, _meet, backdrop_of
 from physbench.world.styles.natural.movers import drawable, movers_at
 from physbench.world.styles.natural.stage import linear
 
@@ -130,20 +130,19 @@ def test_rays_that_are_not_asked_again_meet_the_same_body(task: str, view: str, 
     backdrop = TurningView(scene, spec).backdrop(time) if scene.camera.path else backdrop_of(scene, spec)
     movers = movers_at(scene, backdrop.stage, drawable(scene), time, states)
     shutter = Shutter(time, 1 / 16)
-    displacements = _displacements(scene, backdrop, movers, states, spec, shutter)
-    there = {met.number: met for met in _meet(scene, backdrop, movers, states, spec).met}
+    now = Instant(scene, spec, backdrop, movers, states)
+    displacements = _displacements(now, shutter)
+    there = {met.number: met for met in _meet(now).met}
     outlines = {
-        number: EdgeRays(scene, backdrop, there[number], displacements[number], spec)
-        for number in displacements
-        if number in there
+        number: EdgeRays(now, there[number], displacements[number]) for number in displacements if number in there
     }
     assert outlines and max(np.abs(way).max() for way in displacements.values()) > 0.5
     for seconds in (-0.5 * shutter.seconds, 0.3 * shutter.seconds):
         later = travelled(states, seconds)
-        now = [moved(mover, states, later) if is_moving(mover, states) else mover for mover in movers]
-        known = [outline.at(now[number], backdrop) for number, outline in outlines.items()]
-        known_too = _meet(scene, backdrop, now, later, spec, known)
-        assert np.array_equal(known_too.owner, _meet(scene, backdrop, now, later, spec).owner)
+        then = [moved(mover, states, later) if is_moving(mover, states) else mover for mover in movers]
+        known = [outline.at(then[number], backdrop) for number, outline in outlines.items()]
+        there_then = replace(now, movers=then, states=later)
+        assert np.array_equal(_meet(there_then, known).owner, _meet(there_then).owner)
 
 
 @pytest.mark.usefixtures("evenly_lit")
