@@ -77,7 +77,7 @@ class _Links:
         return np.asarray(-held.inverse * (held.sign.T @ (pull[..., None] * away)))
 
     def _held(self, time: float) -> _Held | None:
-        """What they hold from `time` s until a body is released or gone; None where none acts."""
+        """Rods and strings that act from `time` s until a body is released or gone; None where none acts."""
         # Inverse masses (N,) 1/kg; 0 of what is fixed, on rails or held.
         inverse = np.array(
             [

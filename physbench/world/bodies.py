@@ -129,7 +129,7 @@ def wall(
 
 @dataclass(frozen=True)
 class CurveLayout:
-    """How a curved board is laid out of boxes."""
+    """Bounds of the boxes of which a curved board is laid."""
 
     turn: float = 0.03  # rad from box to box, if nothing else is asked for
     longest: float = 0.5  # m, of a box

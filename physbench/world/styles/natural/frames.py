@@ -477,7 +477,7 @@ class MotionBlur:
 
 
 class EdgeRays:
-    """What rays meet a body, of which the motion blurs its outline: those near it are asked again at each moment.
+    """Rays that meet a body whose motion blurs its outline; those near the outline are asked again at each moment.
 
     No point of its picture goes farther than a corner of a box around it, half of its way before the frame's time.
     """
@@ -513,7 +513,7 @@ class EdgeRays:
         return all(a.start < b.stop and b.start < a.stop for a, b in zip(self.where, other.where, strict=True))
 
     def at(self, mover: Mover, backdrop: Backdrop) -> Met:
-        """What is met of the body where it is at another moment; without normals."""
+        """Points of the body that the rays meet where it is at another moment; without normals."""
         fine, t = self._fine, self._t.copy()
         there = distances_to(mover, backdrop.origin, self._rays).reshape(-1, fine, fine)
         tall, wide = t.shape
