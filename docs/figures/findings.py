@@ -757,8 +757,7 @@ def pixels_text(correlations: Mapping[str, tuple[Value, int]]) -> list[str]:
         return []
     over = listed([f"{n}" for n in sorted({n for _, n in correlations.values()})])
     each = listed([f"`{name}` {rho}" for name, (rho, _) in correlations.items()])
-    sure = listed([f"`{name}`" for name, (rho, _) in correlations.items() if sign(rho)])
-    return [f"Rank correlation with overall skill over {over} models: {each}. Other than 0 for sure: {sure or 'none'}."]
+    return [f"Rank correlation with overall skill over {over} models: {each}."]
 
 
 def samples_text(found: Sequence[Samples], bound: float) -> list[str]:
@@ -787,13 +786,11 @@ def transfer_cells(board: Board, found: Sequence[Transfer]) -> list[list[str]]:
     made = []
     for model in board.shown:
         there = next((each for each in found if each.model == model.label), None)
-        if there is None or model.result.lawful is None:
+        if there is None:
             continue
-        known = task_skills(model.result)
-        cells = [model.name]
-        for skills, seconds in ((known, model.result.lawful.seconds), (there.skills, there.lawful)):
-            cells += [*(str(over_tasks(skills[axis])) for axis in TRANSFER), f"{seconds:.1f} s"]
-        made.append(cells)
+        before = over_tasks(task_skills(model.result)["consistency"])
+        axes = (over_tasks(there.skills[axis]) for axis in TRANSFER)
+        made.append([model.name, str(before), *map(str, axes), f"{there.lawful:.1f} s"])
     return made
 
 
@@ -886,7 +883,6 @@ def curve_cells(curves: Sequence[Trained]) -> list[list[str]]:
     for each in sorted(curves, key=lambda each: (not each.size, each.kind, each.parameters, each.clips or np.inf)):
         cells = [
             f"`{each.kind}` {each.size}".strip() if each.size else each.kind.replace("-", " "),
-            f"{each.parameters:,}" if each.parameters else "–",
             f"{each.clips:,}" if each.clips else "–",
             str(each.overall),
         ]

@@ -148,13 +148,13 @@ def test_the_table_of_data_and_size(findings: ModuleType, tmp_path: Path) -> Non
     table = tmp_path / "curves.csv"
     table.write_text(CURVES.format(outside="1.0,0.9,1.1", ratios=RATIOS))
     rows = findings.curve_cells(findings.read_curves(table))
-    assert [row[:3] for row in rows[1:4:2]] == [["`net` S", "1,000", "1,500"], ["`net` M", "4,000", "1,500"]]
-    assert [row[4:] for row in rows[:2]] == [
+    assert [row[:2] for row in rows[1:4:2]] == [["`net` S", "1,500"], ["`net` M", "1,500"]]
+    assert [row[3:] for row in rows[:2]] == [
         ["1.00 [0.90, 1.10]", "", "2.00 [1.80, 2.20]", ""],
         ["0.50 [0.40, 0.60]", "**× 0.50**", "1.00 [0.90, 1.10]", "**× 0.50**"],
     ]
     assert rows[3][-1] == "× 0.95"
-    assert [row[:3] for row in rows[4:]] == [["constant velocity", "–", "–"], ["memory", "–", "150"]]
+    assert [row[:2] for row in rows[4:]] == [["constant velocity", "–"], ["memory", "150"]]
 
 
 def test_the_last_step_of_three_is_told(findings: ModuleType, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_the_table_of_tasks_that_none_was_trained_on(findings: ModuleType) -> No
     there = {axis: {"falling/spring-v1": -0.1, "falling/row-v1": -0.1} for axis in findings.TRANSFER}
     found = [findings.Transfer("net", "full 4", 100, 0.5, there)]
     inside, outside = "0.30 [0.20, 0.40]", "-0.10 [-0.10, -0.10]"
-    assert findings.transfer_cells(board, found) == [["`net`", inside, inside, "2.0 s", outside, outside, "0.5 s"]]
+    assert findings.transfer_cells(board, found) == [["`net`", inside, outside, outside, "0.5 s"]]
     best, above, near = findings.transfer_text(board, found)
     assert best.startswith(f"Of physical consistency the best there, `net`, has {outside} instead of {inside}")
     assert above == "Above a frozen frame on physical consistency for sure: none of 1."
