@@ -876,7 +876,7 @@ def errors_text(before: Trained, after: Trained, ratios: Mapping[str, Value]) ->
 def curve_cells(curves: Sequence[Trained]) -> list[list[str]]:
     """The rows of the table of data and size: networks by the clips they learned from, baselines after them.
 
-    An error stands beside that of the same network on the fewest clips as a ratio; one that differs for sure is bold.
+    An error that differs for sure from that of the same network on the fewest clips is bold.
     """
     fewest = {(rows[0].kind, rows[0].size): rows[0] for rows in curves_by(curves, "data")}
     made = []
@@ -888,12 +888,8 @@ def curve_cells(curves: Sequence[Trained]) -> list[list[str]]:
         ]
         first = fewest.get((each.kind, each.size), each)
         for part in ("inside", "outside"):
-            error = getattr(each, part)
-            ratio = each.of_fewest.get(part, Value(error.value / getattr(first, part).value, None))
-            text = f"× {ratio}"
-            if change(first, each, part, each.of_fewest):
-                text = f"**{text}**"
-            cells += [str(error), "" if first is each else text]
+            bold = "**" * bool(change(first, each, part, each.of_fewest))
+            cells.append(f"{bold}{getattr(each, part)}{bold}")
         made.append(cells)
     return made
 
