@@ -188,6 +188,20 @@ def test_the_readme_says_what_the_published_table_holds(page: ModuleType) -> Non
     assert f"Of {len(barred)} bars {(barred['met'] == 1).sum()} are met" in " ".join(text.split())
 
 
+def test_the_table_of_before_and_after_holds_what_the_published_tables_hold(
+    page: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else `python docs/figures/before_after.py` brings it up to the tables."""
+    figures = Path(__file__).parents[2] / "docs" / "figures"
+    monkeypatch.syspath_prepend(str(figures))
+    module = importlib.import_module("before_after")
+    tables = module.published(figures.parent / "validity")
+    assert module.PAGE.read_text(encoding="utf-8") == module.page(tables)
+    shrink = tables["128px"].table["source"] == "shrink:5"
+    tables["128px"].table.loc[shrink, ["auroc", "low", "high"]] = 0.25
+    assert "| shrinks by 5 %/s: AUROC | .67 | .25 [.25, .25] |" in module.page(tables)
+
+
 def test_a_summary_counts_what_is_missed_and_names_what_is_seen_least(page: ModuleType, tmp_path: Path) -> None:
     words = importlib.import_module("measured_words")
     write(tmp_path / "128px.parquet", {**USUAL, **WRONG})
