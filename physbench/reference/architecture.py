@@ -160,7 +160,7 @@ MAKERS = frozenset(  # of tensors
 
 
 class WithoutMemory(TorchFunctionMode):
-    """Where it is entered, tensors are made on the meta device: with a shape, without memory.
+    """A context in which tensors are made on the meta device: with a shape, without memory.
 
     `torch.device("meta")` does that, too, but looks up once a process which functions make tensors: entered first while
     a library has replaced one of them (transformers does `torch.linspace`), it never knows that one again.

@@ -180,7 +180,7 @@ class TokenTransformer(Dynamics):
         return torch.unflatten(numbers, -1, (self.digits, -1)) + self.exists
 
     def shown_actions(self, values: Tensor) -> Tensor:
-        """What slots of all pairs but the first are told of the step to their pair: here nothing.
+        """Codes of the step to their pair, in the slots of all pairs but the first: here none.
 
         Args:
             values: Of the tokens (B, P, cells, 2 D).
