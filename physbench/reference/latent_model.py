@@ -95,6 +95,8 @@ class LatentBank:
             and in other colours.
         moving: (F,) bool, whether a frame differs from the one before.
         first: (N,) the first frame of each clip. length: (N,) its number of frames.
+        longest: Number of frames of the longest window: those of the longest clip, less one if that is odd, as some
+            kinds take two frames a step.
     """
 
     def __init__(
@@ -126,21 +128,29 @@ class LatentBank:
         self.moving = torch.cat(moving * copies)
         self.length = torch.tensor(lengths * copies)
         self.first = self.length.cumsum(0) - self.length
+        self.longest = int(self.length.max()) // 2 * 2
 
     def windows(self, count: int, length: int, numbers: torch.Generator) -> Tensor:
-        """Windows (count, length, *shape) float32 in which something moves soon after the context, most of them."""
+        """Windows (count, L, *shape) float32 in which something moves soon after the context, most of them.
+
+        L is `length`, or `longest` where that is less.
+        """
+        length = min(length, self.longest)
         starts = self.starts(length)
         chosen = starts[torch.randint(len(starts), (count,), generator=numbers)]
         rows = (chosen[:, None] + torch.arange(length)).to(self.device)
         return self.latents[rows].float()
 
     def starts(self, length: int) -> Tensor:
-        """First frames of the windows of a length. Those in which nothing moves are mostly left out."""
+        """First frames of the windows of a length, `longest` at most, each within one clip.
+
+        Those in which nothing moves are mostly left out.
+        """
         if length not in self._starts:
             many = torch.cat([torch.zeros(1, dtype=torch.long), self.moving.long().cumsum(0)])
             starts = []
             for first, frames in zip(self.first.tolist(), self.length.tolist(), strict=True):
-                begins = torch.arange(first, max(first + 1, first + frames - length + 1))
+                begins = torch.arange(first, max(first, first + frames - length + 1))
                 soon = torch.clamp(begins + self.context + 15, max=first + frames)
                 moves = many[soon] > many[begins + min(self.context, frames) - 1]
                 starts.append(begins[moves | (begins % 8 == 0)])  # one in eight windows in which nothing moves is kept

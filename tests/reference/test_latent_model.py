@@ -153,6 +153,34 @@ def test_what_rests_is_drawn_less_often(small) -> None:
     assert 0.85 < moving < 0.95  # 8 of 9
 
 
+def test_windows_are_no_longer_than_the_longest_clip_and_lie_in_one() -> None:
+    """A kind may ask for more frames than a clip has, as all clips of combined elements are short."""
+
+    class Short:
+        """Clips of 20 and 25 frames, in each of which one pixel moves; the frames of the second are lighter."""
+
+        def __len__(self) -> int:
+            return 2
+
+        def frames(self, index: int) -> torch.Tensor:
+            frames = torch.full((20 + 5 * index, 3, 64, 64), 60 + 120 * index, dtype=torch.uint8)
+            for k in range(len(frames)):
+                frames[k, :, 30, k] = 255
+            return frames
+
+        def actions(self, index: int) -> None:
+            return None
+
+    bank = LatentBank(lambda frames: frames[:, :1, ::16, ::16], Short(), CPU, 8)
+    assert bank.longest == 24
+    for asked, length in ((12, 12), (20, 20), (22, 22), (40, 24)):
+        windows = bank.windows(64, asked, generator("windows", asked))
+        assert windows.shape[:2] == (64, length)
+        ground = windows[..., 0, 3]  # in which no pixel moves
+        assert (ground == ground[:, :1]).all()
+        assert (length <= 20) == (ground[:, 0].unique().numel() == 2)
+
+
 def test_cells_that_change_weigh_more() -> None:
     latents = torch.zeros(1, 6, 2, 2, 2)
     latents[:, 3:, 0, 0, 0] = 1.0  # changes once, and stays unlike the context
