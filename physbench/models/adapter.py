@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from physbench.support.errors import nearest
+from physbench.support.errors import ModelError, nearest
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +55,12 @@ class Adapter(Protocol):
         ...
 
 
+def refuse_arguments(model_args: Mapping[str, str], kind: str) -> None:
+    """Raise ModelError for arguments of a model that takes none. kind: "a graph"."""
+    for key in model_args:
+        raise ModelError(f"--model-arg {key}: {kind} takes no arguments.")
+
+
 def without_scheme(target: str, scheme: str) -> str:
     """The path in a target "SCHEME:PATH" or "PATH"; a file may have the name "SCHEME:PATH"."""
     first, _, rest = target.partition(":")
@@ -72,8 +78,7 @@ def describe_missing_path(path: Path) -> str:
         names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
     except OSError:
         names = []
-    close = nearest(path.name, names)
-    return f"{path} does not exist.{close if 'Did you mean' in close else ''}"
+    return f"{path} does not exist.{nearest(path.name, names, listed=False)}"
 
 
 @runtime_checkable

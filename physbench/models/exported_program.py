@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physbench.models.adapter import Adapter, without_scheme
-from physbench.models.graph_card import OPTIONAL_INPUTS, GraphDocument, output_names, read_graph_document, state_names
+from physbench.models.graph_card import (
+    OPTIONAL_INPUTS,
+    GraphAdapter,
+    GraphDocument,
+    output_names,
+    read_graph_document,
+    refuse_other_inputs,
+    state_names,
+)
 from physbench.models.protocol import FrameModel, Model, SteppedModel
-from physbench.models.unrecognised import describe_unrecognised
 from physbench.support.errors import ModelError
 from physbench.support.files import DAMAGED_ARCHIVE, file_sha256
 from physbench.support.plugins import first_line
@@ -61,11 +67,7 @@ def _check_inputs(document: GraphDocument, path: Path) -> None:
         raise ModelError(f"{path}: a .pt2 predicts frames. Export surprise as an .onnx of the kind 'surprise'.")
     if inputs and (inputs[0] != "context" or not state_names(inputs) or len(set(inputs)) < len(inputs)):
         raise ModelError(f"{path}: expected its inputs to be context and at least one state, got {', '.join(inputs)}.")
-    for field, name in (("uses_actions", "action"), ("uses_camera", "action"), ("stochastic", "noise")):
-        if getattr(card, field) and name not in inputs:
-            raise ModelError(f"{path}: its card says {field}=True, but the program has no input `{name}`.")
-    if card.uses_prompt:
-        raise ModelError(f"{path}: its card says uses_prompt=True, but a program takes no text.")
+    refuse_other_inputs(card, inputs, str(path))
 
 
 State = tuple["Tensor", ...]
@@ -181,21 +183,12 @@ class ProgramClip:
         yield self._module(context)[:, :horizon]
 
 
-class ExportedProgramAdapter(Adapter):
-    """A torch.export program, whatever its name."""
+class ExportedProgramAdapter(GraphAdapter):
+    """A torch.export program."""
 
     name = "pt2"
     summary = "path/to/model.pt2  a program of torch.export; it can run code, so that it needs --trust-code"
-
-    def recognises(self, target: str) -> bool:
-        path = Path(target)
-        return path.is_file() and looks_like_program(path)
-
-    def _path(self, target: str) -> Path:
-        path = Path(without_scheme(target, self.name))
-        if not path.is_file() or not looks_like_program(path):
-            raise ModelError(describe_unrecognised(str(path)))
-        return path
+    looks_right = staticmethod(looks_like_program)
 
     def code_warning(self, target: str) -> str:
         return (
@@ -206,17 +199,10 @@ class ExportedProgramAdapter(Adapter):
     def check(self, target: str) -> None:
         read_program_document(self._path(target))
 
-    def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
-        if model_args:
-            raise ModelError(f"--model-arg {next(iter(model_args))}: a program takes no arguments.")
-
     def sha256(self, target: str) -> str | None:
         return file_sha256(self._path(target))
 
-    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
-        path = self._path(target)
-        if str(dtype) != "torch.float32":
-            raise ModelError(f"{path}: --dtype does not change a program, which holds its own types. Leave it out.")
+    def load_file(self, path: Path, device: torch.device) -> Model:
         return load_program(path, read_program_document(path), device)
 
 

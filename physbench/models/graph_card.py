@@ -1,4 +1,5 @@
-"""Common form of files with graphs: names of inputs and outputs, and a document with the kind of model and its card.
+"""Common form of files with graphs: names of inputs and outputs, a document with the kind of model and its card, and
+the adapter of such files.
 
 {"kind": "frames", "card": {"name": ..., "image_size": [64, 64], "fps": 15, "context_frames": 8}}
 
@@ -10,12 +11,19 @@ An archive also says in which order its program takes `inputs`, as their names a
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from physbench.models.protocol import ModelCard, stated_fields
-from physbench.models.safetensors_files import METADATA_KEY, read_card
+from physbench.models.adapter import Adapter, refuse_arguments, without_scheme
+from physbench.models.protocol import Model, ModelCard, stated_fields
+from physbench.models.safetensors_files import read_card
+from physbench.models.unrecognised import describe_unrecognised
 from physbench.support.errors import ModelError, nearest
+
+if TYPE_CHECKING:
+    import torch
 
 OPTIONAL_INPUTS = ("context_actions", "action", "noise")
 INIT_PREFIX, NEXT_PREFIX = "init_", "next_"  # before the name of a state: what `init` and `step` make of it
@@ -80,6 +88,42 @@ def read_graph_document(text: str | None, where: str, place: str) -> GraphDocume
     return GraphDocument(card, tuple(inputs))
 
 
-def metadata_place() -> str:
-    """Place of the document in an ONNX file, in words."""
-    return f"the metadata key '{METADATA_KEY}'"
+def refuse_other_inputs(card: ModelCard, inputs: Collection[str], where: str) -> None:
+    """Raise ModelError where a card promises what a graph does not take, or hides that it takes noise."""
+    given = next((name for name in ("uses_actions", "uses_camera") if getattr(card, name)), None)
+    if given and not {"action", "context_actions"} & set(inputs):
+        raise ModelError(f"{where}: its card says {given}=True, but the graph has no input `action` (B, 6).")
+    if card.uses_prompt:
+        raise ModelError(f"{where}: its card says uses_prompt=True, but a graph takes no text.")
+    if card.stochastic != ("noise" in inputs):
+        has = "has an" if "noise" in inputs else "has no"
+        raise ModelError(f"{where}: its card says stochastic={card.stochastic}, but the graph {has} input `noise`.")
+
+
+class GraphAdapter(Adapter):
+    """An adapter of files that hold a graph, whatever their names. It takes no arguments, and has its own types."""
+
+    looks_right: Callable[[Path], bool]  # by the first bytes of a file
+
+    def load_file(self, path: Path, device: torch.device) -> Model:
+        """Load the model in a file. Raises ModelError that says what is wrong."""
+        raise NotImplementedError
+
+    def recognises(self, target: str) -> bool:
+        path = Path(target)
+        return path.is_file() and type(self).looks_right(path)
+
+    def _path(self, target: str) -> Path:
+        path = Path(without_scheme(target, self.name))
+        if not self.recognises(str(path)):
+            raise ModelError(describe_unrecognised(str(path)))
+        return path
+
+    def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
+        refuse_arguments(model_args, "a graph")
+
+    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
+        path = self._path(target)
+        if str(dtype) != "torch.float32":
+            raise ModelError(f"{path}: --dtype does not change a graph, which holds its own types. Leave it out.")
+        return self.load_file(path, device)

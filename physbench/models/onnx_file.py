@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from physbench.models import graph_card
-from physbench.models.adapter import Adapter, without_scheme
 from physbench.models.protocol import (
     ACTION_VALUES,
     FrameModel,
@@ -23,7 +22,6 @@ from physbench.models.protocol import (
     SurpriseModel,
 )
 from physbench.models.safetensors_files import METADATA_KEY
-from physbench.models.unrecognised import describe_unrecognised
 from physbench.support.errors import ModelError, nearest
 from physbench.support.files import add_file
 from physbench.support.plugins import first_line
@@ -203,7 +201,9 @@ def read_onnx(path: Path) -> tuple[ModelProto, GraphLayout]:
         # The checker wants plain files with one name for weights, and caches keep links: it is shown the graph alone.
         onnx.checker.check_model(_without_weights(model) if files else str(path))
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{path} is not a valid ONNX graph: {_first(error)}") from None
+        raise ModelError(
+            f"{path} is not a valid ONNX graph: {first_line(str(error)) or type(error).__name__}"
+        ) from None
     layout = read_layout(model, str(path))
     for tensor in all_tensors(model):
         if (file := _external_file(tensor, path)) is not None:
@@ -238,10 +238,6 @@ def weights_folder(path: Path) -> Path:
     if target.parent == own:
         return own
     return Path(os.path.commonpath([own, target.parent]))
-
-
-def _first(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
 
 
 def _check_version(model: ModelProto, path: Path) -> None:
@@ -326,13 +322,13 @@ def hash_onnx(path: Path) -> str:
 def read_layout(model: ModelProto, where: str) -> GraphLayout:
     """Check the document, the inputs and the outputs of a graph. Raises ModelError."""
     text = {entry.key: entry.value for entry in model.metadata_props}.get(METADATA_KEY)
-    card = graph_card.read_graph_document(text, where, graph_card.metadata_place()).card
+    card = graph_card.read_graph_document(text, where, f"the metadata key '{METADATA_KEY}'").card
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: value for value in model.graph.input if value.name not in weights}
     outputs = {value.name: value for value in model.graph.output}
     if not card.continues:
         layout = _surprise_layout(card, inputs, outputs, where)
-        _refuse_more(card, layout, where)
+        graph_card.refuse_other_inputs(card, layout.optional, where)
         return layout
     if "context" not in inputs:
         raise ModelError(f"{where} has no input `context` (B, C, 3, H, W).{nearest('context', inputs)}")
@@ -355,20 +351,8 @@ def read_layout(model: ModelProto, where: str) -> GraphLayout:
         _check_value(outputs["frame"], ("B", *size), where)
     else:
         _check_value(outputs["frames"], ("B", layout.card.max_horizon or 0, *size), where)
-    _refuse_more(card, layout, where)
+    graph_card.refuse_other_inputs(card, layout.optional, where)
     return layout
-
-
-def _refuse_more(card: ModelCard, layout: GraphLayout, where: str) -> None:
-    """Raise ModelError where the card promises what the graph does not take."""
-    given = next((name for name in ("uses_actions", "uses_camera") if getattr(card, name)), None)
-    if given and not {"action", "context_actions"} & layout.optional:
-        raise ModelError(f"{where}: its card says {given}=True, but the graph has no input `action` (B, 6).")
-    if card.uses_prompt:
-        raise ModelError(f"{where}: its card says uses_prompt=True, but a graph takes no text.")
-    if card.stochastic != ("noise" in layout.optional):
-        has = "has an" if "noise" in layout.optional else "has no"
-        raise ModelError(f"{where}: its card says stochastic={card.stochastic}, but the graph {has} input `noise`.")
 
 
 def _surprise_layout(
@@ -619,10 +603,11 @@ def load_graph(path: Path, device: torch.device) -> FrameModel | SurpriseModel:
     return OnnxSteps(layout, first, GraphSession(part_of(model, layout.next_outputs), path, device))
 
 
-class OnnxAdapter(Adapter):
-    """An ONNX file that holds a model, whatever its name."""
+class OnnxAdapter(graph_card.GraphAdapter):
+    """An ONNX file that holds a model."""
 
     name = "onnx"
+    looks_right = staticmethod(looks_like_onnx)
 
     @property
     def summary(self) -> str:
@@ -630,31 +615,18 @@ class OnnxAdapter(Adapter):
         state = "not installed: pip install 'physbench[onnx]'" if missing else f"onnxruntime {version('onnxruntime')}"
         return f"path/to/model.onnx  a graph of any framework, without code; `physbench export` makes one ({state})"
 
-    def recognises(self, target: str) -> bool:
-        path = Path(target)
-        return path.is_file() and looks_like_onnx(path)
-
     def _path(self, target: str) -> Path:
-        path = Path(without_scheme(target, self.name))
-        if not path.is_file() or not looks_like_onnx(path):
-            raise ModelError(describe_unrecognised(str(path)))
+        path = super()._path(target)
         require_libraries(str(path))
         return path
 
     def check(self, target: str) -> None:
         read_onnx(self._path(target))
 
-    def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
-        if model_args:
-            raise ModelError(f"--model-arg {next(iter(model_args))}: a graph takes no arguments.")
-
     def sha256(self, target: str) -> str | None:
         return hash_onnx(self._path(target))
 
-    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
-        path = self._path(target)
-        if str(dtype) != "torch.float32":
-            raise ModelError(f"{path}: --dtype does not change a graph, which holds its own types. Leave it out.")
+    def load_file(self, path: Path, device: torch.device) -> Model:
         return load_graph(path, device)
 
 

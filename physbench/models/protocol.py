@@ -531,14 +531,9 @@ def card_fields(document: Mapping[str, Any]) -> tuple[type[ModelCard], dict[str,
 
 def card_document(card: ModelCard) -> dict[str, Any]:
     """A card for manifest.json and result.json; what is usual in look, view and camera is not named."""
+    usual = (("look", PLAIN), ("view", FAR), ("uses_camera", False))
     document = {**asdict(card), "image_size": list(card.image_size)}
-    if card.look == PLAIN:
-        del document["look"]
-    if card.view == FAR:
-        del document["view"]
-    if not card.uses_camera:
-        del document["uses_camera"]
-    return document
+    return {name: value for name, value in document.items() if (name, value) not in usual}
 
 
 def stated_fields(card: ModelCard) -> dict[str, Any]:
@@ -597,11 +592,7 @@ class SteppedModel(Generic[State]):
         taken = self.optional_inputs()
         if actions is None:
             actions = context.new_zeros(batch, seen + horizon, self.action_values)
-        if actions.shape[-1] != self.action_values:
-            raise ModelError(
-                f"{self.card.name} takes actions of {self.action_values} numbers, and is given {actions.shape[-1]}: "
-                "--actions MAP.py puts actions into those of a model."
-            )
+        actions = checked_actions(actions, self.card, self.action_values)
         state = self.init(context, **({"context_actions": actions[:, :seen]} if "context_actions" in taken else {}))
         for index in range(seen, seen + horizon):
             given: dict[str, Any] = {"action": actions[:, index]} if "action" in taken else {}
@@ -616,6 +607,17 @@ def optional_inputs(model: Any) -> frozenset[str]:
     of_init = set(inspect.signature(model.init).parameters) & {"context_actions"}
     of_step = set(inspect.signature(model.step).parameters) & {"action", "noise"}
     return frozenset(of_init | of_step)
+
+
+def checked_actions(actions: Tensor | None, card: ModelCard, width: int) -> Tensor:
+    """Actions (B, C + T, width) that a network is given. Raises ModelError where they are none of its space."""
+    if actions is None or actions.shape[-1] != width:
+        given = "none" if actions is None else f"{actions.shape[-1]}"
+        raise ModelError(
+            f"{card.name} takes actions of {width} numbers, and is given {given}: put pushes into them, "
+            "--actions MAP.py."
+        )
+    return actions
 
 
 def draw_noise(generators: Sequence[torch.Generator], count: int, like: Tensor) -> Tensor:
@@ -636,9 +638,10 @@ def answer_parts(card: ModelCard, clips: int, horizon: int) -> Iterator[slice]:
     return (slice(start, min(start + length, horizon)) for start in range(0, horizon, length))
 
 
-METHODS: dict[str, tuple[str, ...]] = {
-    "rollout": ("horizon", "actions", "prompts", "generators"),
+METHODS: dict[str, tuple[str, ...]] = {  # arguments: the first by position, the others by name
+    "rollout": ("context", "horizon", "actions", "prompts", "generators"),
     "rollout_states": (
+        "states",
         "bodies",
         "statics",
         "mask",
@@ -648,9 +651,9 @@ METHODS: dict[str, tuple[str, ...]] = {
         "prompts",
         "generators",
     ),
-    "surprise": ("context", "actions", "prompts", "generators"),
-    "rollout_clips": ("horizon", "generators"),
-    "play": ("context", "horizon"),
+    "surprise": ("video", "context", "actions", "prompts", "generators"),
+    "rollout_clips": ("clips", "horizon", "generators"),
+    "play": ("item", "context", "horizon"),
 }
 # What a method is handed, and what to do where that is not allowed.
 NEEDS: dict[str, tuple[Handed, str]] = {
@@ -663,13 +666,6 @@ NEEDS: dict[str, tuple[Handed, str]] = {
         "id",
         "is told which clip it plays, which only videos:DIR is. Give the model a `rollout`, or hand in its videos",
     ),
-}
-FIRST = {  # by position
-    "rollout": "context",
-    "rollout_states": "states",
-    "surprise": "video",
-    "rollout_clips": "clips",
-    "play": "item",
 }
 
 
@@ -708,12 +704,12 @@ def check_contract(model: Any, target: str, handed: Handed = "context") -> Model
     needed, remedy = NEEDS.get(name, ("context", ""))
     if needed not in ("context", handed):
         raise ModelError(f"{target}: {kind}.{name} {remedy}.")
+    first, *others = METHODS[name]
     try:
-        inspect.signature(getattr(model, name)).bind(None, **dict.fromkeys(METHODS[name]))
+        inspect.signature(getattr(model, name)).bind(None, **dict.fromkeys(others))
     except TypeError as error:
         raise ModelError(
-            f"{target}: {kind}.{name} cannot be called as {name}({FIRST[name]}, *, {', '.join(METHODS[name])}): "
-            f"{error}."
+            f"{target}: {kind}.{name} cannot be called as {name}({first}, *, {', '.join(others)}): {error}."
         ) from None
     except ValueError:  # a function written in C has no signature
         pass
@@ -735,7 +731,6 @@ def check_contract(model: Any, target: str, handed: Handed = "context") -> Model
 
 def check_card_types(card: Any, where: str) -> ModelCard:
     """Return the card if its fields have the right types and values, else raise ModelError."""
-    tracks = ("zero-shot", "trained", "privileged")
     if not isinstance(card, ModelCard):
         got = "none" if card is None else f"a {type(card).__name__}"
         raise ModelError(f"{where}: the model needs an attribute `card` of type physbench.ModelCard, got {got}.")
@@ -752,8 +747,8 @@ def check_card_types(card: Any, where: str) -> ModelCard:
         value = getattr(card, name)
         if type(value) is not bool:
             raise ModelError(f"{where}: expected {name} to be True or False, got {value!r}.")
-    if card.track not in tracks:
-        raise ModelError(f"{where}: expected track to be one of {', '.join(tracks)}, got {card.track!r}.")
+    if card.track not in get_args(Track):
+        raise ModelError(f"{where}: expected track to be one of {', '.join(get_args(Track))}, got {card.track!r}.")
     card.check_kind(where)
     if isinstance(size, list):  # the spec of a clip is compared with that of the card
         object.__setattr__(card, "image_size", tuple(size))

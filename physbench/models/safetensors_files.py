@@ -8,12 +8,12 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physbench.models.adapter import Adapter, describe_missing_path, without_scheme
+from physbench.models.adapter import Adapter, describe_missing_path, refuse_arguments, without_scheme
 from physbench.models.protocol import CARDS, Model, ModelCard, card_fields, check_card_types, stated_fields
 from physbench.support import plugins
 from physbench.support.errors import ModelError, PhysbenchError, nearest
@@ -253,11 +253,10 @@ def read_card(document: Mapping[str, Any], where: str) -> ModelCard:
     for key in values:
         if key not in known:
             raise ModelError(f"{where}: its card has an unknown field {key!a:.60}.{nearest(key, known)}")
-    try:
-        card = kind(**values)
-    except TypeError as error:
-        raise ModelError(f"{where}: its card is incomplete ({error}).") from None
-    return check_card_types(card, where)
+    needed = [field.name for field in fields(kind) if field.init and field.default is MISSING]
+    if missing := [name for name in needed if name not in values]:
+        raise ModelError(f"{where}: its card lacks {', '.join(missing)}.")
+    return check_card_types(kind(**values), where)
 
 
 def hash_tensors(path: Path) -> str:
@@ -469,10 +468,7 @@ class _CheckpointAdapter(Adapter):
         _refuse_unknown(read_checkpoint(path).architecture, path)  # imported by the model's process alone: torch
 
     def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
-        if model_args:
-            raise ModelError(
-                f"--model-arg {next(iter(model_args))}: a checkpoint takes no arguments, as its metadata holds them."
-            )
+        refuse_arguments(model_args, "a checkpoint")
 
     def sha256(self, target: str) -> str | None:
         return hash_tensors(self._path(target))

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import difflib
 import io
-import itertools
 import json
 import os
 import pickletools
 import re
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from physbench.models.adapter import describe_missing_path
 from physbench.models.safetensors_files import METADATA_KEY, WRAPPERS, describe_checkpoints, shipped_checkpoints
 from physbench.support import plugins
-from physbench.support.errors import nearest
 from physbench.support.files import DAMAGED_ARCHIVE, user_path
 
 # What torch itself writes into a checkpoint of plain tensors. Everything else would run code from the file.
@@ -58,24 +57,31 @@ class NotAPickle(Exception):
     """The bytes are not a complete pickle."""
 
 
-def imported_globals(data: bytes) -> set[str]:
-    """Names "module.name" that the pickles in `data` would import. Raises NotAPickle.
+@dataclass
+class PickleContent:
+    """Content of pickles before they are loaded."""
+
+    names: set[str] = field(default_factory=set)  # "module.name", that they would import
+    texts: set[str] = field(default_factory=set)  # names of tensors among them
+
+
+def read_pickles(parts: Iterable[bytes]) -> PickleContent:
+    """Read pickles without running them. Raises NotAPickle.
 
     torch's old format is several pickles in a row, then raw numbers.
     """
-    stream = io.BytesIO(data)
-    names: set[str] = set()
-    for _ in range(BOUNDS.pickles):
-        names |= _globals_of_next(stream)
-        start = data[stream.tell() : stream.tell() + 2]
-        if not looks_like_pickle(start):
-            break
-    return names
+    content = PickleContent()
+    for part in parts:
+        stream = io.BytesIO(part)
+        for _ in range(BOUNDS.pickles):
+            _read_next(stream, content)
+            if not looks_like_pickle(part[stream.tell() : stream.tell() + 2]):
+                break
+    return content
 
 
-def _globals_of_next(stream: io.BytesIO) -> set[str]:
-    """Globals of one pickle. What its instructions do to the stack is followed as `pickletools.dis` follows it."""
-    names: set[str] = set()
+def _read_next(stream: io.BytesIO, content: PickleContent) -> None:
+    """Read one pickle. What its instructions do to the stack is followed as `pickletools.dis` follows it."""
     stack: list[Any] = []  # texts, STACK_MARK, and None for all else
     memo: dict[int, Any] = {}
     try:
@@ -84,19 +90,20 @@ def _globals_of_next(stream: io.BytesIO) -> set[str]:
                 raise NotAPickle(f"it has more than {BOUNDS.instructions:,} instructions")
             name = opcode.name
             if name in ("GLOBAL", "INST"):
-                names.add(str(argument).replace(" ", "."))
+                content.names.add(str(argument).replace(" ", "."))
             elif name == "STACK_GLOBAL":
                 parts = stack[-2:]
                 named = len(parts) == 2 and all(isinstance(part, str) for part in parts)
-                names.add(".".join(parts) if named else "unknown")
+                content.names.add(".".join(parts) if named else "unknown")
             elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
                 memo[int(argument or 0)] = stack[-1]
             elif name == "MEMOIZE":
                 memo[len(memo)] = stack[-1]
+            elif "UNICODE" in name:
+                content.texts.add(str(argument))
             _follow(opcode, argument, stack, memo)
     except Exception as error:  # pickletools raises whatever the bytes lead to
         raise NotAPickle(str(error)) from None
-    return names
 
 
 def _follow(opcode: Any, argument: Any, stack: list[Any], memo: dict[int, Any]) -> None:
@@ -122,23 +129,6 @@ def _follow(opcode: Any, argument: Any, stack: list[Any], memo: dict[int, Any]) 
         stack.append(str(argument))
     else:
         stack += [STACK_MARK if each is pickletools.markobject else None for each in opcode.stack_after]
-
-
-def pickled_texts(data: bytes) -> set[str]:
-    """The texts in the pickles in `data`, names of tensors among them. Raises NotAPickle."""
-    stream = io.BytesIO(data)
-    texts: set[str] = set()
-    try:
-        for _ in range(BOUNDS.pickles):
-            # the opcodes of a large network are a tenth of that
-            for opcode, argument, _ in itertools.islice(pickletools.genops(stream), 500_000):
-                if "UNICODE" in opcode.name:
-                    texts.add(str(argument))
-            if not looks_like_pickle(data[stream.tell() : stream.tell() + 2]):
-                break
-    except Exception as error:  # pickletools raises whatever the bytes lead to
-        raise NotAPickle(str(error)) from None
-    return texts
 
 
 def unsafe_globals(names: set[str]) -> list[str]:
@@ -167,7 +157,7 @@ def _is_torch_type(name: str) -> bool:
 def is_old_pickle(data: bytes) -> bool:
     """True if bytes that are no program text are a pickle of protocol 0 or 1, which has no signature."""
     try:
-        _globals_of_next(stream := io.BytesIO(data))
+        _read_next(stream := io.BytesIO(data), PickleContent())
     except NotAPickle:
         return False
     return stream.tell() > 1
@@ -240,23 +230,13 @@ def refused_folder(path: Path) -> str | None:
     return f"{path} is a checkpoint of {name}. {reason}" if name else None
 
 
-def latent_predictor_pickle(names: set[str], texts: set[str]) -> str | None:
-    """Name of the predictor of latents in a pickle; None: another model.
-
-    Args:
-        names: What the pickle would import, see `imported_globals`.
-        texts: The texts in it, see `pickled_texts`.
-    """
+def latent_predictor_pickle(content: PickleContent) -> str | None:
+    """Name of the predictor of latents in a pickle; None: another model."""
     dino_wm_modules = ("models.vit.ViTPredictor", "models.dino.DinoV2Encoder", "models.visual_world_model.")
-    if any(name.startswith(dino_wm_modules) for name in names):
+    if any(name.startswith(dino_wm_modules) for name in content.names):
         return "DINO-WM"
     # Keys of Meta's checkpoints: jepa, vjepa2, ijepa
-    return "I-JEPA or V-JEPA" if texts >= {"encoder", "predictor", "target_encoder"} else None
-
-
-def describe_latent_predictor(path: Path, name: str) -> str:
-    """The message that refuses one: one line."""
-    return f"{path} is a checkpoint of {name}. {PLANNED}"
+    return "I-JEPA or V-JEPA" if content.texts >= {"encoder", "predictor", "target_encoder"} else None
 
 
 # All other files and folders.
@@ -309,11 +289,8 @@ def _describe_missing_target(target: str, path: Path) -> str:
         baselines = plugins.load("physbench.adapters", "baseline").examples()
         known = {target.partition(":")[2]: target for target, _, _ in baselines}
         known |= {name: f"reference:{name}" for name in shipped_checkpoints()}
-        if target in known:
-            return f"There is no file '{target}'. Did you mean {known[target]}?"
-        if "Did you mean" in nearest(target, known):
-            name = difflib.get_close_matches(target, known, n=1, cutoff=0.5)[0]
-            return f"There is no file '{target}'. Did you mean {known[name]}?"
+        if close := difflib.get_close_matches(target, known, n=1, cutoff=0.5):
+            return f"There is no file '{target}'. Did you mean {known[close[0]]}?"
     if re.fullmatch(r"[\w.-]+:\d{2,5}(/.*)?", target):
         return f"There is no file '{target}'. For a model behind a server give http://{target}."
     return f"{describe_missing_path(path)}\n`physbench models list` shows what can be evaluated."
@@ -422,18 +399,16 @@ def _wrapper_words(texts: set[str]) -> str:
 
 def _describe_pickle(path: Path, parts: list[bytes]) -> str:
     try:
-        names = set().union(*(imported_globals(part) for part in parts))
-        texts = set().union(*(pickled_texts(part) for part in parts))
+        content = read_pickles(parts)
     except NotAPickle:
         return f"{path} is a truncated or corrupt pickle. Download or copy it again."
-    if latents := latent_predictor_pickle(names, texts):
-        return describe_latent_predictor(path, latents)
-    bad = unsafe_globals(names)
-    if bad:
+    if latents := latent_predictor_pickle(content):
+        return f"{path} is a checkpoint of {latents}. {PLANNED}"
+    if bad := unsafe_globals(content.names):
         shown = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
         return f"{path} is a pickle that would run code when it is loaded ({shown}): refused.\n{HINT_SAFE_FORMATS}"
     schemes = ", ".join(plugins.entries("physbench.architectures"))
-    wrapped = _wrapper_words(texts)
+    wrapped = _wrapper_words(content.texts)
     return (
         f"{path} is a checkpoint of plain tensors that does not say which architecture reads it. {wrapped}{HINT_WRAP}\n"
         f"Or save the tensors as .safetensors with the metadata key '{METADATA_KEY}' (architectures here: {schemes})."

@@ -58,13 +58,13 @@ class BrokenLinkError(PhysbenchError, ImportError):
     """A part of physbench that a checkout without symbolic links does not find."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean ...?" with the closest known names, or a list of all of them."""
+def nearest(name: str, known: Iterable[str], *, listed: bool = True) -> str:
+    """Return " Did you mean ...?" with the closest known names; else, where `listed`, a list of all of them, or ""."""
     known = sorted(set(known))
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return f" Did you mean {' or '.join(close)}?"
-    return f" Known: {', '.join(known)}." if known else ""
+    return f" Known: {', '.join(known)}." if known and listed else ""
 
 
 LINKS = ("tasks", "scorers", "leaderboard")

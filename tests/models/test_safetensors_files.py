@@ -156,7 +156,10 @@ def test_tensors_without_our_key_say_how_to_go_on(tmp_path) -> None:
         ("{}", "its metadata lacks 'architecture'"),
         ('{"architecture": "toy", "config": {}}', "its metadata lacks 'card'"),
         ('{"architecture": "toy", "config": {}, "card": {"nam": "x"}}', "unknown field 'nam'. Did you mean name"),
-        ('{"architecture": "toy", "config": {}, "card": {"name": "x"}}', "its card is incomplete"),
+        (
+            '{"architecture": "toy", "config": {}, "card": {"name": "x"}}',
+            "its card lacks image_size, fps, context_frames",
+        ),
         (
             '{"architecture": "toy", "config": {}, "card": {"name": "x", "image_size": [64, 64], "fps": 7, '
             '"context_frames": 2}}',

@@ -5,7 +5,6 @@ A server is in `serve_model`.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import ssl
@@ -36,9 +35,10 @@ from physbench.models.http.serve_model import (
     ROLLOUT_PATH,
     pack_head,
 )
-from physbench.models.protocol import CARD_BOUNDS, ModelCard, SurpriseCard, card_fields, check_card_types
+from physbench.models.protocol import ModelCard
+from physbench.models.safetensors_files import read_card
 from physbench.support.arrays import Image
-from physbench.support.errors import ModelError, PhysbenchError, nearest
+from physbench.support.errors import ModelError, PhysbenchError
 
 if TYPE_CHECKING:
     import torch
@@ -103,28 +103,12 @@ def parse_card(text: bytes, where: str) -> ServedCard:
     fields = document.get("card")
     if not isinstance(fields, dict):
         raise ModelError(f"{where}: the answer holds no card.")
-    stated = fields.get("answers") == "surprise"
-    known = [item.name for item in dataclasses.fields(SurpriseCard if stated else ModelCard)]
-    unknown = [name for name in fields if name not in known]
-    if unknown:
-        raise ModelError(f"{where}: the card has the unknown field {unknown[0]!a:.60}.{nearest(unknown[0], known)}")
-    missing = [name for name in ("name", "image_size", "fps", "context_frames") if name not in fields]
-    if missing:
-        raise ModelError(f"{where}: the card lacks {', '.join(missing)}.")
-    for name in ("uses_actions", "uses_camera", "uses_prompt", "stochastic", "repeat_first"):
-        if not isinstance(fields.get(name, False), bool):
-            raise ModelError(f"{where}: the card's {name} must be true or false.")
-    if isinstance(fields["name"], str) and len(fields["name"]) > CARD_BOUNDS.name:
-        raise ModelError(f"{where}: the card's name is longer than {CARD_BOUNDS.name} characters.")
     try:
-        kind, given = card_fields(fields)
-        card = check_card_types(kind(**given), where)
-    except (ModelError, TypeError, OverflowError) as error:
+        card = read_card(fields, where)
+    except (ModelError, OverflowError) as error:
         raise ModelError(f"{error!s:.400}") from None
-    if card.context_frames > CARD_BOUNDS.context_frames:
-        raise ModelError(
-            f"{where}: expected at most {CARD_BOUNDS.context_frames} context frames, got {card.context_frames}."
-        )
+    if not card.sees_pictures:
+        raise ModelError(f"{where}: a model behind a server answers with frames or surprise, not with {card.answers}.")
     if card.track == "privileged":
         raise ModelError(f"{where}: a model behind a server is not given the clips, so that it cannot be privileged.")
     sha256 = document.get("model_sha256")
@@ -348,8 +332,8 @@ class HttpModel:
         float_frames = 16  # made at once of a block: floats take four times the memory
         for block in self._blocks(body, len(context), horizon):
             for start in range(0, block.shape[1], float_frames):
-                frames = torch.from_numpy(_planar(block[:, start : start + float_frames]))
-                yield frames.to(context.device).float().div_(255)
+                planes = np.ascontiguousarray(np.moveaxis(block[:, start : start + float_frames], -1, 2))
+                yield torch.from_numpy(planes).to(context.device).float().div_(255)
 
     def surprise(
         self,
@@ -441,12 +425,3 @@ def draw_seeds(generators: Sequence[torch.Generator], bound: int) -> list[int]:
     import torch
 
     return [int(torch.randint(bound, (), generator=g, device=g.device)) for g in generators]
-
-
-def _planar(frames: Image) -> Image:
-    """(B, t, H, W, 3) -> (B, t, 3, H, W), contiguous: the steps after this one are then twice as fast."""
-    batch, count, height, width, channels = frames.shape
-    planes = np.empty((batch, count, channels, height, width), dtype=np.uint8)
-    for channel in range(channels):
-        planes[:, :, channel] = frames[..., channel]
-    return planes

@@ -64,8 +64,7 @@ class DiffusersAdapter(Adapter):
 
     def check(self, target: str) -> None:
         folder = self._folder(target)
-        if reason := diffusers_folder.refusal(folder.class_name):
-            raise ModelError(f"{folder.path}: {reason}")
+        diffusers_folder.refuse_class(folder.class_name, folder.path)
         if missing := missing_packages(folder):
             *others, last = missing
             named = f"{', '.join(others)} and {last}" if others else last

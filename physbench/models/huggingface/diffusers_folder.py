@@ -227,9 +227,10 @@ GUARDED = "Cosmos"  # pipelines of this family are licensed with a safety checke
 GUARDRAIL_PACKAGE = "cosmos_guardrail"
 
 
-def refusal(class_name: str) -> str | None:
-    """Reason that pipelines of this class cannot be evaluated, in a sentence; None without one."""
-    return f"{class_name} {REFUSED[class_name]}." if class_name in REFUSED else None
+def refuse_class(class_name: str, path: Path) -> None:
+    """Raise ModelError where pipelines of this class cannot be evaluated."""
+    if class_name in REFUSED:
+        raise ModelError(f"{path}: {class_name} {REFUSED[class_name]}.")
 
 
 def continuing_classes(class_name: str) -> str:

@@ -80,7 +80,7 @@ def load_pipeline(plan: PipelinePlan, device: torch.device, dtype: torch.dtype) 
     if offload and "device_map" in settings:
         raise ModelError("--model-arg offload and device_map both place the weights: give one of them.")
     arguments: dict[str, Any] = {}
-    if "safety_checker" in _components_taken(plan.kind):
+    if "safety_checker" in signature(plan.kind.__init__).parameters:  # type: ignore[misc]
         arguments["safety_checker"] = guardrail(plan)
     if "device_map" in settings:
         arguments["device_map"] = settings["device_map"]
@@ -125,10 +125,6 @@ def load_pipeline(plan: PipelinePlan, device: torch.device, dtype: torch.dtype) 
             "Was it saved by another version of diffusers?"
         )
     return pipe
-
-
-def _components_taken(kind: type) -> set[str]:
-    return set(signature(kind.__init__).parameters)  # type: ignore[misc]
 
 
 def guardrail(plan: PipelinePlan) -> DummyGuardrail | None:

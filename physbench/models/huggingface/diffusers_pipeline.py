@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
@@ -177,13 +176,8 @@ def pictures(frames: Tensor) -> list[Any]:
     """(T, 3, H, W) in [0, 1] -> PIL images, which every pipeline reads in the same way."""
     from PIL import Image
 
-    return [Image.fromarray(frame) for frame in _bytes(frames)]
-
-
-def _bytes(frames: Tensor) -> NDArray[np.uint8]:
-    """(T, 3, H, W) in [0, 1] -> (T, H, W, 3) uint8."""
-    levels: NDArray[np.uint8] = frames.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    return levels
+    levels = frames.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()  # (T, H, W, 3)
+    return [Image.fromarray(frame) for frame in levels]
 
 
 def grey(shown: Tensor, frames_requested: int) -> list[Any]:

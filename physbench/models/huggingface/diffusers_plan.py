@@ -22,7 +22,7 @@ from physbench.models.huggingface.diffusers_folder import (
     continuing_classes,
     is_modular,
     no_arguments,
-    refusal,
+    refuse_class,
 )
 from physbench.models.protocol import CARD_BOUNDS, ModelCard, check_card
 from physbench.models.python_code import convert_argument
@@ -272,15 +272,14 @@ def on_grid(frames: int, lengths: tuple[int, int], *, up: bool) -> int:
 
 def pipeline_class(name: str, folder: PipelineFolder) -> type:
     """Find a pipeline class of diffusers that continues frames. Raises ModelError with the reason where it does not."""
-    if reason := refusal(name):
-        raise ModelError(f"{folder.path}: {reason}")
+    refuse_class(name, folder.path)
     import diffusers
 
     names = [known for known in dir(diffusers) if known.endswith("Pipeline")]
     if name not in names:
         saved = f" (the folder was saved by {folder.saved_by})" if folder.saved_by else ""
-        known = nearest_few(name, names)
-        raise ModelError(f"{folder.path}: diffusers {diffusers.__version__} has no pipeline '{name}'{saved}.{known}")
+        close = nearest(name, names, listed=False)
+        raise ModelError(f"{folder.path}: diffusers {diffusers.__version__} has no pipeline '{name}'{saved}.{close}")
     kind: type = getattr(diffusers, name)
     if folder.modular and not is_modular(kind):
         raise ModelError(f"{folder.path}: {name} is not put together from blocks, as this folder's pipeline is.")
@@ -295,12 +294,6 @@ def pipeline_class(name: str, folder: PipelineFolder) -> type:
             )
         raise ModelError(f"{folder.path}: {name} makes videos from text alone.{continuing_classes(name)}")
     return kind
-
-
-def nearest_few(name: str, known: list[str]) -> str:
-    """As `nearest`, without the list of all where none is close."""
-    close = nearest(name, known)
-    return close if "Did you mean" in close else ""
 
 
 def frames_per_latent(config: Mapping[str, Any], default: int) -> int:
@@ -382,11 +375,7 @@ def _kind_words(parameter: inspect.Parameter) -> set[str]:
     if parameter.annotation is inspect.Parameter.empty:
         return {type(parameter.default).__name__}
     annotation = parameter.annotation
-    return set(re.findall(r"\w+", annotation if isinstance(annotation, str) else _annotation_text(annotation)))
-
-
-def _annotation_text(annotation: Any) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    return set(re.findall(r"\w+", annotation.__name__ if isinstance(annotation, type) else str(annotation)))
 
 
 def _scalar(parameter: inspect.Parameter) -> str:

@@ -151,7 +151,6 @@ def _three(values: object) -> tuple[float, float, float] | None:
     return float(values[0]), float(values[1]), float(values[2])
 
 
-TRANSFORMERS_PACKAGE = "transformers"
 INSTALL_TRANSFORMERS = 'pip install "physbench[transformers]"'
 
 
@@ -162,10 +161,8 @@ class TransformersAdapter(Adapter):
 
     @property
     def summary(self) -> str:
-        missing = importlib.util.find_spec(TRANSFORMERS_PACKAGE) is None
-        state = (
-            f"needs {INSTALL_TRANSFORMERS}" if missing else f"{TRANSFORMERS_PACKAGE} {version(TRANSFORMERS_PACKAGE)}"
-        )
+        missing = importlib.util.find_spec("transformers") is None
+        state = f"needs {INSTALL_TRANSFORMERS}" if missing else f"transformers {version('transformers')}"
         kinds = " or ".join(SURPRISED.values())
         return f"transformers:DIR  {kinds} in a local folder, on --suite expectation ({state})"
 
@@ -180,8 +177,8 @@ class TransformersAdapter(Adapter):
         kind = model_type(path)
         if kind not in SURPRISED:
             raise ModelError(refused_folder(path) or _unknown(path, kind))
-        if importlib.util.find_spec(TRANSFORMERS_PACKAGE) is None:
-            raise ModelError(f"{target} needs {TRANSFORMERS_PACKAGE}: {INSTALL_TRANSFORMERS}")
+        if importlib.util.find_spec("transformers") is None:
+            raise ModelError(f"{target} needs transformers: {INSTALL_TRANSFORMERS}")
         network_classes = {"vjepa2": "VJEPA2Model", "videomae": "VideoMAEForPreTraining"}
         check_component(path, network_classes[kind])
         architectures = read_json(path / "config.json").get("architectures") or []

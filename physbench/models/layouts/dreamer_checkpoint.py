@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from physbench.models.layouts.layout_adapter import LayoutAdapter, checked_actions, load_named, names_in, read_document
-from physbench.models.protocol import ModelCard
+from physbench.models.layouts.layout_adapter import LayoutAdapter, load_named, names_in, read_document
+from physbench.models.protocol import ModelCard, checked_actions
 from physbench.support.errors import ModelError, nearest
 
 if TYPE_CHECKING:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from physbench.models import unrecognised
 from physbench.models.adapter import Adapter, without_scheme
-from physbench.models.protocol import Model, ModelCard
+from physbench.models.protocol import Model
 from physbench.models.python_code import factory_arguments
 from physbench.models.safetensors_files import compare_tensors
 from physbench.models.unrecognised import HINT_WRAP, describe_unrecognised
 from physbench.support.errors import ModelError
+from physbench.support.files import file_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -56,11 +57,10 @@ def _names_in(path: Path, size: int, changed: int) -> PickledNames:
         else:
             parts = []
     try:
-        globals_of_parts = set().union(*(unrecognised.imported_globals(part) for part in parts))
-        texts = frozenset().union(*(unrecognised.pickled_texts(part) for part in parts))
+        content = unrecognised.read_pickles(parts)
     except unrecognised.NotAPickle:
         return NO_NAMES
-    return PickledNames(texts, bool(parts) and not unrecognised.unsafe_globals(globals_of_parts))
+    return PickledNames(frozenset(content.texts), bool(parts) and not unrecognised.unsafe_globals(content.names))
 
 
 def read_document(path: Path) -> Mapping[str, Any]:
@@ -111,16 +111,6 @@ def their_name(own: str, names: Mapping[str, str]) -> str:
     return names[own] if own in names else f"{names[module]}.{last}"
 
 
-def checked_actions(actions: Tensor | None, card: ModelCard, width: int) -> Tensor:
-    """Actions (B, C + T, width) that a network is given. Raises ModelError where they are none of its space."""
-    if actions is None or actions.shape[-1] != width:
-        given = "is given none" if actions is None else f"is given {actions.shape[-1]}"
-        raise ModelError(
-            f"{card.name} takes actions of {width} numbers, and {given}: put pushes into them, --actions MAP.py."
-        )
-    return actions
-
-
 class LayoutAdapter(Adapter):
     """An adapter of files that are recognised by the names of the tensors in them."""
 
@@ -152,8 +142,7 @@ class LayoutAdapter(Adapter):
     def sha256(self, target: str) -> str | None:
         digest = hashlib.sha256()
         for path in self.files(self._path(target)):
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(bytes.fromhex(file_sha256(path)))
         return digest.hexdigest()
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:

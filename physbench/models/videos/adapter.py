@@ -116,8 +116,7 @@ def key_places(path: Path, model_args: Mapping[str, str]) -> list[Path]:
     if "key" in model_args:
         return [user_path(model_args["key"])]
     if "export" in model_args:
-        export = user_path(model_args["export"])
-        return [key_path(export if export.is_dir() else export.parent)]
+        return [key_path(folder) for folder in export_folders(path, model_args)]
     return [key_path(path.resolve().parent), key_path(path.with_suffix("") if path.is_file() else path)]
 
 
