@@ -14,6 +14,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -172,10 +173,8 @@ def _remove_empty(root: Path) -> None:
     if root.is_symlink():
         return
     for folder, _, _ in os.walk(root, topdown=False):
-        try:
+        with suppress(OSError):  # it holds something
             Path(folder).rmdir()
-        except OSError:  # it holds something
-            continue
 
 
 class RecentlyUsed(Generic[Key, Value]):

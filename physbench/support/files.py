@@ -267,8 +267,7 @@ def _digest(content: bytes, start: int) -> str:
 
 def write_sealed(path: Path, content: bytes) -> None:
     """Write content that holds EMPTY_SEAL with its hash, whole or not at all."""
-    whole = sealed(content)
-    write_bytes(path, whole)
+    write_bytes(path, sealed(content))
 
 
 def read_sealed(path: Path, *, required: bool = True) -> bytes:
@@ -390,10 +389,5 @@ def cached(read: Callable[[Path], Content], path: Path, damage: tuple[type[Excep
     except (FileNotFoundError, NotADirectoryError):
         return None
     except damage as error:
-        report_remake(path, error)
+        print(f"physbench: {path} in the cache is damaged ({error}) and is made again", file=sys.stderr)
         return None
-
-
-def report_remake(path: Path, error: Exception) -> None:
-    """Say that an entry is damaged and is made again."""
-    print(f"physbench: {path} in the cache is damaged ({error}) and is made again", file=sys.stderr)

@@ -228,7 +228,8 @@ class RemoteFolder:
         stat, content = _stat(self.manifest), self.manifest.read_bytes()  # before what it may speak of is listed
         here = self._files()
         here.pop(self.manifest.name, None)
-        changed = sorted((name for name in here if self._is_new(name, here[name])), key=_order)
+        changed = sorted(name for name in here if self._is_new(name, here[name]))
+        changed.sort(key=lambda name: name.endswith(".json"))  # data before documents
         gone = self._known.keys() - here.keys() - {self.manifest.name}
         if not (changed or gone or self._is_new(self.manifest.name, stat)):
             return 0
@@ -299,8 +300,11 @@ class RemoteFolder:
             listed = self.place.fs.find(self.place.path, detail=True)
         if self.place.path in listed and listed[self.place.path].get("type") == "file":
             raise UsageError(f"{url} is a file. Name a folder.")
-        files = {path: info for path, info in listed.items() if path.startswith(start) and not _is_marker(path, info)}
-        names = {path.removeprefix(start): info for path, info in files.items()}
+        names = {
+            path.removeprefix(start): info
+            for path, info in listed.items()
+            if path.startswith(start) and not path.endswith("/") and info.get("type") != "directory"  # marks of folders
+        }
         there = {}
         for name, info in names.items():
             if name.partition("/")[0] not in self._ours:
@@ -396,15 +400,6 @@ def _files_below(place: Path) -> dict[str, Stat]:
                 with contextlib.suppress(FileNotFoundError):
                     files[path.relative_to(place).as_posix()] = _stat(path)
     return files
-
-
-def _is_marker(path: str, info: Mapping[str, Any]) -> bool:
-    """True if an object only stands for a folder, as the console of a store makes them."""
-    return path.endswith("/") or info.get("type") == "directory"
-
-
-def _order(name: str) -> tuple[bool, str]:
-    return name.endswith(".json"), name
 
 
 def _stat(path: Path) -> Stat:
@@ -517,10 +512,8 @@ class RemoteLock:
         return holder if isinstance(holder, dict) else {}
 
     def _remove(self) -> None:
-        try:
+        with contextlib.suppress(FileNotFoundError):
             self._folder.fs.rm_file(self._path)
-        except FileNotFoundError:
-            return
 
     def _content(self) -> bytes:
         return json.dumps({"host": platform.node(), "token": self._token, "beats": self._beats}).encode()

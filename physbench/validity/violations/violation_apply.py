@@ -405,20 +405,7 @@ FRAME = 1 / 30  # s; "a frame" in severities
 
 
 @dataclass
-class StepHookBase:
-    """A hook that does nothing: what the others share."""
-
-    start: float  # s
-
-    def before(self, world: HookedWorld) -> None:
-        pass
-
-    def after(self, world: HookedWorld) -> None:
-        pass
-
-
-@dataclass
-class OneStepHook(StepHookBase):
+class OneStepHook(StepHook):
     """A hook that acts in one step and never again."""
 
     done: bool = field(default=False, init=False)
@@ -460,7 +447,7 @@ class ShiftState(OneStepHook):
 
 
 @dataclass
-class GrowVelocity(StepHookBase):
+class GrowVelocity(StepHook):
     """Velocity and spin of bodies grow by a share in every thirtieth of a second."""
 
     bodies: tuple[int, ...]
@@ -475,7 +462,7 @@ class GrowVelocity(StepHookBase):
 
 
 @dataclass
-class HoldStill(StepHookBase):
+class HoldStill(StepHook):
     """A body stands still until `end` and then goes on with the motion that it had."""
 
     body: int
@@ -529,7 +516,7 @@ class RemoveBody(OneStepHook):
 
 
 @dataclass
-class ExtraImpulse(StepHookBase):
+class ExtraImpulse(StepHook):
     """At the first contact of two bodies the second one gets `share` more of the impulse than the first one gives."""
 
     a: int
@@ -547,11 +534,11 @@ class ExtraImpulse(StepHookBase):
         if self.given:
             return
         if self.met_at is None:
-            if not world.touching(min(self.a, self.b), max(self.a, self.b)):
+            if not world.touching(self.a, self.b):
                 return
             self.met_at = world.step
         # steps after a contact until its impulse is over, at most
-        if world.touching(min(self.a, self.b), max(self.a, self.b)) and world.step - self.met_at < 6:
+        if world.touching(self.a, self.b) and world.step - self.met_at < 6:
             return
         state = world.state(self.b)
         state[7:10] += self.share * (state[7:10] - self.past[0])

@@ -42,7 +42,7 @@ def turned(body: Body, degrees: float) -> Vector:
 
 def _somewhere(candidates: CandidateEvents, rng: np.random.Generator) -> tuple[int, float, str]:
     index, at = candidates.choices(rng)[0]
-    return index, float(candidates.times[at]), candidates.scene.bodies[index].name
+    return index, float(candidates.times[at]), candidates.name(index)
 
 
 @violation(
@@ -92,7 +92,7 @@ def duplicate(candidates: CandidateEvents, severity: float, rng: np.random.Gener
         directions = candidates.directions(index, at, severity * candidates.diameter(index), rng)
         if len(directions):
             x, y, z = severity * candidates.diameter(index) * directions[0]
-            time, name = float(candidates.times[at]), candidates.scene.bodies[index].name
+            time, name = float(candidates.times[at]), candidates.name(index)
             return ViolationPlan(
                 (ViolationEvent(time, name),),
                 appearances=(Appearance(time, name, shift=(float(x), float(y), float(z))),),
@@ -129,7 +129,7 @@ def hue(candidates: CandidateEvents, severity: float, rng: np.random.Generator) 
 def size(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """It is drawn larger or smaller, about its middle, or from what it lies on; it moves as before."""
     index, at = candidates.choices(rng)[0]
-    time, name = float(candidates.times[at]), candidates.scene.bodies[index].name
+    time, name = float(candidates.times[at]), candidates.name(index)
     appearance = Appearance(time, name, size=severity, lift=lift(candidates, index, at, severity))
     return ViolationPlan((ViolationEvent(time, name),), appearances=(appearance,))
 
@@ -175,7 +175,8 @@ def hue_drift(candidates: CandidateEvents, severity: float, rng: np.random.Gener
     """From the hand-over on. A body whose hue is the only one in view does what a picture does whose hues turn."""
     index, _, name = _somewhere(candidates, rng)
     others = [i for i in candidates.scene.tracked if i != index]
-    if not any(candidates.in_view(i)[: _beat(candidates)].any() for i in others):
+    first_second = int(np.searchsorted(candidates.times, 1.0))
+    if not any(candidates.in_view(i)[:first_second].any() for i in others):
         raise Inapplicable("no other body in view tells its hue from that of the picture")
     body = candidates.scene.bodies[index]
     appearances = (Appearance(a, name, until=b, colour=turned(body, severity * b)) for a, b in _steps(candidates))
@@ -204,11 +205,6 @@ def scenery_vanish(candidates: CandidateEvents, severity: float, rng: np.random.
     time = float(rng.choice(candidates.times[(candidates.times > 0.1) & (candidates.times < candidates.times[-1] / 2)]))
     name = shown[int(rng.integers(len(shown)))]
     return ViolationPlan((ViolationEvent(time, None),), appearances=(Appearance(time, name, hidden=True),))
-
-
-def _beat(candidates: CandidateEvents) -> int:
-    """Entries of the grid that a second holds."""
-    return int(np.searchsorted(candidates.times, 1.0))
 
 
 def _steps(candidates: CandidateEvents) -> list[tuple[float, float]]:
@@ -310,7 +306,7 @@ def _one(candidates: CandidateEvents, rng: np.random.Generator, *, moving: bool 
     if not hidings:
         raise Inapplicable("what is hidden does not come out by itself: something uncovers it")
     index, first, last = hidings[int(rng.random() * len(hidings))]
-    return index, first, last, candidates.scene.bodies[index].name
+    return index, first, last, candidates.name(index)
 
 
 def _out(candidates: CandidateEvents, index: int, last: int) -> float:
@@ -477,25 +473,21 @@ def through_wall(candidates: CandidateEvents, severity: float, rng: np.random.Ge
             continue
         index, wall = movers[0], pair[1 - pair.index(movers[0])]
         way = candidates.states[at - 1, index, 7 + candidates.axes[0]]
-        edge = max(_edge(candidates, i, at, np.sign(way)) for i in candidates.screens(index))
-        start = np.sign(way) * candidates.states[at, index, candidates.axes[0]] + candidates.diameter(index) / 2
+        axis, sign = candidates.axes[0], np.sign(way)
+        bodies = candidates.scene.bodies
+        edge = max(sign * candidates.states[at, i, axis] + bodies[i].size[axis] for i in candidates.screens(index))
+        start = sign * candidates.states[at, index, axis] + candidates.diameter(index) / 2
         time = float(candidates.times[at]) + max(edge - start, 0.0) / abs(way)
         if time > candidates.scene.horizon - SHOWN_AGAIN:
             break
         since = np.floor((contact.time - 0.05) * PHYSICS_HZ) / PHYSICS_HZ
         event = ViolationEvent(
             np.floor(time * PHYSICS_HZ) / PHYSICS_HZ,
-            candidates.scene.bodies[index].name,
+            candidates.name(index),
             float(candidates.times[at]) - 0.05,
         )
         return ViolationPlan((event,), hooks=(IgnoreContact(since, index, wall),))
     raise Inapplicable("nothing is stopped behind a screen")
-
-
-def _edge(candidates: CandidateEvents, index: int, at: int, sign: float) -> float:
-    """Edge (m) of a box in the direction `sign` of the first axis of the plane."""
-    axis = candidates.axes[0]
-    return float(sign * candidates.states[at, index, axis] + candidates.scene.bodies[index].size[axis])
 
 
 WHITE_LEVEL = 255.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -89,7 +90,7 @@ def pass_through(candidates: CandidateEvents, severity: float, rng: np.random.Ge
     """The first two that meet after the hand-over do not collide; the event is when they would."""
     contact = _hits(candidates, both_move=False)[0]
     a, b = candidates.scene.index(contact.a), candidates.scene.index(contact.b)
-    movers = [candidates.scene.bodies[i].name for i in (a, b) if i in candidates.moving]
+    movers = [candidates.name(i) for i in (a, b) if i in candidates.moving]
     return ViolationPlan(
         (ViolationEvent(_time(contact.time), movers[0], other=movers[-1]),),
         hooks=(IgnoreContact(_time(contact.time - LEAD), a, b),),
@@ -293,10 +294,6 @@ AIRBORNE = 0.2  # m/s; slower is as good as at rest
 KICK_ROOM = 0.15  # diameters that a kicked body can go before it meets anything
 
 
-def _name(candidates: CandidateEvents, index: int) -> str:
-    return candidates.scene.bodies[index].name
-
-
 def _free_direction(candidates: CandidateEvents, rng: np.random.Generator, distance: float) -> tuple[int, int, Array]:
     """A body, a grid index and a unit vector (3,) along which it can go `distance` of its diameters."""
     for index, at in candidates.choices(rng):
@@ -323,11 +320,11 @@ def _rolling_spin(body: Body, up: Array | None, velocity: Array) -> Array:
 def teleport(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """A jump in place; the velocity stays."""
     index, at, way = _free_direction(candidates, rng, severity)
-    if any(isinstance(each, Joint) and _name(candidates, index) in each.sources for each in candidates.scene.fields):
+    if any(isinstance(each, Joint) and candidates.name(index) in each.sources for each in candidates.scene.fields):
         raise Inapplicable("a joint would draw it back at once")
     jump = severity * candidates.diameter(index) * way
     return ViolationPlan(
-        (ViolationEvent(float(candidates.times[at]), _name(candidates, index)),),
+        (ViolationEvent(float(candidates.times[at]), candidates.name(index)),),
         hooks=(ShiftState(float(candidates.times[at]), index, jump, np.zeros(3), np.zeros(3)),),
     )
 
@@ -346,7 +343,7 @@ def kick(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
     index, at, way = _free_direction(candidates, rng, KICK_ROOM)
     spin = _rolling_spin(candidates.scene.bodies[index], candidates.rolls_on(index, at), severity * way)
     return ViolationPlan(
-        (ViolationEvent(float(candidates.times[at]), _name(candidates, index)),),
+        (ViolationEvent(float(candidates.times[at]), candidates.name(index)),),
         hooks=(ShiftState(float(candidates.times[at]), index, np.zeros(3), severity * way, spin),),
     )
 
@@ -366,7 +363,7 @@ def start(candidates: CandidateEvents, severity: float, rng: np.random.Generator
         ways = candidates.directions(index, at, KICK_ROOM * candidates.diameter(index), rng)
         level = ways[np.abs(ways @ candidates.scene.gravity) < 1e-9]
         if len(level):
-            time, name = float(candidates.times[at]), _name(candidates, index)
+            time, name = float(candidates.times[at]), candidates.name(index)
             velocity = severity * level[0]
             body = candidates.scene.bodies[index]
             up = candidates.rolls_on(index, at)
@@ -408,7 +405,7 @@ def freeze(candidates: CandidateEvents, severity: float, rng: np.random.Generato
     index, at = candidates.choices(rng, AIRBORNE)[0]
     time = float(candidates.times[at])
     end = time + round(severity * PHYSICS_HZ) / PHYSICS_HZ
-    return ViolationPlan((ViolationEvent(time, _name(candidates, index)),), hooks=(HoldStill(time, index, end),))
+    return ViolationPlan((ViolationEvent(time, candidates.name(index)),), hooks=(HoldStill(time, index, end),))
 
 
 @violation(
@@ -450,7 +447,7 @@ def hanging(candidates: CandidateEvents, severity: float, rng: np.random.Generat
         raise Inapplicable(f"nothing falls through a height of {severity:g} diameters in full view")
     at, index = min(falls)
     time = float(candidates.times[at])
-    return ViolationPlan((ViolationEvent(time, _name(candidates, index)),), hooks=(HoldStill(time, index, np.inf),))
+    return ViolationPlan((ViolationEvent(time, candidates.name(index)),), hooks=(HoldStill(time, index, np.inf),))
 
 
 def at_rate(since: float, factor: float) -> Clock:
@@ -462,11 +459,11 @@ def at_rate(since: float, factor: float) -> Clock:
     return clock
 
 
-def stuttering(since: float, hold: float, beat: float = 0.5) -> Clock:  # s from one stutter to the next
-    """After `since` s time stands still for the first `hold` s of every `beat` s, then jumps to where it should be."""
+def stuttering(since: float, hold: float) -> Clock:
+    """After `since` s time stands still for the first `hold` s of every 0.5 s, then jumps to where it should be."""
 
     def clock(times: Array) -> Array:
-        phase = np.mod(times - since - 1e-9, beat) + 1e-9
+        phase = np.mod(times - since - 1e-9, 0.5) + 1e-9
         return np.where((times > since) & (phase < hold - 1e-9), times - phase, times)
 
     return clock
@@ -482,8 +479,12 @@ def turned_back(since: float, span: float) -> Clock:
     return clock
 
 
-def _since(candidates: CandidateEvents, rng: np.random.Generator) -> float:
-    return float(candidates.times[candidates.choices(rng, 0.3)[0][1]])  # m/s of some body when time goes wrong
+def _with_clock(
+    candidates: CandidateEvents, rng: np.random.Generator, clock: Callable[[float], Clock]
+) -> ViolationPlan:
+    """All the world by a clock that goes wrong at a time in s at which some body moves at 0.3 m/s or faster."""
+    since = float(candidates.times[candidates.choices(rng, 0.3)[0][1]])
+    return ViolationPlan((ViolationEvent(since, None),), clocks=((None, clock(since)),))
 
 
 @violation(
@@ -496,8 +497,7 @@ def _since(candidates: CandidateEvents, rng: np.random.Generator) -> float:
 )
 def slow_time(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Slow motion: speeds s and accelerations s^2 times the lawful ones."""
-    since = _since(candidates, rng)
-    return ViolationPlan((ViolationEvent(since, None),), clocks=((None, at_rate(since, severity)),))
+    return _with_clock(candidates, rng, lambda since: at_rate(since, severity))
 
 
 @violation(
@@ -510,8 +510,7 @@ def slow_time(candidates: CandidateEvents, severity: float, rng: np.random.Gener
 )
 def fast_time(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Quick motion: speeds s and accelerations s^2 times the lawful ones."""
-    since = _since(candidates, rng)
-    return ViolationPlan((ViolationEvent(since, None),), clocks=((None, at_rate(since, severity)),))
+    return _with_clock(candidates, rng, lambda since: at_rate(since, severity))
 
 
 @violation(
@@ -525,8 +524,7 @@ def fast_time(candidates: CandidateEvents, severity: float, rng: np.random.Gener
 )
 def stutter(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Frames are repeated and others dropped; on average the motion is right."""
-    since = _since(candidates, rng)
-    return ViolationPlan((ViolationEvent(since, None),), clocks=((None, stuttering(since, severity)),))
+    return _with_clock(candidates, rng, lambda since: stuttering(since, severity))
 
 
 @violation(
@@ -541,5 +539,4 @@ def stutter(candidates: CandidateEvents, severity: float, rng: np.random.Generat
 def reverse_time(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """All velocities turn round at two moments; in between each motion is one that the laws know, unless they lose
     energy."""
-    since = _since(candidates, rng)
-    return ViolationPlan((ViolationEvent(since, None),), clocks=((None, turned_back(since, severity)),))
+    return _with_clock(candidates, rng, lambda since: turned_back(since, severity))

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,18 +41,17 @@ class Unseen(Inapplicable):
     """A violation is there and moves things by less than can be seen."""
 
 
-class StepHook(Protocol):
+@dataclass
+class StepHook:
     """Changes a simulation while it runs. It leaves everything as it is before `start`."""
 
     start: float  # s, a multiple of 1/1200; it acts from this step on, after that step's states are read
 
     def before(self, world: HookedWorld) -> None:
         """Called before every step from `start` on."""
-        ...
 
     def after(self, world: HookedWorld) -> None:
         """Called after every step from `start` on."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -224,6 +223,9 @@ class CandidateEvents:
         """Indices of the bodies that are tracked and move by themselves."""
         return tuple(i for i in self.scene.tracked if self.scene.bodies[i].role == "moving")
 
+    def name(self, index: int) -> str:
+        return self.scene.bodies[index].name
+
     @property
     def axes(self) -> tuple[int, int]:
         """World axes of the plane of motion."""
@@ -308,7 +310,7 @@ class CandidateEvents:
 
     def jolts(self, index: int) -> Array:
         """Times in s of the contacts of a body and of the pushes that it gets."""
-        name = self.scene.bodies[index].name
+        name = self.name(index)
         times = [c.time for c in self.contacts if name in (c.a, c.b)]
         return np.array(times + [action.time for action in self.scene.impulses if action.body == name])
 
@@ -460,5 +462,5 @@ def shifted(candidates: CandidateEvents, off: Array) -> tuple[tuple[str, Bend], 
                 states[later, axis] += path[at[later], k]
             return states
 
-        bends.append((candidates.scene.bodies[index].name, bend))
+        bends.append((candidates.name(index), bend))
     return tuple(bends)
