@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench import __version__
 from physbench.clips.suite import suite_label
@@ -297,15 +296,17 @@ def check_clips(claim: Claim) -> Verdict:
 
 def check_ranges(tables: Tables) -> Verdict:
     """Check that every number and every word of the tables is one that a scorer can give."""
+    optional = {scorer.id for scorer in own_scorers().values() if scorer.packages}  # others need no package
     for name, table in tables.items():
         value, quality = (table[column].to_numpy(dtype=np.float64) for column in ("value", "quality"))
+        unavailable = (table["status"] == "unavailable") & ~base_of(table).isin(optional)
         ok = table["status"].to_numpy() == "ok"
         problems = {
             "a status that there is not": ~table["status"].isin(get_args(Status)).to_numpy(),
             "a quality outside 0..1": (quality < 0) | (quality > 1),
             "a value that is not finite": np.isinf(value) | np.isinf(quality),
             "a value without status ok, or ok without a value": ok == np.isnan(value),
-            "the status unavailable, and needs no package": _never_unavailable(table),
+            "the status unavailable, and needs no package": unavailable.to_numpy(dtype=bool),
         }
         for what, wrong in problems.items():
             if wrong.any():
@@ -314,12 +315,6 @@ def check_ranges(tables: Tables) -> Verdict:
                 where = f"{row['reading'][: MOST.name]} of {name} on {row['clip'][: MOST.name]}"
                 return failed("ranges", f"{where} has {what} ({numbers})")
     return passed("ranges", f"{sum(len(table) for table in tables.values())} rows")
-
-
-def _never_unavailable(table: pd.DataFrame) -> NDArray[np.bool_]:
-    """Rows that say that a package is missing, of scorers that need none."""
-    optional = {scorer.id for scorer in own_scorers().values() if scorer.packages}
-    return ((table["status"] == "unavailable") & ~base_of(table).isin(optional)).to_numpy(dtype=bool)
 
 
 @cache
@@ -394,6 +389,7 @@ def _withheld(tables: Tables, axes: Sequence[str]) -> str:
 def check_qualities(tables: Tables) -> Verdict:
     """Check that every quality and every axis is what the scorer makes of the value."""
     count = 0
+    row: Any  # a named tuple of the table's columns
     for name, table in tables.items():
         for row, base in zip(table.itertuples(), base_of(table), strict=True):
             scorer, own = own_scorers()[base], row.reading == base
@@ -401,7 +397,8 @@ def check_qualities(tables: Tables) -> Verdict:
             where = f"{row.reading} of {name} on {row.clip}"
             if (row.axis if isinstance(row.axis, str) else None) != axis:
                 return failed("qualities", f"{where} counts on {row.axis}, and {axis} is right")
-            claimed, right = _number(row.quality), _quality(scorer, row) if own else None
+            claimed = _number(row.quality)
+            right = quality_of(scorer, Reading(_number(row.value), row.status)) if own else None
             if not _agree(claimed, right):
                 return failed("qualities", f"{where}: quality {claimed} was sent, and {right} is right")
             count += right is not None
@@ -418,18 +415,13 @@ def _agree(claimed: float | None, right: float | None) -> bool:
     return abs(claimed - right) <= CLOSE
 
 
-def _quality(scorer: Scorer, row: Any) -> float | None:
-    return quality_of(scorer, Reading(_number(row.value), row.status))
-
-
 # Checks of documents: every aggregate of result.json from the rows.
 
 
 def write_checked(checked: RunFolder, claim: Claim, tables: Tables) -> None:
     """A run folder that holds nothing but what was checked: the manifest made again, and the tables."""
     write_json(checked.manifest, claim.checked_manifest().document())
-    for name in (MODEL_SOURCE, *REFERENCE_MODELS):
-        place = checked if name == MODEL_SOURCE else checked.reference(name)
+    for name, place in sources(checked):
         with atomic_path(place.scores) as draft:
             tables[name].to_parquet(draft, index=False)
 

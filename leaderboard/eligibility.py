@@ -109,17 +109,15 @@ def of_claim(claim: Claim) -> Candidate:
         claim.card.scored_context,
         claim.samples,
     )
-    provisional = suite.version < FINAL_FROM or suite.in_development
-    states = not claim.card.sees_pictures
     return Candidate(
         name,
         suite.name,
         suite.version,
         suite.hash,
         len(suite.rows),
-        provisional,
+        provisional=suite.version < FINAL_FROM or suite.in_development,
         local=False,
-        states=states,
+        states=not claim.card.sees_pictures,
         look=claim.card.look,
         archive=claim.archive_hash,
         spec=str(claim.card.spec),
@@ -132,17 +130,16 @@ def of_result(result: ResultDocument, archive: str = "") -> Candidate:
     name = entry_name(
         model.name, model.target, model.sha256, model.args, result.render_spec, result.context, result.counts.samples
     )
-    states = not model.card.sees_pictures
     return Candidate(
         name,
         suite.name,
         suite.version,
         suite.hash,
         suite.clips,
-        result.provisional,
-        suite.local,
-        states,
-        look=result.model.card.look,
+        provisional=result.provisional,
+        local=suite.local,
+        states=not model.card.sees_pictures,
+        look=model.card.look,
         archive=archive,
         spec=result.render_spec,
     )

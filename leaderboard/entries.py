@@ -350,8 +350,7 @@ def present(board: Path) -> tuple[Entry, ...]:
 
 def candidates(board: Path) -> tuple[eligibility.Candidate, ...]:
     """Properties of the entries of a board, in which others must be alike."""
-    whole = present(board)
-    return tuple(each.candidate for each in whole)
+    return tuple(each.candidate for each in present(board))
 
 
 def entry_place(board: Path, name: str) -> Path:

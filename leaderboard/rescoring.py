@@ -291,7 +291,9 @@ def make_again(
     ]
     if absent := next(filter(None, map(_absent, jobs)), ""):  # seen at once, where the rest takes minutes
         return not_possible("references", "the tracks are not whole"), failed("tracks", absent)
-    remade = _done(jobs, workers)
+    label = "references and tracks again"
+    with scheduled(reread, jobs, workers=workers, preload=SCORING_PRELOAD, label=label) as results:
+        remade = list(results)
     golden = suite.golden
     other = [each.row.id for each in remade if each.row in golden and golden[each.row].state_hash != each.state_hash]
     if other:
@@ -322,12 +324,6 @@ def _absent(job: RescoreJob) -> str:
 def rollout_name(clip_id: str, sample: int) -> str:
     """ "falling.projectile-v1.test.3.0": a rollout in documents, and its files without their ends."""
     return f"{clip_id}.{sample}"
-
-
-def _done(jobs: Sequence[RescoreJob], workers: int) -> list[Reread]:
-    label = "references and tracks again"
-    with scheduled(reread, jobs, workers=workers, preload=SCORING_PRELOAD, label=label) as results:
-        return list(results)
 
 
 def failures_of(table: pd.DataFrame) -> dict[tuple[str, int], str]:
@@ -397,7 +393,7 @@ def _agreement(largest: float) -> str:
 def sent_files(folder: RunFolder, claim: Claim) -> dict[str, Path]:
     """The files of a run that a submission consists of, besides rollouts and what belongs to the round."""
     files = {"manifest.json": folder.manifest, "result.json": folder.result, "scores.parquet": folder.scores}
-    for name in ("truth", "freeze", "constant-velocity"):
+    for name in REFERENCE_MODELS:
         files[f"references/{name}/scores.parquet"] = folder.reference(name).scores
     for row in claim.suite.rows:
         for sample in range(claim.samples):

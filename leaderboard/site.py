@@ -190,15 +190,8 @@ SPECIAL = {
 }
 
 
-def bibtex(entries: Sequence[Entry], ranks: Mapping[str, Rank | None]) -> str:
-    """Citation of each entry: model, submitter, year, suite, overall skill with its interval, rank and link.
-
-    ranks: By the name of the entry; None where it has none.
-    """
-    return "\n".join(_item(entry, ranks.get(entry.name)) for entry in entries)
-
-
-def _item(entry: Entry, rank: Rank | None) -> str:
+def bibtex(entry: Entry, rank: Rank | None) -> str:
+    """Citation of an entry: model, submitter, year, suite, overall skill with its interval, rank if any, and link."""
     result, about = entry.result, entry.about
     suite = result.suite_label
     skill = f"overall skill {formats.fixed(result.overall.skill)} {formats.bracket(result.overall.interval)}"
@@ -488,7 +481,7 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
     lines = [line for rows in tables.values() for line in rows]
     # Three entries stand on the page that compares them, before a reader chooses
     chosen = [line.entry for line in sorted(lines, key=lambda line: line.rank is None)[:3]]
-    write_text(board / BIBTEX, bibtex([line.entry for line in lines], {line.entry.name: line.rank for line in lines}))
+    write_text(board / BIBTEX, "\n".join(bibtex(line.entry, line.rank) for line in lines))
     write_text(board / COMPARE, compare_page(ranked, resampled, report_in_board, chosen))
     columns, rows = figures(tables, differences)
     write_text(board / "board.csv", csv_text(columns, rows))

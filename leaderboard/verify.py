@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from dataclasses import replace as with_fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -120,7 +120,7 @@ def _check(sent: RunFolder, place: Path, how: How) -> Checked:
         return Checked(Verification((failed("documents", str(error)),)), None, None)
     verdicts.append(check_clips(claim))
     if claim.card.look != PLAIN and not _problems(verdicts):
-        claim = replace(claim, archive=how.archive)
+        claim = with_fields(claim, archive=how.archive)
         verdicts.append(check_pictures(claim, opened=how.rescore))
     if _problems(verdicts):
         return Checked(Verification(tuple(verdicts)), claim, None, commitment)
@@ -170,7 +170,7 @@ def _of_commitment(sent: RunFolder, claim: Claim, tables: Tables, commitment: Co
     if not others:
         return verdict
     figures = {**verdict.figures, "unmet": [each.commitment for each in others]}
-    return replace(verdict, detail=f"{verdict.detail}; {unmet_words(others)}", figures=figures)
+    return with_fields(verdict, detail=f"{verdict.detail}; {unmet_words(others)}", figures=figures)
 
 
 def _issued(commitment: Commitment | None, how: How) -> Challenge | None:
@@ -220,7 +220,7 @@ def _with_versions(verdict: Verdict, claim: Claim) -> Verdict:
         return verdict
     what = "the code of physbench" if other[0] == "code" else other[0]
     hint = f"; the run was made with {what} {theirs[other[0]]}, this is {here[other[0]]}"
-    return replace(verdict, detail=verdict.detail + hint)
+    return with_fields(verdict, detail=verdict.detail + hint)
 
 
 def _model_problem(model: ModelToRun, claim: Claim) -> list[Verdict]:

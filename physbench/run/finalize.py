@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import tempfile
 import threading
 import time
@@ -22,14 +21,14 @@ from physbench.result.read import REFERENCE_MODELS, planned_for
 from physbench.rollout.batches import BatchItem
 from physbench.rollout.store import drop_rollout, has_rollout
 from physbench.run.progress import StatusLines
-from physbench.run.state import Run
+from physbench.run.state import Run, remove
 from physbench.score.protocol import ScoreRow, read_part, write_scores
 from physbench.score.score_clip import find_scorers
 from physbench.support.errors import LawError, PhysbenchError, UsageError
 from physbench.support.progress import duration
 from physbench.support.run_folder import RunFolder, contents_of
 
-FINISHED_FILES = ("scores.parquet", "result.json", "diagnosis.json")
+RESULTS = ("report", "scores.parquet", "result.json", "diagnosis.json")
 DIAGNOSED_AXIS = "consistency"  # a run that does not read it is not diagnosed
 
 
@@ -59,9 +58,7 @@ def drop_results(run: Run) -> None:
     """Remove the result of a part of the suite from a run that goes on, and then what said that it had ended."""
     if not run.leftovers:
         return
-    shutil.rmtree(run.folder.report.parent, ignore_errors=True)
-    for name in FINISHED_FILES:
-        (run.folder.path / name).unlink(missing_ok=True)
+    remove(run.folder.path, RESULTS)
     run.save_manifest()
     run.leftovers = False
 

@@ -81,8 +81,7 @@ def _folder_hash(folder: Path) -> str:
             stat = path.stat()
             digest.update(f"{path.relative_to(folder).as_posix()}|{stat.st_size}|".encode())
             if read + stat.st_size <= MOST_READ:
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
+                digest.update(bytes.fromhex(file_sha256(path)))
                 read += stat.st_size
             else:
                 digest.update(f"{stat.st_mtime_ns}|".encode())

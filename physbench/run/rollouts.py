@@ -140,7 +140,7 @@ def agree(run: Run, engine: RolloutEngine) -> None:
                 continue
             if before != value:
                 raise other_settings(run.folder.path, _difference(name, before, value))
-    for note in (*info.notes, *_words_lost(run.options, info.card), *_repeated(info.card), *_own_prompts(run.options)):
+    for note in (*info.notes, *_input_notes(run.options, info.card)):
         run.say(note)
         run.note(note)
     if run.planned:
@@ -178,26 +178,17 @@ def _check_prompted_model(options: Options, card: ModelCard) -> None:
         )
 
 
-def _words_lost(options: Options, card: ModelCard) -> tuple[str, ...]:
-    """A note where the words for motion do not reach the model."""
-    if not options.prompt_motion or card.uses_prompt or card.track == "privileged":
-        return ()
-    return (f"{card.name} reads no prompt (uses_prompt of its card), so that the words for motion do not reach it.",)
-
-
-def _repeated(card: ModelCard) -> tuple[str, ...]:
-    """A note where the context reaches further back than the history."""
-    if (missing := card.context_frames - card.history_frames) <= 0:
-        return ()
-    return (
-        f"{missing} of the {card.context_frames} context frames lie before the history of {HISTORY:g} s. Where the "
-        "motion before it cannot be told they repeat the first one.",
-    )
-
-
-def _own_prompts(options: Options) -> tuple[str, ...]:
-    """A note where the sentences of a file are the prompts."""
-    return () if options.prompts is None else (f"The prompts are sentences of {options.prompts}, not the tasks' own.",)
+def _input_notes(options: Options, card: ModelCard) -> Iterator[str]:
+    """Notes on words that do not reach a model, on context from before the history, and on prompts of a file."""
+    if options.prompt_motion and not card.uses_prompt and card.track != "privileged":
+        yield f"{card.name} reads no prompt (uses_prompt of its card), so that the words for motion do not reach it."
+    if (missing := card.context_frames - card.history_frames) > 0:
+        yield (
+            f"{missing} of the {card.context_frames} context frames lie before the history of {HISTORY:g} s. Where the "
+            "motion before it cannot be told they repeat the first one."
+        )
+    if options.prompts is not None:
+        yield f"The prompts are sentences of {options.prompts}, not the tasks' own."
 
 
 def _difference(name: str, before: object, value: object) -> str:

@@ -6,7 +6,6 @@ What was asked for stands in the manifest. The model is not needed, the files of
 from __future__ import annotations
 
 import shlex
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager
@@ -23,14 +22,14 @@ from physbench.result.manifest import Manifest, NamedArchive, read_manifest
 from physbench.result.read import REFERENCE_MODELS, clips_of, refuse_other_archive
 from physbench.rollout.store import stored_failure
 from physbench.run import worker
-from physbench.run.finalize import FINISHED_FILES, finish
+from physbench.run.finalize import RESULTS, finish
 from physbench.run.interruption import PeakMemory, explained, interruptible
 from physbench.run.jobs import SCORING_PRELOAD
 from physbench.run.manifest import OtherSettingsError, first_difference, requested_manifest, requested_suite
 from physbench.run.options import Executor, Options, check_executor, options_of
 from physbench.run.pipeline import roll_and_score
 from physbench.run.ray_cluster import check_cluster, ray_pool
-from physbench.run.state import Run, Say, Stage, drop_damaged, opened, unanswered
+from physbench.run.state import Run, Say, Stage, drop_damaged, opened, remove, unanswered
 from physbench.run.versions import foreign_code_hash, versions
 from physbench.score.protocol import read_part
 from physbench.score.score_clip import find_scorers
@@ -44,23 +43,11 @@ from physbench.world.styles.catalogue import look_hash
 # What one rollout alone does not tell: all samples of a clip together, a clip with a change beside the one without.
 
 
-def score_samples(run: Run, pool: WorkerPool) -> None:
-    """Read the samples of every clip together, once all of them are scored."""
-    if rows := unread_samples(run):
-        _score(run, pool, "samples together", worker.together, rows)
-
-
 def unread_samples(run: Run) -> list[Row]:
     """Clips whose samples are not read together yet, where there are several and a scorer does that."""
     if run.options.samples < 2 or not any(scorer.together for scorer in find_scorers(run.options.scorers)):
         return []
     return [row for row in run.rows if read_part(run.folder.together(row.id)) is None]
-
-
-def score_pairs(run: Run, pool: WorkerPool) -> None:
-    """Read every clip with a change beside the one without, where both are in the suite, once they are scored."""
-    if rows := unread_pairs(run):
-        _score(run, pool, "pairs", worker.pair, rows)
 
 
 def unread_pairs(run: Run) -> list[Row]:
@@ -106,8 +93,8 @@ def work(run: Run) -> None:
                     device_memory = roll_and_score(run, pool)
                     run.refuse_deleted()
                     if pool is not None and "score" in run.stages and run.shard is None:
-                        score_samples(run, pool)
-                        score_pairs(run, pool)
+                        _score(run, pool, "samples together", worker.together, unread_samples(run))
+                        _score(run, pool, "pairs", worker.pair, unread_pairs(run))
         except OtherSettingsError:
             refused = True
             raise
@@ -345,7 +332,9 @@ def note_environment(run: Run) -> None:
     here = versions(purpose="runs")
     rolled, begun = run.manifest.versions, scoring_begun(run)
     before = (run.manifest.scored_with if begun else None) or rolled
-    other = [name for name in here if here[name] != before.get(name) and not (name == "pybullet" and _packed(run))]
+    other = [name for name in here if here[name] != before.get(name)]
+    if run.manifest.clips is not None:  # no clip is simulated here
+        other = [name for name in other if name != "pybullet"]
     if begun and other:
         name = other[0]
         raise UsageError(
@@ -363,10 +352,6 @@ def scoring_begun(run: Run) -> bool:
     return any(path.exists() for path in (*parts, *references))
 
 
-def _packed(run: Run) -> bool:
-    return run.manifest.clips is not None
-
-
 def _discard_scores(run: Run) -> None:
     """Remove what scoring and finishing leave; rollouts stay. Raises UsageError where not all of them were kept."""
     folder = run.folder
@@ -375,7 +360,4 @@ def _discard_scores(run: Run) -> None:
             f"--fresh: {counted(lost, 'rollout')} of {folder.path} were not kept when it was finished, so that they "
             "cannot be scored again. --keep-rollouts all keeps them."
         )
-    for name in ("parts", "pairs", "tracks", "traces", "references", "report"):
-        shutil.rmtree(folder.path / name, ignore_errors=True)
-    for name in FINISHED_FILES:
-        (folder.path / name).unlink(missing_ok=True)
+    remove(folder.path, ("parts", "pairs", "tracks", "traces", "references", *RESULTS))

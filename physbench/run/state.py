@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -119,7 +119,7 @@ def opened(path: Path, *, resume: bool, fresh: bool, created: Sequence[Path] = (
         raise UsageError(f"Cannot write into {path}: {error.strerror}. Choose another folder with --out.") from error
     try:
         if fresh or (half_merged and not (path / "manifest.json").exists()):  # a merge may have ended meanwhile
-            _empty(path)
+            remove(path, OURS)
         yield RunFolder(path)
     finally:
         # Remove the folders that were made, deepest first, if nothing came into them.
@@ -131,9 +131,9 @@ def opened(path: Path, *, resume: bool, fresh: bool, created: Sequence[Path] = (
         os.close(handle)  # gives the lock back, as the end of the process would
 
 
-def _empty(path: Path) -> None:
-    """Remove what a run leaves, and nothing else."""
-    for name in OURS:
+def remove(path: Path, names: Iterable[str]) -> None:
+    """Remove files and folders of a run from its folder, one after the other; those that are not there are skipped."""
+    for name in names:
         item = path / name
         if item.is_dir() and not item.is_symlink():
             shutil.rmtree(item)
