@@ -39,7 +39,7 @@ from physbench.result.document import (
     read_result,
     write_document,
 )
-from physbench.result.findings import findings, law_phrases, read_diagnosis, read_timing
+from physbench.result.findings import Diagnosis, findings, law_phrases, read_diagnosis
 from physbench.result.levels import combination_gaps, skill_by_part
 from physbench.result.manifest import Manifest, read_manifest, renew
 from physbench.result.read import read_run
@@ -116,6 +116,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
     axes = dict(enumerate(e.qualities.axes))
     families = tuple(dict.fromkeys(task.split("/")[0] for task in e.tasks))
     failures = _failures(tables["model"])
+    diagnosis = read_diagnosis(folder) or Diagnosis()
     whole = at_interim(levels.overall(p, 0, incomplete), manifest)
     by_axis = {name: levels.axis_result(p, a) for a, name in axes.items()}
     document = ResultDocument(
@@ -128,7 +129,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
             fixed is not None,
             manifest.suite.is_fresh,
             ended,
-            _older(suite),
+            suite.version if FINAL_FROM <= suite.version < SUITE_VERSION else None,  # weighed by a newer one
             manifest.model.target,
         ),
         partial=ended,
@@ -157,8 +158,8 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         first_breaks=readings.first_breaks(tables),
         strength=readings.strength_of_run(tables),
         lawful=readings.lawful_time(tables, resamples),
-        implied_worlds=read_diagnosis(folder),
-        timing=read_timing(folder),
+        implied_worlds=diagnosis.worlds,
+        timing=diagnosis.timing,
         event_frequency=event_results(tables["model"], tables["truth"]),
         by_part=skill_by_part(tables, rows, e, resamples, unasked),
         velocity_errors=readings.velocity_errors(tables, e, resamples),
@@ -219,11 +220,6 @@ def _suite(manifest: Manifest, rows: tuple[Row, ...], kinds: Literal["suite", "r
         complete=whole is not None and set(rows) == set(whole) and not manifest.suite.is_fresh,
         kinds=kinds,
     )
-
-
-def _older(suite: SuiteInfo) -> int | None:
-    """The version of a suite whose readings are weighed by a newer one; None for what is as it was made."""
-    return suite.version if FINAL_FROM <= suite.version < SUITE_VERSION else None
 
 
 def _whole(manifest: Manifest) -> tuple[Row, ...] | None:

@@ -10,14 +10,15 @@ after what the motion breaks, and in its place where nothing else is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
 from physbench.result import formats
 from physbench.result.coverage import applicable_axes, early_sign
 from physbench.result.document import (
+    EventFrequencyResult,
     Finding,
     ImpliedLawResult,
     ImpliedWorldResult,
@@ -363,12 +364,7 @@ def _is_lawful(result: ResultDocument, family: str) -> bool:
 
 def _avoided(result: ResultDocument) -> Finding | None:
     """Finding that no law breaks since decisive events do not happen, on the task that loses most; None without one."""
-    lost = [
-        (each.lost, task, kind, each)
-        for task, kinds in result.event_frequency.items()
-        for kind, each in kinds.items()
-        if each.lost > 0
-    ]
+    lost = [(each.lost, task, kind, each) for task, kind, each in event_counts(result) if each.lost > 0]
     if not lost:
         return None
     _, task, kind, each = max(lost, key=lambda item: item[:3])
@@ -377,6 +373,13 @@ def _avoided(result: ResultDocument) -> Finding | None:
         f"clips of {formats.short(task)}, where lawful futures have {each.expected:.1f}."
     )
     return _finding("avoided", words, each.clips, family=_family(task), what=kind, value=each.seen, share=each.lost)
+
+
+def event_counts(result: ResultDocument) -> Iterator[tuple[str, str, EventFrequencyResult]]:
+    """Task, kind and figures of all events that were counted."""
+    for task, kinds in result.event_frequency.items():
+        for kind, each in kinds.items():
+            yield task, kind, each
 
 
 def kept_lawful(result: ResultDocument) -> dict[str, float]:
@@ -522,8 +525,6 @@ def _family(task: str) -> str:
     return task.split("/")[0]
 
 
-_Implied = tuple[dict[str, ImpliedWorldResult], TimingResult | None]
-
 FEWEST_CLIPS = 3  # that show what is said of a run; one or two may be anything
 NOT_A_DIAGNOSIS = (ValueError, KeyError, TypeError, AttributeError)  # what reading another document raises
 
@@ -540,46 +541,38 @@ def write_diagnosis(
     renew(folder, folder.diagnosis)
 
 
-def read_diagnosis(folder: RunFolder) -> dict[str, ImpliedWorldResult]:
-    """Diagnosis by family; {} where there is none, or where the run has other scores since.
+@dataclass(frozen=True)
+class Diagnosis:
+    """Explanations of a run's motion."""
+
+    worlds: dict[str, ImpliedWorldResult] = field(default_factory=dict)  # by family
+    timing: TimingResult | None = None  # None: nothing is wrong with the timing of frames
+
+
+def read_diagnosis(folder: RunFolder) -> Diagnosis | None:
+    """Diagnosis of a run; None where there is none, or where the run has other scores since.
 
     Raises UsageError where the file is damaged.
     """
-    return _read(folder)[0]
-
-
-def read_timing(folder: RunFolder) -> TimingResult | None:
-    """Diagnosis of the timing of frames, as `read_diagnosis`; None where nothing is wrong with it."""
-    return _read(folder)[1]
-
-
-def _read(folder: RunFolder) -> _Implied:
     try:
-        return _implied_in(folder) or ({}, None)
+        document = read_sealed_json(folder.diagnosis, required=False)
+        if document["schema_version"] != 1 or document["scores"] != file_sha256(folder.scores):
+            return None
+        worlds = {str(name): ImpliedWorldResult.model_validate(each) for name, each in document["families"].items()}
+        timing = document.get("timing")
+        return Diagnosis(worlds, None if timing is None else TimingResult.model_validate(timing))
     except OSError:
-        return {}, None
+        return None
     except NOT_A_DIAGNOSIS as error:
         again = f"Make it again: physbench diagnose {folder.path}"
         raise UsageError(f"{folder.diagnosis}: is damaged ({first_line(str(error))}). {again}") from error
 
 
-def _implied_in(folder: RunFolder) -> _Implied | None:
-    """Stored diagnosis; None where the run has other scores since. Raises OSError and NOT_A_DIAGNOSIS."""
-    document = read_sealed_json(folder.diagnosis, required=False)
-    if document["schema_version"] != 1 or document["scores"] != file_sha256(folder.scores):
-        return None
-    timing = document.get("timing")
-    return (
-        {str(family): ImpliedWorldResult.model_validate(world) for family, world in document["families"].items()},
-        None if timing is None else TimingResult.model_validate(timing),
-    )
-
-
 def is_diagnosed(folder: RunFolder) -> bool:
     """True if a diagnosis stands beside the scores that the run has now."""
     try:
-        return _implied_in(folder) is not None
-    except (OSError, *NOT_A_DIAGNOSIS):
+        return read_diagnosis(folder) is not None
+    except UsageError:
         return False
 
 

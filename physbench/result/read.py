@@ -159,13 +159,6 @@ def planned_for(manifest: Manifest) -> list[list[str]]:
     return batches[index - 1 :: of]
 
 
-def refuse_other_tables(folder: RunFolder, manifest: Manifest, again: str) -> None:
-    """Raise UsageError where a table is not the one with which the run was finished."""
-    for path in (folder.scores, *(folder.reference(name).scores for name in REFERENCE_MODELS)):
-        if path.is_file() and is_other(folder, manifest.contents, path):
-            raise UsageError(f"{path}: is not the table with which this run was finished, or is damaged. {again}")
-
-
 def refuse_unfinished(folder: RunFolder, manifest: Manifest) -> None:
     """Raise UsageError where a run was not finished, with the command that finishes it."""
     again = _finish_again(manifest)
@@ -197,8 +190,10 @@ def read_run(folder: RunFolder) -> tuple[Manifest, dict[str, pd.DataFrame]]:
     rows, again = manifest.rows, _finish_again(manifest)
     if not rows:
         raise UsageError(f"{folder.path}: its manifest names no clip. Begin it again.")
-    refuse_other_tables(folder, manifest, again)
     places = {"model": folder, **{name: folder.reference(name) for name in REFERENCE_MODELS}}
+    for path in (place.scores for place in places.values()):
+        if is_other(folder, manifest.contents, path):
+            raise UsageError(f"{path}: is not the table with which this run was finished, or is damaged. {again}")
     tables = {name: read_scores(place) for name, place in places.items()}
     missing = {row.id for row in rows} - set(tables["model"]["clip"])
     if missing:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from physbench.clips.clip import Clip, Row
-from physbench.clips.generate import make_scene
+from physbench.clips.generate import make_clip, make_scene
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import PROMPT_MOTION_OPTION
 from physbench.models.protocol import Model, ModelCard
@@ -237,7 +237,7 @@ class UnseenClips:
         at = self._order.index(row) if row in self._order else 0
         for each in (row, *self._order[at + 1 : at + 1 + self._ahead]):
             if each not in self._known:
-                self._known[each] = self._pool.submit(worker.shown, each, self._spec)
+                self._known[each] = self._pool.submit(make_clip, each, self._spec)
         self._known.move_to_end(row)
         clip = self._known[row].result()
         while len(self._known) > 2 * self._ahead + 1:
@@ -560,11 +560,7 @@ class RolloutKeeping:
 
 def is_seen(shared: store.SharedRollout) -> bool:
     """In an encoder: whether it can map the frames."""
-    try:
-        shared.load()
-    except OSError:
-        return False
-    return True
+    return worker.mapped(shared) is not None
 
 
 def store_shared(folder: Path, shared: store.SharedRollout, fps: float) -> None:

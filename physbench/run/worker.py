@@ -19,7 +19,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from physbench.clips.clip import Clip, Row
+from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore, clip_store
 from physbench.clips.task import CHANGES
@@ -111,11 +111,6 @@ def compile_functions() -> None:
     compile_kernels()
 
 
-def shown(row: Row, spec: RenderSpec) -> Clip:
-    """Make a clip that is not stored."""
-    return make_clip(row, spec)
-
-
 def make(store: Path, row: Row, spec: RenderSpec) -> Finished:
     """Make a clip and store it. Where the store cannot be written, the jobs that need the clip make it again."""
     started = time.monotonic()
@@ -137,7 +132,7 @@ def score(
     run = RunFolder(folder)
     if shared is None:
         rollout = load_rollout(run, row.id, sample)
-    elif (rollout := _mapped(shared)) is not None:
+    elif (rollout := mapped(shared)) is not None:
         store_rollout(run, rollout, card.fps)
     if rollout is None:
         return Scored(row, sample, False, time.monotonic() - started)
@@ -155,7 +150,7 @@ def score(
     return Scored(row, sample, True, seconds, _first("score"), took.get("tracks", 0.0), shadowing)
 
 
-def _mapped(shared: SharedRollout) -> Rollout | None:
+def mapped(shared: SharedRollout) -> Rollout | None:
     """A rollout whose frames another process has; None where this one may not see them."""
     try:
         return shared.load()

@@ -247,11 +247,9 @@ def low_quality_rows(qualities: pd.DataFrame) -> list[dict[str, object]]:
     for reading, mine in qualities.groupby("reading", sort=False):
         for quality, limit in thresholds.LOW_QUALITY.items():
             row = _row(reading, f"{LOW}{quality:g}", mine["value"] < quality)
-            met = row["high"] <= limit if len(mine) >= FEWEST_POOLED else None
-            rows.append({**row, "task": "*", "family": "*", "bar": limit, "met": met})
+            rows.append({**row, "bar": limit, "met": row["high"] <= limit if len(mine) >= FEWEST_POOLED else None})
             for task, own in mine.groupby("task", sort=False):
-                row = _row(reading, f"{LOW}{quality:g}", own["value"] < quality)
-                rows.append({**row, "task": task, "family": str(task).split("/")[0]})
+                rows.append(_row(reading, f"{LOW}{quality:g}", own["value"] < quality, str(task)))
     return rows
 
 
@@ -265,16 +263,15 @@ def false_break_rows(strengths: pd.DataFrame) -> list[dict[str, object]]:
     for reading, mine in strengths.groupby("reading", sort=False):
         for strength, limit in thresholds.FALSE_BREAKS.items():
             row = _row(reading, f"{SOURCE}{strength:g}", mine["value"] > strength)
-            met = row["high"] <= limit if len(mine) >= FEWEST_POOLED else None
-            rows.append({**row, "task": "*", "family": "*", "bar": limit, "met": met})
+            rows.append({**row, "bar": limit, "met": row["high"] <= limit if len(mine) >= FEWEST_POOLED else None})
             for task, own in mine.groupby("task", sort=False) if strength == min(thresholds.FALSE_BREAKS) else ():
-                row = _row(reading, f"{SOURCE}{strength:g}", own["value"] > strength)
+                row = _row(reading, f"{SOURCE}{strength:g}", own["value"] > strength, str(task))
                 met = row["value"] <= share + 1e-12 if len(own) >= thresholds.LIMITS.false_breaks_a_task[1] else None
-                rows.append({**row, "task": task, "family": str(task).split("/")[0], "bar": share, "met": met})
+                rows.append({**row, "bar": share, "met": met})
     return rows
 
 
-def _row(reading: object, source: str, wrong: pd.Series[bool]) -> dict[str, Any]:
+def _row(reading: object, source: str, wrong: pd.Series[bool], task: str = "*") -> dict[str, Any]:
     count, of = int(wrong.sum()), len(wrong)
     share = count / of if of else float("nan")
     return {
@@ -285,6 +282,8 @@ def _row(reading: object, source: str, wrong: pd.Series[bool]) -> dict[str, Any]
         "clips": of,
         "value": share,
         "high": most_likely_share(count, of),
+        "task": task,
+        "family": task.split("/")[0],
     }
 
 

@@ -30,6 +30,7 @@ from physbench.result.document import (
 from physbench.result.findings import (
     FEWEST_CLIPS,
     SAID,
+    Diagnosis,
     bounds,
     builtin_phrases,
     findings,
@@ -37,7 +38,6 @@ from physbench.result.findings import (
     is_diagnosed,
     kept_lawful,
     read_diagnosis,
-    read_timing,
     write_diagnosis,
 )
 from physbench.result.sentences import worded_timing
@@ -434,7 +434,7 @@ def test_it_is_part_of_the_result(make_run) -> None:
     folder = make_run(2, 0)
     assert built_once(folder, resamples=100).implied_worlds == {}
     write_diagnosis(folder, {"falling": NAMED, "orbits": LAWFUL})
-    assert read_diagnosis(folder) == {"falling": NAMED, "orbits": LAWFUL}
+    assert read_diagnosis(folder) == Diagnosis({"falling": NAMED, "orbits": LAWFUL})
     found = built_once(folder, resamples=100).implied_worlds
     assert found["falling"].laws[0].value == 0.63
     assert found["orbits"].verdict == "lawful"
@@ -461,7 +461,7 @@ def test_timing_that_explains_most_takes_the_place_of_a_law(make_run) -> None:
     assert before.timing is None and before.sentences[1].startswith("Clearest in falling: as if gravity")
     timing = worded_timing(TIMING, 15.0)
     write_diagnosis(folder, {"falling": NAMED}, timing)
-    assert read_timing(folder) == timing and read_diagnosis(folder) == {"falling": NAMED}
+    assert read_diagnosis(folder) == Diagnosis({"falling": NAMED}, timing)
     found = built_once(folder, resamples=100)
     assert found.timing.faults[0].kind == "shift"
     assert found.sentences[1].startswith(
@@ -496,7 +496,7 @@ def test_a_diagnosis_of_other_scores_is_not_read(make_run) -> None:
     table = pd.read_parquet(folder.scores)
     table["value"] = 0.1
     table.to_parquet(folder.scores)
-    assert read_diagnosis(folder) == {}
+    assert read_diagnosis(folder) is None
 
 
 def test_a_diagnosis_whose_hash_cannot_be_found_is_damaged(make_run) -> None:

@@ -156,7 +156,7 @@ def kinds(finished: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> dict
             (finished.reference("truth").scores,), lambda path: read_scores(finished.reference("truth"))
         ),
         "result": Kind((finished.result,), lambda path: read_result(path).model_dump(mode="json")),
-        "diagnosis": Kind((finished.diagnosis,), lambda path: read_diagnosis(finished)["falling"].model_dump()),
+        "diagnosis": Kind((finished.diagnosis,), lambda path: read_diagnosis(finished).worlds["falling"].model_dump()),
         "parts": Kind((*of("parts/*.json"), *of("references/*/parts/*.json")), lambda path: or_said(read_part(path))),
         "pairs": Kind(of("pairs/*.json"), lambda path: or_said(read_part(path))),
         "tracks": Kind((*of("tracks/*.npz"), *of("references/*/tracks/*.npz")), load_tracks),

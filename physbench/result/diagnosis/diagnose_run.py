@@ -126,7 +126,9 @@ def run_timing(folder: RunFolder, chosen: Sequence[Row]) -> TimingResult | None:
     for row in rows[:24]:
         clip, tracks = store.get(row, spec), load_tracks(folder.tracks(row.id))
         parts.append(Part(clip, tracks, frame_timing(clip, tracks)))
-    return explained_timing(parts, quality, truth, _smear(tables["model"]), float(spec.fps))
+    model = tables["model"]
+    smear = float(model[model["reading"] == reading_of("frame-smear")]["value"].median())  # NaN where nothing tells
+    return explained_timing(parts, quality, truth, smear, float(spec.fps))
 
 
 def explained_timing(
@@ -181,11 +183,6 @@ def _qualities(table: pd.DataFrame) -> dict[str, float]:
     """Quality of the motion in the first sample of each clip."""
     own = table[(table["reading"] == reading_of("lawfulness")) & (table["sample"] == 0) & table["quality"].notna()]
     return dict(zip(own["clip"].astype(str), own["quality"].astype(float), strict=True))
-
-
-def _smear(table: pd.DataFrame) -> float:
-    """Smear of bodies along their motion, median over clips; NaN where nothing tells."""
-    return float(table[table["reading"] == reading_of("frame-smear")]["value"].median())
 
 
 def _quality(part: Part, clock: Clock) -> float:
@@ -382,7 +379,8 @@ def diagnose_run(
         for family, record in zip(chosen, records, strict=True):
             if record is not None:
                 worlds[family] = ImpliedWorldResult.model_validate(record)
-    write_diagnosis(folder, worlds, run_timing(folder, _in_turn(chosen)))
+    in_turn = [row for some in zip_longest(*chosen.values()) for row in some if row is not None]  # of each family one
+    write_diagnosis(folder, worlds, run_timing(folder, in_turn))
     return worlds
 
 
@@ -420,11 +418,6 @@ def long_search(family: str, rows: Sequence[Row], folder: RunFolder) -> str:
         f"In {family} the law {law_name} simulates scenes again for each of {most} changed worlds: about "
         f"{duration(seconds)}, less if the motion is lawful."
     )
-
-
-def _in_turn(chosen: Mapping[str, Sequence[Row]]) -> list[Row]:
-    """The clips of all families, one of each in turn."""
-    return [row for some in zip_longest(*chosen.values()) for row in some if row is not None]
 
 
 def chosen_rows(rows: Sequence[Row], folder: RunFolder) -> list[Row]:

@@ -337,14 +337,10 @@ def _band(draws: Array) -> Band:
     return quantile(0.025), quantile(0.975)
 
 
-def first_off(times: Array, error: Array, limit: float = 1.0) -> list[tuple[float | None, float | None]]:
-    """Per object (time first off by more than `limit` diameters, time first absent) in s, None where never."""
-
-    def first(mask: NDArray[np.bool_]) -> float | None:
-        return float(times[int(np.argmax(mask))]) if mask.any() else None
-
-    with np.errstate(invalid="ignore"):
-        return [(first(np.isfinite(e) & (e > limit)), first(np.isinf(e))) for e in error.T]
+def first_off(times: Array, error: Array) -> float | None:
+    """Time in s at which an object with errors (G,) is first off by more than a diameter; None where never."""
+    off = np.isfinite(error) & (error > 1)
+    return float(times[int(np.argmax(off))]) if off.any() else None
 
 
 LEAST_ERROR, MOST_ERROR = 0.003, 20.0  # diameters, the scale of errors

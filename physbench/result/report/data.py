@@ -155,7 +155,7 @@ def _objects(clip: Clip, error: Array, tracks: Tracks) -> tuple[str, ...]:
     unseen = tracks.state[tracks.context :] == Visibility.ABSENT  # (horizon, K)
     parts_of = []
     for k, body in enumerate(clip.tracked_bodies):
-        ((off, _),) = first_off(times, error[:, k : k + 1])
+        off = first_off(times, error[:, k])
         lost = np.isinf(error[:, k])
         expected = int((np.isfinite(error[:, k]) | lost).sum())
         parts = [] if off is None else [f"is off by more than its diameter at {off:.1f} s"]

@@ -5,12 +5,12 @@ Overall is the mean of its column over families. An axis is the mean of its fami
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from physbench.result import document, formats
-from physbench.result.findings import bounds
+from physbench.result.findings import bounds, event_counts
 from physbench.result.formats import AXIS_NAMES, bracket, fixed, joined, number, plain, short, unit
 from physbench.result.readings import strength_text
 from physbench.score.score_clip import reading_of
@@ -107,13 +107,6 @@ def event_sentences(result: document.ResultDocument) -> list[str]:
         f"Avoids what decides a scene: {joined(sentences)}. Tasks lose that share of their consistency above a frozen "
         "frame. Futures that are much slower than those of the task pay, too."
     ]
-
-
-def event_counts(result: document.ResultDocument) -> Iterator[tuple[str, str, document.EventFrequencyResult]]:
-    """Task, kind and figures of all events that were counted."""
-    for task, kinds in result.event_frequency.items():
-        for kind, each in kinds.items():
-            yield task, kind, each
 
 
 # Tables as they are shown: cells that are already worded and formatted, without a word of HTML.

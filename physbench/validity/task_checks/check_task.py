@@ -519,6 +519,8 @@ def reading_steps(clip: Clip, seconds: float) -> int:
 
 def _stages(work: _Work, rows: Sequence[Row], progress: Progress) -> None:
     """Run every group of checks that can be run, whatever others have found."""
+    from physbench.validity.task_checks.law import check_law
+
     task, static = work.task, bool(getattr(work.task, "static_history", False))
     progress.advance(0, "declaration and splits")
     _run_check(work, "declaration", lambda: check_declaration(task))
@@ -559,7 +561,7 @@ def _stages(work: _Work, rows: Sequence[Row], progress: Progress) -> None:
     if any(each.state == "failed" and each.check in SCENE_CHECKS for each in work.findings):
         work.add([remark("readings", "not asked: the scene was refused", "Mend first what failed.")])
     else:
-        _run_group(work, "law", lambda: _check_law(work, shown))
+        _run_group(work, "law", lambda: work.add(check_law(shown)))
         if any(each.state == "failed" and each.check == "law" for each in work.findings):
             why = "not scored, nor is ground truth held against the law: all readings lean on it"
             work.add([remark("readings", why, "Mend the law first.")])
@@ -630,13 +632,6 @@ def _check_look(work: _Work, rows: Sequence[Row], progress: Progress) -> None:
     work.add_once(replace(each, check=f"{each.check}, {work.look}") for each in (*hidden, *tracked))
 
 
-def _check_law(work: _Work, clips: Sequence[Clip]) -> None:
-    """Check what everything that leans on a law of the user's takes for granted."""
-    from physbench.validity.task_checks.law import check_law
-
-    work.add(check_law(clips))
-
-
 def _check_readings(work: _Work, clips: Sequence[Clip], progress: Progress) -> None:
     """Checks that track and score, and that simulate with a smaller step."""
     from physbench.validity.task_checks import task_readings as m
@@ -682,18 +677,13 @@ def _run_check(work: _Work, check: str, run: Callable[[], Iterable[Finding]], on
     except PhysbenchError:
         raise
     except Exception as error:
-        if not _from(error, work.file):
+        frames = traceback.extract_tb(error.__traceback__)
+        if not any(Path(frame.filename).resolve() == work.file.resolve() for frame in frames):
             raise
         work.add([failed(check, _words(error, work.file), "Mend that line.")])
         return False
     (work.add_once if once else work.add)(findings)
     return True
-
-
-def _from(error: Exception, file: Path) -> bool:
-    """True if an error went through the task's own code."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return any(Path(frame.filename).resolve() == file.resolve() for frame in frames)
 
 
 def _words(error: Exception, file: Path) -> str:

@@ -218,4 +218,4 @@ def test_for_any_errors(table: np.ndarray) -> None:
 
 def test_first_off() -> None:
     error = np.array([[0.5, np.inf, np.nan], [1.5, np.nan, 0.1], [np.inf, 0.2, 1.0]])
-    assert first_off(TIMES, error) == [(0.2, 0.3), (None, 0.1), (None, None)]
+    assert [first_off(TIMES, of_object) for of_object in error.T] == [0.2, None, None]
