@@ -54,6 +54,11 @@ TINY = 1e-12  # differences up to it are rounding
 ENDS = (0.0, 1.0)  # where unseen clips may lie
 
 
+def too_few(clips: int, where: str = " in a stratum") -> str:
+    """Reason that so many clips give no interval, or ""."""
+    return "" if clips >= FEWEST else f"{TOO_FEW}: {clips}{where}, an interval needs {FEWEST}"
+
+
 def widening(n: int) -> float:
     """Factor on the deviations of a resampled statistic of n values: its normal interval becomes that of t."""
     return float(stdtrit(n - 1, 1 - MISS / 2) / ndtri(1 - MISS / 2) * np.sqrt(n / (n - 1)))
@@ -272,8 +277,7 @@ class Estimate:
         counts = [count for count in self._counts(axis, tasks, split) if count]
         if not counts:
             return "no clip counts"
-        least = min(counts)
-        return "" if least >= FEWEST else f"{TOO_FEW}: {least} in a stratum, an interval needs {FEWEST}"
+        return too_few(min(counts))
 
     def _counts(self, axis: int, tasks: Sequence[str], split: str | None) -> list[int]:
         return [

@@ -14,16 +14,15 @@ from physbench.result import levels, readings
 from physbench.result.beyond_memory import beyond_memory
 from physbench.result.bootstrap import (
     ANCHORS,
-    FEWEST,
     MODELS,
     RESAMPLES,
-    TOO_FEW,
     Fixed,
     ends,
     estimate,
     pooled,
     resample,
     rounded,
+    too_few,
 )
 from physbench.result.coverage import at_interim, axis_counts, partial_run, unasked_axes, unasked_reasons
 from physbench.result.document import (
@@ -45,7 +44,7 @@ from physbench.result.manifest import Manifest, read_manifest, renew
 from physbench.result.read import read_run
 from physbench.result.readings import over_families
 from physbench.result.sentences import note, sentences
-from physbench.result.skill import Stratum, clip_qualities, event_results, kinds, skills, task_means
+from physbench.result.skill import Stratum, clip_qualities, event_results, kinds, skills, task_means, valued_rows
 from physbench.result.task_roles import fixed_kinds
 from physbench.score.protocol import ReadingRole
 from physbench.score.score_clip import reading_of
@@ -303,8 +302,7 @@ def _root_of_ratio(means: Array) -> Array:
 
 def _by_clip(table: pd.DataFrame, role: ReadingRole) -> pd.Series[float]:
     """Value of each clip, by (task, split, clip)."""
-    rows = table[(table["reading"] == reading_of(role)) & table["value"].notna()]
-    return rows.groupby(["task", "split", "clip"])["value"].mean().astype(float)
+    return valued_rows(table, reading_of(role)).groupby(["task", "split", "clip"])["value"].mean().astype(float)
 
 
 def _lawful(table: pd.DataFrame) -> pd.Series[float]:
@@ -349,8 +347,7 @@ def _value(
     if not blocks:
         return DistributionValue(value=None, interval=None, clips=0, reason=missing)
     clips = {key: block.shape[1] for key, block in blocks.items()}
-    least = min(clips.values())
-    reason = "" if least >= FEWEST else f"{TOO_FEW}: {least} in a stratum, an interval needs {FEWEST}"
+    reason = too_few(min(clips.values()))
     interval = None
     if not reason:
         drawn = resample(blocks, resamples=resamples)

@@ -13,6 +13,7 @@ from physbench.models.protocol import ModelCard
 from physbench.result import document
 from physbench.result.formats import AXIS_NAMES, joined
 from physbench.result.manifest import Manifest
+from physbench.result.skill import valued_rows
 from physbench.score.protocol import AXES
 from physbench.score.score_clip import reading_of, scorer_of
 
@@ -76,7 +77,7 @@ def _left_out(rows: pd.DataFrame) -> list[document.LeftOut]:
 
 
 def _undetermined(model: pd.DataFrame) -> document.Undetermined | None:
-    rows = model[(model["reading"] == reading_of("undetermined-share")) & model["value"].notna()]
+    rows = valued_rows(model, reading_of("undetermined-share"))
     if rows.empty:
         return None
     shares = rows.groupby(["task", "clip"])["value"].mean()

@@ -367,12 +367,7 @@ def _abnormal(tables: Mapping[str, pd.DataFrame], tasks: Sequence[str], resample
         return CombinationGap(
             trained=trained, held_out=held_out, gap=None, interval=None, references=references, reason=reason
         )
-    least = min(values.shape[1] for values in strata.values())
-    reason = (
-        ""
-        if least >= bootstrap.FEWEST
-        else f"{bootstrap.TOO_FEW}: {least} in a split, an interval needs {bootstrap.FEWEST}"
-    )
+    reason = bootstrap.too_few(min(values.shape[1] for values in strata.values()), " in a split")
     interval = None
     if not reason:
         drawn = bootstrap.resample(strata, resamples=resamples, bounded=(0,))

@@ -13,8 +13,16 @@ from physbench.result import bootstrap, document
 from physbench.result.formats import FAILED_ON, counted
 from physbench.result.levels import axis_result, family_result, task_result
 from physbench.result.read import REFERENCE_MODELS
-from physbench.result.skill import LARGEST_STRENGTH, SKILL, Kind, Stratum, event_rows, skills, strength_by_clip
-from physbench.score.protocol import ReadingRole
+from physbench.result.skill import (
+    LARGEST_STRENGTH,
+    SKILL,
+    Kind,
+    Stratum,
+    event_rows,
+    skills,
+    strength_by_clip,
+    valued_rows,
+)
 from physbench.score.score_clip import reading_of
 from physbench.shadowing.levels import HANDOVER_WINDOW
 from physbench.shadowing.shadow import Trace
@@ -258,12 +266,7 @@ def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> document.
         blocks[stratum] = np.stack(rows) / max(horizons[stratum.task], 1e-9)
     clips = {key: block.shape[1] for key, block in blocks.items()}
     point = over_families({key: block.mean(axis=1) * horizons[key.task] for key, block in blocks.items()}, clips)
-    least = min(clips.values())
-    reason = (
-        ""
-        if least >= bootstrap.FEWEST
-        else f"{bootstrap.TOO_FEW}: {least} in a stratum, an interval needs {bootstrap.FEWEST}"
-    )
+    reason = bootstrap.too_few(min(clips.values()))
     horizon = float(over_families({key: np.array([horizons[key.task]]) for key in blocks}, clips)[0])
     interval = None
     if not reason:
@@ -282,10 +285,8 @@ def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> document.
 def first_breaks(tables: Mapping[str, pd.DataFrame]) -> dict[str, document.FirstBreaks]:
     """First breaks of the clips of each family. A clip without a break has the value of ground truth."""
     model, truth = (
-        table[(table["reading"] == reading_of("first-break")) & table["value"].notna()]
-        .groupby(["task", "clip"])["value"]
-        .mean()
-        for table in (tables["model"], tables["truth"])
+        valued_rows(tables[source], reading_of("first-break")).groupby(["task", "clip"])["value"].mean()
+        for source in ("model", "truth")
     )
     breaks = {}
     both = model.index.intersection(truth.index)
@@ -338,7 +339,7 @@ def with_free_constants(table: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     rows = table[table["axis"] == AXIS]
-    free = _values(table, "freed-constants").set_index(["clip", "sample"])["value"]
+    free = valued_rows(table, reading_of("freed-constants")).set_index(["clip", "sample"])["value"]
     matched = free.reindex(pd.MultiIndex.from_frame(rows[["clip", "sample"]])).to_numpy(dtype=np.float64)
     read = (
         (rows["reading"] == reading_of("lawfulness")).to_numpy()
@@ -356,13 +357,13 @@ def unseen_constants(
 
     tables: "model", "constant-velocity", "truth" and "freeze". fixed: kinds of tasks, those of the axis.
     """
-    applies = _values(tables["truth"], "freed-constants").drop_duplicates("clip")
+    applies = valued_rows(tables["truth"], reading_of("freed-constants")).drop_duplicates("clip")
     applies = applies[applies["clip"].isin(tables["model"]["clip"])]
     if applies.empty or not (tables["model"]["reading"] == reading_of("lawfulness")).any():
         return None
     freed = {name: with_free_constants(table) for name, table in tables.items()}
     e = bootstrap.estimate(freed, resamples=resamples, fixed=fixed, axes=(AXIS,))
-    factors = _values(tables["model"], "freed-factor")
+    factors = valued_rows(tables["model"], reading_of("freed-factor"))
     factors = factors[factors["clip"].isin(applies["clip"])]
 
     def beside(tasks: Sequence[str]) -> dict[str, Any]:
@@ -384,11 +385,6 @@ def unseen_constants(
     )
 
 
-def _values(table: pd.DataFrame, role: ReadingRole) -> pd.DataFrame:
-    """Rows of a reading that have a value."""
-    return table[(table["reading"] == reading_of(role)) & table["value"].notna()]
-
-
 def _factor(rows: pd.DataFrame, resamples: int) -> document.FreedFactor:
     """Median over clips of the mean over a clip's samples."""
     if rows.empty:
@@ -398,12 +394,7 @@ def _factor(rows: pd.DataFrame, resamples: int) -> document.FreedFactor:
         for (task, split), group in rows.groupby(["task", "split"], sort=True)
     }
     pooled = np.concatenate(list(strata.values()))
-    least = min(map(len, strata.values()))
-    reason = (
-        ""
-        if least >= bootstrap.FEWEST
-        else f"{bootstrap.TOO_FEW}: {least} in a stratum, an interval needs {bootstrap.FEWEST}"
-    )
+    reason = bootstrap.too_few(min(map(len, strata.values())))
     low, high = (0.0, 0.0) if reason else bootstrap.median_interval(strata, resamples=resamples)
     return document.FreedFactor(
         value=round(float(np.median(pooled)), 6),
@@ -514,8 +505,7 @@ def _reading_value(panel: Panel, table: pd.DataFrame, reading: str, task: str) -
     if not counts["model"]:
         reason = _why_missing(table, reading, task)
     elif own is None:
-        fewest = min(map(len, values["model"].values()))
-        reason = f"{bootstrap.TOO_FEW}: {fewest} in a stratum, an interval needs {bootstrap.FEWEST}"
+        reason = bootstrap.too_few(min(map(len, values["model"].values())))
     return document.ReadingValue(
         value=_point(values["model"], statistic),
         interval=own,
@@ -590,7 +580,7 @@ def velocity_errors(
 def _by_clip(table: pd.DataFrame, part: str) -> pd.Series[float]:
     """Value of each clip, mean over its samples, by its id."""
     name = reading_of("velocity-error")
-    known = table[(table["reading"] == (f"{name}.{part}" if part else name)) & table["value"].notna()]
+    known = valued_rows(table, f"{name}.{part}" if part else name)
     return known.groupby("clip")["value"].mean().astype(float)
 
 
@@ -604,11 +594,7 @@ def _errors(
     model["missing"] = np.where(known, own["model"]["missing"], 1.0)
     paper = model[""]
     good = paper[np.isfinite(paper)]
-    reason = (
-        ""
-        if len(good) >= bootstrap.FEWEST
-        else f"{bootstrap.TOO_FEW}: {len(good)}, an interval needs {bootstrap.FEWEST}"
-    )
+    reason = bootstrap.too_few(len(good), "")
     interval = None
     if not reason:
         drawn = bootstrap.resample({key: good[None]}, resamples=resamples)

@@ -157,15 +157,20 @@ def event_frequencies(table: pd.DataFrame, truth: pd.DataFrame) -> dict[str, dic
         return frequencies
     samples, table = table.groupby("clip")["sample"].nunique(), event_rows(table)
     for kind in EVENT_KINDS:
-        chances = _values(truth, f"{kind}-chance")
+        chances = valued_rows(truth, _reading(f"{kind}-chance"))
         chances = chances[chances["clip"].isin(samples.index)].drop_duplicates("clip").set_index("clip")
-        shown = _values(table, kind).groupby("clip")["value"].sum()
+        shown = valued_rows(table, _reading(kind)).groupby("clip")["value"].sum()
         for task, own in chances.groupby("task"):
             share = shown.reindex(own.index, fill_value=0.0) / samples.reindex(own.index)
             frequencies.setdefault(str(task), {})[kind] = frequency(
                 own["value"].to_numpy(dtype=np.float64), share.to_numpy(dtype=np.float64)
             )
     return frequencies
+
+
+def valued_rows(table: pd.DataFrame, reading: str) -> pd.DataFrame:
+    """Rows of a reading that have a value."""
+    return table[(table["reading"] == reading) & table["value"].notna()]
 
 
 def event_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -225,11 +230,6 @@ def event_results(table: pd.DataFrame, truth: pd.DataFrame) -> dict[str, dict[st
 
 def _reading(key: str) -> str:
     return reading_name(reading_of("event-balance"), key)
-
-
-def _values(table: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Rows of a reading that have a value."""
-    return table[(table["reading"] == _reading(key)) & table["value"].notna()]
 
 
 LARGEST_STRENGTH = 2.0  # diameters, of what breaks at every tolerance that is tried

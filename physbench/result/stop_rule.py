@@ -22,7 +22,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from physbench.result.bootstrap import FEWEST, MISS, POOLED, RESAMPLES, TOO_FEW, Fixed, ends, resample, rounded
+from physbench.result.bootstrap import MISS, POOLED, RESAMPLES, Fixed, ends, resample, rounded, too_few
 from physbench.result.skill import COUNTED, SCALE, Kind, Stratum, clip_qualities, kinds, skills, task_means
 from physbench.score.protocol import AXES
 from physbench.support.arrays import Array
@@ -148,8 +148,8 @@ def interim_analysis(
         for task, own in task_means(drawn.means, counts).items()
     }  # (L, 3, A)
     overall = skills(means, kinds, 0, slice(1, 3), asked).overall
-    if least < FEWEST:
-        return InterimSkill(rounded(overall[0]), None, f"{TOO_FEW}: {least} of a task, an interval needs {FEWEST}")
+    if reason := too_few(least, " of a task"):
+        return InterimSkill(rounded(overall[0]), None, reason)
     return InterimSkill(rounded(overall[0]), ends(drawn.interval(overall, miss=miss)))
 
 

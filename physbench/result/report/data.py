@@ -21,7 +21,7 @@ from physbench.result.read import clips_of, read_run
 from physbench.result.readings import SOURCES, BreakCount, GroupShares, SharePool
 from physbench.result.report.charts import CurvePool, GroupCurves, first_off
 from physbench.result.report.pictures import BrokenClip, Frames, Player, Strip, clip_breaks, player, strips, times_of
-from physbench.result.skill import clip_qualities, clip_skills, kinds
+from physbench.result.skill import clip_qualities, clip_skills, kinds, valued_rows
 from physbench.result.task_roles import fixed_kinds
 from physbench.rollout.store import has_rollout, load_rollout
 from physbench.score.protocol import AXES, LAWS
@@ -366,7 +366,7 @@ def clip_errors(folder: RunFolder, clip: Clip) -> dict[str, Array]:
 
 def predictability(truth: pd.DataFrame) -> dict[str, float]:
     """Predictability time T_p in s by clip, from the scores of ground truth."""
-    rows = truth[(truth["reading"] == reading_of("predictability")) & truth["value"].notna()]
+    rows = valued_rows(truth, reading_of("predictability"))
     return {str(clip): float(value) for clip, value in zip(rows["clip"], rows["value"], strict=True)}
 
 
