@@ -49,15 +49,14 @@ from physbench.rollout.store import STATES, Rollout, frames_hash, link_rollout, 
 from physbench.run import worker
 from physbench.run.finalize import compile_scores
 from physbench.run.jobs import SCORING_PRELOAD
-from physbench.run.references import bring_references
+from physbench.run.references import bring_references, save_motion
 from physbench.score.protocol import SHARD_COLUMNS, Observation, Scorer, ScoreRow, rows_document, write_part
 from physbench.score.score_clip import observed, read_observation, score_clip
-from physbench.shadowing.shadow import save_trace, trace
 from physbench.support.errors import UsageError
 from physbench.support.files import NOT_ARRAYS, write_json
 from physbench.support.processes import scheduled
 from physbench.support.run_folder import RunFolder
-from physbench.track.tracks import Tracks, Visibility, load_tracks, save_tracks
+from physbench.track.tracks import Tracks, Visibility, load_tracks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -232,10 +231,7 @@ def sample_rows(job: RescoreJob, clip: Clip, sample: int, failure: str | None) -
         raise UsageError(f"{path.name} is missing")
     tracks = read_sent_tracks(path, clip, context)
     rows, observation = rows_of_tracks(job.card, clip, sample, tracks, job.frames[sample])
-    save_tracks(job.folder.tracks(clip.id, sample), tracks)
-    lawful = trace(clip, tracks, observation.known("shadowing"))
-    if lawful is not None:
-        save_trace(job.folder.trace(clip.id, sample), lawful)
+    save_motion(job.folder, observation, sample)
     return rows
 
 

@@ -25,9 +25,9 @@ from physbench.rollout.batches import item_seed
 from physbench.rollout.predict import predict
 from physbench.rollout.store import Rollout
 from physbench.run.versions import versions
-from physbench.score.protocol import NOT_ROWS, Scorer, checked_part, read_part, write_part
+from physbench.score.protocol import NOT_ROWS, Observation, Scorer, checked_part, read_part, write_part
 from physbench.score.score_clip import score_clip, scorer_of
-from physbench.shadowing.shadow import save_trace, trace
+from physbench.shadowing.shadow import Trace, save_trace, trace
 from physbench.support import plugins
 from physbench.support.files import NOT_ARRAYS, cache_dir, cached, read_sealed, write_bytes
 from physbench.support.run_folder import RunFolder
@@ -136,12 +136,7 @@ def _make_reference(
 ) -> None:
     """Roll out and score one reference on a clip. place: in the cache; None: it is not kept there."""
     rows, observation = score_clip(clip, reference_rollout(name, clip, card), card.scored_context, scorers)
-    lawful = None
-    if observation is not None:
-        save_tracks(folder.tracks(clip.id), observation.tracks)
-        lawful = trace(clip, observation.tracks, observation.known("shadowing"))
-    if lawful is not None:
-        save_trace(folder.trace(clip.id), lawful)
+    lawful = None if observation is None else save_motion(folder, observation)
     write_part(folder.part(clip.id), rows)
     if place is None or observation is None or any(row.status == "failed" for row in rows):
         return  # baselines do not fail: where one does, something was short here and now
@@ -150,6 +145,16 @@ def _make_reference(
         if lawful is not None:
             save_trace(_trace_at(place), lawful)
         write_part(place.with_name(f"{place.name}.json"), rows)
+
+
+def save_motion(run: RunFolder, observation: Observation, sample: int = 0) -> Trace | None:
+    """Write the tracks of a rollout, and the trace of its motion, which is returned; None where none was shadowed."""
+    clip = observation.clip
+    save_tracks(run.tracks(clip.id, sample), observation.tracks)
+    lawful = trace(clip, observation.tracks, observation.known("shadowing"))
+    if lawful is not None:
+        save_trace(run.trace(clip.id, sample), lawful)
+    return lawful
 
 
 def _copy(place: Path, folder: RunFolder, clip_id: str) -> bool:

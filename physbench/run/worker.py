@@ -33,7 +33,7 @@ from physbench.support.errors import UsageError
 from physbench.support.files import write_bytes
 from physbench.support.processes import WORKER_ENVIRONMENT
 from physbench.support.run_folder import RunFolder
-from physbench.track.tracks import Tracks, load_tracks, save_tracks
+from physbench.track.tracks import Tracks, load_tracks
 from physbench.world.scene import RenderSpec
 
 
@@ -125,8 +125,8 @@ def score(
 
     The part is written last: once it is there, the rollout is done.
     """
+    from physbench.run.references import save_motion
     from physbench.score.score_clip import score_clip
-    from physbench.shadowing.shadow import save_trace, trace
 
     started = time.monotonic()
     run = RunFolder(folder)
@@ -139,10 +139,7 @@ def score(
     clip = _clips(folder).get(row, card.spec)
     rows, observation = score_clip(clip, rollout, card.scored_context, _scorers(scorers))
     if observation is not None:
-        save_tracks(run.tracks(row.id, sample), observation.tracks)
-        lawful = trace(clip, observation.tracks, observation.known("shadowing"))
-        if lawful is not None:
-            save_trace(run.trace(row.id, sample), lawful)
+        save_motion(run, observation, sample)
     write_part(run.part(row.id, sample), rows)
     took = observation.seconds if observation is not None else {}
     shadowing = took.get("shadowing", 0.0) + took.get("free_constants", 0.0)
