@@ -25,7 +25,6 @@ SHEET_SIZE, SHEET_FPS = 192, 20.0  # px and frames/s of the pictures on the shee
 WITH_EFFECTS = 2  # times as large are pictures with blur or noise that was asked for: a few px and levels
 TIMES_BEFORE = (-1.0, -0.5, 0.0)  # s, columns before the hand-over
 EXPOSURE_STEP = 0.2  # s between the exposures of the last column
-HUE_CHANGE = 60  # levels between what the three colours of a pixel change by: more than in a shadow
 TEXT_COLOUR, FAINT_COLOUR, ACCENT = "#1d2129", "#7b828e", "#c8451b"
 
 # Inches: a picture, the gaps, the labels at the left, the title, the times, the foot.
@@ -97,10 +96,11 @@ def multiple_exposure(clip: Clip) -> NDArray[np.uint8]:
     else:
         ground = draw_still(scene, clip.spec, hueless=False)
     exposures, picture = frames[clip.handover :: stride].astype(np.float32), ground.astype(np.float32)
+    hue_change = 60  # levels between what the three colours of a pixel change by: more than in a shadow
     hued = np.zeros((*ground.shape[:2], 1), dtype=bool)
     for k, frame in enumerate(exposures):
         away = frame - ground
-        now_hued = np.ptp(away, axis=-1, keepdims=True) > HUE_CHANGE
+        now_hued = np.ptp(away, axis=-1, keepdims=True) > hue_change
         # A shadow changes no hue, and does not cover the ball of an earlier exposure.
         covers = (np.abs(away).max(axis=-1, keepdims=True) > 10) & (now_hued | ~hued)
         weight = np.float32(0.25 + 0.75 * ((k + 1) / len(exposures)) ** 1.5)

@@ -77,13 +77,7 @@ from physbench.world.styles.natural.rays import (
     textured_albedo,
     view_directions,
 )
-from physbench.world.styles.natural.stage import (
-    Stage,
-    bodies_of_parts,
-    body_albedo,
-    displayed,
-    floor_out_of_sight,
-)
+from physbench.world.styles.natural.stage import Stage, bodies_of_parts, body_albedo, displayed, floor_out_of_sight
 from physbench.world.styles.natural.stage import is_holder as is_holder
 from physbench.world.styles.natural.stage import stage_of as stage_of
 
