@@ -453,10 +453,11 @@ def _comparable(result: ResultDocument) -> dict[str, Any]:
     def shipped(readings: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in readings.items() if name.partition(".")[0] in own_scorers()}
 
-    # The board makes words itself from checked figures, and the search for other laws again.
+    # The board makes words itself from checked figures, and the search for other laws again; memories may have been
+    # published since the run.
     kept = {"readings": shipped(result.readings), "unavailable": shipped(result.unavailable)}
     return result.model_copy(update=kept).model_dump(
-        mode="json", exclude={"physbench_version", "sentences", "findings", "implied_worlds"}
+        mode="json", exclude={"physbench_version", "sentences", "findings", "implied_worlds", "beyond_memory"}
     )
 
 

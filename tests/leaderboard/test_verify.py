@@ -66,6 +66,11 @@ def test_what_is_made_shows_the_rollouts_that_were_tracked_again(tiny_copy: RunF
         assert has_rollout(found.folder, first, 0) and not has_rollout(found.folder, second, 0)
 
 
+def test_a_memory_may_have_been_published_since_the_run(tiny_copy: RunFolder) -> None:
+    with_changed_document(tiny_copy.result, lambda document: document["beyond_memory"].update(reason="none then"))
+    assert outcomes(tiny_copy.path, QUICK)["aggregates"][0] == "passed"
+
+
 @pytest.mark.slow
 def test_references_that_are_made_again_are_equal_to_the_last_bit(tiny_copy: RunFolder) -> None:
     found = outcomes(tiny_copy.path, replace(QUICK, cached_references=False))
