@@ -1,17 +1,18 @@
 """Skill of baselines on tasks of `full` outside `core`, and a broken law of stated size each, told from ground truth.
 
-python benchmarks/full_tasks.py [TASK ...] [--clips N] [--law-clips M] [--px 64|128] [--out TABLE]
+python benchmarks/full_tasks.py [--tasks PATTERN] [--clips N] [--px 64|128] [--out TABLE]
 
-N clips of test (120) of 64 px at 15 frames/s, or 128 px at 30; a row a task and size. What TABLE holds on as many clips
-is not made again: of a law that such a row lacks, ground truth and what breaks it are read, until each can be
-broken in M clips (60).
+N clips of test (120) of 64 px at 15 frames/s, or 128 px at 30; a row a task and size. What was read of a clip is kept
+in TABLE.parts, a folder for each state of the code: the same command goes on where it was stopped, and more clips are
+added to those that were read.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import pandas as pd
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_params, render_spec
+from physbench.clips.task import match_tasks
 from physbench.models.protocol import ModelCard
 from physbench.result.skill import kind
 from physbench.rollout.store import Rollout
@@ -30,6 +32,7 @@ from physbench.score.score_clip import find_scorers, score_clip
 from physbench.support.progress import Progress
 from physbench.tasks.falling import overhang_margin
 from physbench.tasks.occlusion import cup_edges
+from physbench.validity.measure import MeasuredPart, Settings, append, key, read_parts, reads_of
 from physbench.validity.sources import show
 from physbench.validity.table import separation
 from physbench.validity.violations import Inapplicable, Unseen
@@ -237,55 +240,60 @@ def broken_frames(clip: Clip, broken: str | Broken) -> np.ndarray:
     return shown.frames
 
 
-def qualities(clip: Clip, frames: np.ndarray) -> dict[str, float]:
+def measure(clip: Clip, source: str, broken: str | Broken | None) -> MeasuredPart:
+    """What is read of ground truth, a baseline or, with what breaks it, a law."""
+    name, context = (clip.row.id, clip.row.task, clip.row.seed, source), context_frames(clip.spec.width)
+    if broken is not None:
+        try:
+            frames = broken_frames(clip, broken)
+        except Inapplicable as why:
+            return MeasuredPart(*name, "violation", "unseen" if isinstance(why, Unseen) else "refused", str(why))
+    elif source == "truth":
+        frames = clip.future()
+    else:
+        card = ModelCard("benchmark", (clip.spec.width, clip.spec.height), clip.spec.fps, context)
+        answer = baseline_rollout(source, clip, card).frames
+        assert answer is not None, f"{source} answers with frames"
+        frames = answer
+    rows, _ = score_clip(clip, Rollout(clip.id, 0, frames), context, SCORERS)
+    return MeasuredPart(*name, "reference" if broken is None else "violation", "shown", reads=reads_of(rows))
+
+
+def parts_of(row: Row, px: int, folder: Path) -> list[MeasuredPart]:
+    """Parts of a clip: ground truth, baselines and broken laws. Those that `folder` lacks are made and kept there."""
+    sources = {**dict.fromkeys(("truth", *BASELINES)), **{law: broken for _, law, broken in LAWS[row.task]}}
+    parts, clip = read_parts(folder, row), None
+    for source in [each for each in sources if each not in parts]:
+        clip = clip or make_clip(row, render_spec(px, RATES[px]))
+        parts[source] = measure(clip, source, sources[source])
+        append(folder, row, parts[source])
+    return [parts[source] for source in sources]
+
+
+def folder_of_parts(table: Path, px: int) -> Path:
+    """Beside a table, by what decides a part: code and libraries, size and rate, and the broken laws of this file."""
+    settings = Settings((), (), None, 0, 0, px, RATES[px], context_frames(px))
+    content = key(settings, SCORERS).encode() + Path(__file__).read_bytes()
+    return table.with_name(f"{table.name}.parts") / hashlib.sha256(content).hexdigest()[:16]
+
+
+def qualities(part: MeasuredPart) -> dict[str, float]:
     """Quality on each axis that has one."""
-    rows = score_clip(clip, Rollout(clip.id, 0, frames), context_frames(clip.spec.width), SCORERS)[0]
-    values = {axis: [row.quality for row in rows if row.axis == axis and row.quality is not None] for axis in AXES}
+    values = {
+        axis: [read.quality for read in part.reads if read.axis == axis and read.quality is not None] for axis in AXES
+    }
     return {axis: float(np.mean(each)) for axis, each in values.items() if each}
 
 
-def measure(task: str, clips: int, px: int, held: dict[str, Any], progress: Progress, law_clips: int) -> dict[str, Any]:
-    """The row of a task: ground truth, skill of the baselines, and AUROC of each broken law.
-
-    Args:
-        held: The row of as many clips to which laws are added; {}: there is none.
-        law_clips: In which each can be broken, at least, before reading ends.
-    """
-    card = ModelCard("benchmark", (px, px), RATES[px], context_frames(px))
-    laws = left_of(task, held)
-    read: dict[tuple[str, int], dict[str, float]] = {}
-    refused: dict[str, list[str]] = {law: [] for _, law, _ in laws}
-    for seed in range(clips):
-        if held and all(seed - len(reasons) >= law_clips for reasons in refused.values()):
-            progress.advance(clips - seed, note=task)
-            break
-        clip = make_clip(Row(task, "test", seed), render_spec(px, RATES[px]))
-        read["truth", seed] = qualities(clip, clip.future())
-        for name in () if held else BASELINES:
-            frames = baseline_rollout(name, clip, card).frames
-            assert frames is not None, f"{name} answers with frames"
-            read[name, seed] = qualities(clip, frames)
-        for _, law, broken in laws:
-            try:
-                frames = broken_frames(clip, broken)
-            except Inapplicable as why:
-                refused[law].append(str(why))
-                continue
-            read[law, seed] = qualities(clip, frames)
-        progress.advance(note=task)
+def row_of(task: str, px: int, parts: Sequence[MeasuredPart]) -> dict[str, Any]:
+    """The row of a task: ground truth, skill of the baselines, and AUROC of each broken law."""
+    read = {(part.source, part.seed): qualities(part) for part in parts if part.outcome == "shown"}
     table = pd.DataFrame.from_dict(read, orient="index").reindex(columns=list(AXES))
-    row = dict(held) if held else {"task": task, "px": px, "clips": clips, **summary(table)}
-    found = {each["law"]: each for each in held.get("laws", ())}
-    for axis, law, _ in laws:
-        found[law] = {"law": law, "axis": axis, **told_apart(table, axis, law), "refused": sorted(set(refused[law]))}
-    row["laws"] = [found[law] for _, law, _ in LAWS[task]]
-    return row
-
-
-def left_of(task: str, held: dict[str, Any]) -> list[tuple[str, str, str | Broken]]:
-    """Broken laws of a task that a row does not hold."""
-    known = {each["law"] for each in held.get("laws", ())}
-    return [each for each in LAWS[task] if each[1] not in known]
+    laws = []
+    for axis, law, _ in LAWS[task]:
+        reasons = sorted({part.reason for part in parts if part.source == law and part.outcome != "shown"})
+        laws.append({"law": law, "axis": axis, **told_apart(table, axis, law), "refused": reasons})
+    return {"task": task, "px": px, "clips": len({part.seed for part in parts}), **summary(table), "laws": laws}
 
 
 def summary(table: pd.DataFrame) -> dict[str, Any]:
@@ -312,26 +320,25 @@ def told_apart(table: pd.DataFrame, axis: str, law: str) -> dict[str, float]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tasks", nargs="*", help="ids; all without any")
+    parser.add_argument("--tasks", default="*", help="ids, families or globs, separated by commas")
+    # 60: the interval of an AUROC of 1 then begins at .951; 120: at .975
     parser.add_argument("--clips", type=int, default=120, help="clips of test, at least 8 for intervals")
-    # 60: the interval of an AUROC of 1 then begins at .95
-    parser.add_argument("--law-clips", type=int, default=60, help="clips on which a law that a row lacks is read")
     parser.add_argument("--px", type=int, choices=RATES, default=64, help="side of the pictures")
     parser.add_argument("--out", type=Path, default=Path("docs/figures/full_tasks.json"), help="table to add rows to")
     options = parser.parse_args()
-    tasks = options.tasks or list(LAWS)
+    tasks = match_tasks(options.tasks, LAWS)
     if unknown := sorted(set(tasks) - set(LAWS)):
         parser.error(f"no broken law for {', '.join(unknown)}; of {', '.join(LAWS)}")
     kept = json.loads(options.out.read_text()) if options.out.exists() else []
     rows = {(row["task"], row["px"]): row for row in kept}
-    left = []
-    for task in tasks:
-        row = rows.get((task, options.px), {})
-        held = row if row.get("clips") == options.clips else {}
-        if not held or left_of(task, held):
-            left.append((task, held))
-    with Progress("clips", options.clips * len(left)) as shown:
-        for task, held in left:
-            rows[task, options.px] = measure(task, options.clips, options.px, held, shown, options.law_clips)
-            ordered = [rows[key] for key in ((name, px) for name in LAWS for px in RATES) if key in rows]
+    folder = folder_of_parts(options.out, options.px)
+    folder.mkdir(parents=True, exist_ok=True)
+    with Progress("clips", options.clips * len(tasks)) as shown:
+        for task in tasks:
+            parts = []
+            for seed in range(options.clips):
+                parts += parts_of(Row(task, "test", seed), options.px, folder)
+                shown.advance(note=task)
+            rows[task, options.px] = row_of(task, options.px, parts)
+            ordered = [rows[place] for place in ((name, px) for name in LAWS for px in RATES) if place in rows]
             options.out.write_text(json.dumps(ordered, indent=1, default=float, allow_nan=False) + "\n")
