@@ -138,17 +138,27 @@ def warped(video: Tensor, framing: Array, spec: RenderSpec) -> tuple[Tensor, Ten
     from torch.nn.functional import grid_sample
 
     x, y = np.arange(spec.width) + 0.5, (np.arange(spec.height) + 0.5)[:, None]
-    pictures, shown = torch.empty_like(video), []
+    pictures, seen = torch.empty_like(video), np.empty((len(video), spec.height, spec.width), dtype=bool)
+    grid = np.empty((spec.height, spec.width, 2), dtype=np.float32)
     for n, matrix in enumerate(framing):
-        right, down, last = (row[0] * x + row[1] * y + row[2] for row in matrix)
-        place = np.stack([right, down], axis=-1) / np.where(last > 1e-9, last, np.nan)[..., None]
-        place = np.nan_to_num(place, nan=-1e4) / (spec.width, spec.height)
-        shown.append(((place >= 0) & (place <= 1)).all(axis=-1))
-        grid = torch.from_numpy((2 * place - 1).astype(np.float32)).to(video.device)[None]
+        across, down, last = (row[0] * x + row[1] * y + row[2] for row in matrix)
+        ahead = last > 1e-9
+        if not ahead.all():
+            last = np.where(ahead, last, np.nan)
+        seen[n] = ahead
+        for axis, (place, size) in enumerate(((across, spec.width), (down, spec.height))):
+            place /= last
+            place /= size
+            if not ahead.all():
+                place[~ahead] = -1e4 / size
+            seen[n] &= (place >= 0) & (place <= 1)
+            place *= 2
+            place -= 1
+            grid[..., axis] = place
         picture = video[n].permute(2, 0, 1)[None].to(torch.float32)
-        drawn = grid_sample(picture, grid, mode="bicubic", padding_mode="border", align_corners=False)
+        places = torch.from_numpy(grid).to(video.device)[None]
+        drawn = grid_sample(picture, places, mode="bicubic", padding_mode="border", align_corners=False)
         pictures[n] = drawn[0].permute(1, 2, 0).round_().clamp_(0, 255).to(torch.uint8)
-    seen = np.array(shown, dtype=bool).reshape(len(video), spec.height, spec.width)
     return pictures, torch.from_numpy(seen).to(video.device)
 
 
@@ -252,12 +262,19 @@ def _levels(clip: Clip, frame: Image) -> tuple[_Level, ...]:
         ground = np.median(grey[plain > 0]) if plain.any() else np.inf  # of this frame, which may be darker
         plain *= grey >= SCREEN_BRIGHTNESS * min(ground, 255 * BACKGROUND_GREY)
     plain = minimum_filter(plain, 3)  # the rim of a body or a screen that moves is a mixture
-    levels = []
+    levels, both = [], np.stack([plain, grey * plain])
     for blur in BLURS:
-        clear = gaussian_filter(plain, blur)
-        smooth = gaussian_filter(grey * plain, blur) / np.maximum(clear, 1e-6)
-        down, right = np.gradient(smooth)
-        levels.append(_Level(np.stack([smooth, right, down, clear], axis=-1)))
+        clear, smooth = gaussian_filter(both, (0, blur, blur))
+        smooth /= np.maximum(clear, 1e-6)
+        values = np.empty((*smooth.shape, 4))
+        values[..., 0], values[..., 3] = smooth, clear
+        for along, slope in (
+            (smooth.T, values[..., 1].T),
+            (smooth, values[..., 2]),
+        ):  # as `np.gradient`, with no checks
+            slope[1:-1] = (along[2:] - along[:-2]) / 2
+            slope[0], slope[-1] = along[1] - along[0], along[-1] - along[-2]
+        levels.append(_Level(values))
     return tuple(levels)
 
 

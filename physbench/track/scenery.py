@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
@@ -204,18 +205,24 @@ def _out_of_view(edges: FixedEdges, unseen: Mask) -> Mask:
     return np.asarray(np.logical_or.reduceat(at, edges.start, axis=1))
 
 
+_WARPED_SHIFTS: WeakKeyDictionary[Clip, dict[int, Array]] = WeakKeyDictionary()
+
+
 def _warped_shifts(clip: Clip, edges: FixedEdges, count: int) -> Array:
     """Px (N, P) by which warped frames of ground truth show pieces elsewhere than at rest; NaN where they do not.
 
     The renderer's grid puts an edge elsewhere in each frame of a moving camera, by .25 px and more of short ones that
-    lean: no place is surer than that of ground truth.
+    lean: no place is surer than that of ground truth. Kept as long as the clip.
     """
-    import torch
+    known = _WARPED_SHIFTS.setdefault(clip, {})
+    if count not in known:
+        import torch
 
-    ahead = slice(clip.handover + 1, clip.handover + 1 + count)
-    frames, shown = warped(torch.from_numpy(clip.frames[ahead]), path_framing(clip)[ahead], clip.spec)
-    hidden = _hidden(clip, edges, clip.px_positions()[ahead]) | _out_of_view(edges, ~shown.numpy())
-    return np.asarray(np.where(hidden, np.nan, read_edges(frames, edges)[0].shift))
+        ahead = slice(clip.handover + 1, clip.handover + 1 + count)
+        frames, shown = warped(torch.from_numpy(clip.frames[ahead]), path_framing(clip)[ahead], clip.spec)
+        hidden = _hidden(clip, edges, clip.px_positions()[ahead]) | _out_of_view(edges, ~shown.numpy())
+        known[count] = np.asarray(np.where(hidden, np.nan, read_edges(frames, edges)[0].shift))
+    return known[count]
 
 
 def _half_diagonal(size: Sequence[float], axes: tuple[int, int]) -> float:

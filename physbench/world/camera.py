@@ -490,7 +490,8 @@ def mapped(homography: Array, points: Array) -> Array:
         homography[..., i, 0] * x + homography[..., i, 1] * y + homography[..., i, 2] for i in range(3)
     )
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.stack([right, down], axis=-1) / np.where(last > 0, last, np.nan)[..., None]
+        last = np.where(last > 0, last, np.nan)
+        return np.stack([right / last, down / last], axis=-1)
 
 
 def in_picture(homography: Array, spec: RenderSpec, points: Array, beyond: float = 0.0) -> Mask:

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.support.arrays import Array, Image
+from physbench.support.arrays import Array, Image, Mask
 from physbench.world.bodies import darkness_over
 from physbench.world.camera import (
     area_weights,
@@ -398,7 +398,7 @@ def _compose_all(
     for m, i in enumerate(moving):
         there = [shown(scene.bodies[i], float(time)) for time in times]
         where[there, m] = boxes(scene, i, states[there, i], spec)
-    first = _first_alike(scene, states, where, moving)
+    first = _first_alike(scene, states, where[..., 2] > where[..., 0], moving)
     fresh = np.flatnonzero(first == np.arange(len(times)))
     alike = _alike(scene, states, (item for t in fresh.tolist() for item in items(t, where[t], moving)))
     pictures = batch(alike, spec)
@@ -416,9 +416,8 @@ def _compose_all(
     return frames[first], area[first]
 
 
-def _first_alike(scene: Scene, states: Array, where: NDArray[np.int64], moving: list[int]) -> NDArray[np.int64]:
-    """For each frame (T,) the first of the run of frames in which everything stands still in view."""
-    seen = where[..., 2] > where[..., 0]  # (T, M)
+def _first_alike(scene: Scene, states: Array, seen: Mask, moving: list[int]) -> NDArray[np.int64]:
+    """For each frame (T,) the first of the run of frames in which all that is seen (T, M) of bodies stands still."""
     turning = [m for m, i in enumerate(moving) if scene.bodies[i].shape != "sphere"]
     pose = states[:, moving, :7].copy()
     pose[:, [m for m in range(len(moving)) if m not in turning], 3:] = 0.0
@@ -536,22 +535,34 @@ def moving_pictures(
         TinyRenderer(dict(enumerate(marked.bodies)), marked.camera, spec) as behind,
     ):
         names = {i: renderer.numbers[i][0] for i in drawn}
-        hued = [names[i] for i in drawn if scene.bodies[i].hue is not None]
-        for t, (time, pose) in enumerate(zip(moments, poses, strict=True)):
-            for i in drawn:
-                if shown(scene.bodies[i], float(time)):
+        hueless = np.ones(max(names.values(), default=0) + 2, dtype=bool)  # by number of a body in the picture + 1
+        hueless[[names[i] + 1 for i in drawn if scene.bodies[i].hue is not None]] = False
+        there = np.array([[shown(scene.bodies[i], float(time)) for i in drawn] for time in moments], dtype=bool)
+        first = _first_alike(scene, states, there.reshape(len(moments), len(drawn)), list(drawn))
+        for t, pose in enumerate(poses):
+            rests = (
+                t > 0 and np.array_equal(pose.eye, poses[t - 1].eye) and np.array_equal(pose.axes, poses[t - 1].axes)
+            )
+            if rests and first[t] < t:  # all that it sees does, too
+                frames[t], area[t] = frames[t - 1], area[t - 1]
+                continue
+            for i, present in zip(drawn, there[t].tolist(), strict=True):
+                if present:
                     renderer.show(i, 0, states[t, i])
                 else:
                     renderer.hide(i, 0)
-            renderer.look_from(pose)
-            behind.look_from(pose)
-            layer, squares = renderer.picture(), behind.picture()
+            if not rests:
+                renderer.look_from(pose)
+                behind.look_from(pose)
+                squares = behind.picture()
+                weight = area_weights(back[t], spec, SUPERSAMPLING)
+            layer = renderer.picture()
+            number = layer.number + 1
             rgb = paint_background(layer)
             # The near side of a ball reaches behind the marks: none is seen before a body with a hue.
-            seen = (squares.depth < layer.depth) & ~np.isin(layer.number, hued)
-            rgb[seen] = squares.rgb[seen, :3]
+            seen = (squares.depth < layer.depth) & hueless[number]
+            np.copyto(rgb, squares.rgb[..., :3], where=seen[..., None])
             frames[t] = downsample(rgb)
-            weight = area_weights(back[t], spec, SUPERSAMPLING)
-            total = np.bincount(layer.number.ravel() + 1, weight.ravel(), minlength=max(names.values(), default=0) + 2)
+            total = np.bincount(number.ravel(), weight.ravel(), minlength=len(hueless))
             area[t, list(names)] = total[[name + 1 for name in names.values()]]
     return frames, area

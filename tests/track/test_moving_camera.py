@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from benchmark_modules import benchmark
+from scipy.ndimage import gaussian_filter
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
@@ -16,7 +17,7 @@ from physbench.support.arrays import Array, Image
 from physbench.track import moving_camera
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks, Visibility
-from physbench.world.camera import lens
+from physbench.world.camera import in_picture, lens, poses_at
 from physbench.world.drawing import Rendered, render
 from physbench.world.scene import Body, Camera, CameraMove, Scene
 
@@ -146,6 +147,42 @@ def test_marks_hide_no_rim_of_a_ball() -> None:
     states[0, :, :3], states[..., 6] = [body.position for body in bodies], 1.0
     picture = render(Scene(bodies, camera), np.zeros(1), states, render_spec(128, 10))
     assert picture.visible_area[0] == pytest.approx(picture.full_area[0], rel=0.02)
+
+
+def test_a_camera_that_rests_draws_each_moment_as_it_is_alone() -> None:
+    clip = make_clip(Row("occlusion/look-away-v2", "test", 0), render_spec(64, 15))
+    poses = poses_at(clip.scene.camera, clip.times)
+    rests = [t for t in range(1, len(poses)) if np.array_equal(poses[t].axes, poses[t - 1].axes)]
+    alike = [t for t in rests if np.array_equal(clip.frames[t], clip.frames[t - 1])]
+    other = [t for t in rests if t not in alike]
+    assert len(alike) > 5 and len(other) > 5  # those of a ball at rest, and of one that moves
+    for t in (*alike[:4], *other[:4], alike[-1], other[-1]):
+        alone = render(clip.scene, clip.times[t : t + 1], clip.states[t : t + 1], clip.spec)
+        np.testing.assert_array_equal(alone.frames[0], clip.frames[t])
+        np.testing.assert_array_equal(alone.visible_area[0], clip.visible_area[t])
+
+
+def test_a_warped_frame_shows_what_lies_before_the_camera_and_in_its_picture(clip: Clip) -> None:
+    values = ((0.0, 0.0, 0.0, 0.0), (0.3, -0.1, 0.2, 0.05), (1.2, 0.5, 0.0, 0.0))  # the last one looks past the picture
+    framing = np.array([moving_camera._deviation(clip, np.array(each)) for each in values])
+    video = torch.from_numpy(clip.frames[: len(values)])
+    frames, seen = moving_camera.warped(video, framing, clip.spec)
+    centres = np.stack(np.meshgrid(np.arange(clip.spec.width), np.arange(clip.spec.height)), axis=-1) + 0.5
+    np.testing.assert_array_equal(seen.numpy(), in_picture(framing[:, None, None], clip.spec, centres))
+    assert torch.equal(frames[0], video[0]) and seen[0].all()
+    assert 0.1 < seen[1].float().mean() < 0.9 and seen[2].float().mean() < 0.1
+
+
+def test_levels_and_their_slopes_are_those_of_a_blurred_picture(clip: Clip) -> None:
+    frame = np.tile(np.linspace(40, 200, clip.spec.width)[:, None], (clip.spec.height, 1, 3)).astype(np.uint8)
+    frame[30:50, 40:60] = (220, 40, 40)  # a body
+    clear = np.ones(frame.shape[:2])
+    clear[29:51, 39:61] = 0  # with its rim
+    for blur, level in zip(moving_camera.BLURS, moving_camera._levels(clip, frame), strict=True):
+        share = gaussian_filter(clear, blur)
+        smooth = gaussian_filter(clear * frame.mean(axis=-1), blur) / np.maximum(share, 1e-6)
+        down, right = np.gradient(smooth)
+        np.testing.assert_allclose(level.values, np.stack([smooth, right, down, share], axis=-1), rtol=1e-6, atol=1e-5)
 
 
 def test_turns_and_zoom_are_those_of_a_deviation(clip: Clip) -> None:
