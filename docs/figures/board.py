@@ -31,7 +31,7 @@ KINDS = {
     "jepa-frames": "joint embedding, decoder apart (V-JEPA 2)",
     "diffusion": "next-frame diffusion (DIAMOND)",
     "video-dit": "diffusion transformer of a window (PhyWorld)",
-    "memory": "the nearest of 1,500 training clips",
+    "memory": "the nearest of 6,000 training clips",
     "constant-velocity": "straight on",
     "physicist": "simulates on by the true laws",
     "oracle": "the true future",

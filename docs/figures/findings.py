@@ -823,18 +823,17 @@ def _above(what: str, found: Sequence[tuple[Model, Value]]) -> str:
 
 
 def saboteurs_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Sentence on how often PSNR, and how often consistency or permanence, puts a poor picture above a broken law."""
+    """Sentence on how often PSNR, SSIM, and consistency or permanence, put a poor picture above a broken law."""
 
     def physics(row: Mapping[str, Any]) -> float:
         return float(min(row["consistency"], row["permanence"]))
 
-    broken = [row for row in rows if not row["lawful"] and row["source"] != "freeze"]
-    pairs = [(good, bad) for good in rows if good["lawful"] for bad in broken]
-    by_pixels = sum(good["PSNR"] > bad["PSNR"] for good, bad in pairs)
+    pairs = [(good, bad) for good in rows if good["lawful"] for bad in rows if not bad["lawful"]]
+    psnr, ssim = (sum(good[name] > bad[name] for good, bad in pairs) for name in ("PSNR", "SSIM"))
     by_physics = sum(physics(good) > physics(bad) for good, bad in pairs)
     return (
         f"Of {len(pairs)} pairs of a kind of picture that breaks no law and a broken law, PSNR puts the lawful one "
-        f"above in {by_pixels}, the lesser of consistency and permanence in {by_physics}."
+        f"above in {psnr}, SSIM in {ssim}, the lesser of consistency and permanence in {by_physics}."
     )
 
 
