@@ -18,6 +18,7 @@ for seed in range(3):
         frames.append(frame)
         actions.append(info["action"])  # in the row of the frame that shows it, as in an evaluation
     length = len(frames)
+    print(f"train_eps/{seed:06d}-{length}.npz: {length} frames, actions {np.stack(actions).shape}")
     np.savez_compressed(
         f"train_eps/{seed:06d}-{length}.npz",
         image=np.stack(frames),

@@ -52,7 +52,7 @@ def drawn_as(look: str, view: str) -> list[str]:
 
 
 def default_name(task: str, split: Split, seed: int, look: str, view: str) -> str:
-    """Name of the file of a preview: each look, view and first seed has its own, so that none overwrites another."""
+    """Name of the file of a preview: each look, view and first seed has its own."""
     ends = [f"seed-{seed}"] * (seed > 0)
     ends += [re.sub(r"[^\w.-]+", "-", word) for word, usual in ((look, PLAIN), (view, FAR)) if word != usual]
     return "-".join(["preview", task, split, *ends]) + ".png"
@@ -84,30 +84,46 @@ def column_times(horizon: float) -> list[float]:
 def multiple_exposure(clip: Clip) -> NDArray[np.uint8]:
     """All of the prediction in one picture (H, W, 3) of a camera at rest: older exposures fade.
 
-    One that moves stands where the last frame is taken.
+    One that moves stands where the last frame is taken. A later exposure covers earlier ones, but its shadows cover no
+    body: bodies are where the plain look, which has no shadows, differs from its ground.
     """
-    stride, scene, frames = round(EXPOSURE_STEP * clip.spec.fps), clip.scene, clip.frames
-    if scene.camera.path:
-        scene = replace(scene, camera=stopped(scene.camera, float(clip.times[-1])))
-        frames = draw(scene, clip.times, clip.states, clip.spec).frames
-        stay = (body.role == "fixed" and body.until is None for body in scene.bodies)
-        bare = tuple(replace(body, drawn=body.drawn and own) for body, own in zip(scene.bodies, stay, strict=True))
-        ground = draw(replace(scene, bodies=bare), clip.times[-1:], clip.states[-1:], clip.spec).frames[0]
-    else:
-        ground = draw_still(scene, clip.spec, hueless=False)
-    exposures, picture = frames[clip.handover :: stride].astype(np.float32), ground.astype(np.float32)
-    hue_change = 60  # levels between what the three colours of a pixel change by: more than in a shadow
-    hued = np.zeros((*ground.shape[:2], 1), dtype=bool)
-    for k, frame in enumerate(exposures):
-        away = frame - ground
-        now_hued = np.ptp(away, axis=-1, keepdims=True) > hue_change
-        # A shadow changes no hue, and does not cover the ball of an earlier exposure.
-        covers = (np.abs(away).max(axis=-1, keepdims=True) > 10) & (now_hued | ~hued)
-        weight = np.float32(0.25 + 0.75 * ((k + 1) / len(exposures)) ** 1.5)
-        picture = np.where(covers, picture + weight * (frame - picture), picture)
-        hued |= now_hued
+    later = np.arange(clip.handover, len(clip.times), round(EXPOSURE_STEP * clip.spec.fps))
+    frames, ground = _exposures(clip, later, clip.spec)
+    plain = frames, ground
+    if clip.spec.look != PLAIN:
+        plain = _exposures(clip, later, replace(clip.spec, look=PLAIN))
+    bodies = _moved(*plain)
+    picture, covered = ground.astype(np.float32), np.zeros_like(bodies[0])
+    for k, (frame, moved, body) in enumerate(zip(frames, _moved(frames, ground), bodies, strict=True)):
+        weight = np.float32(0.25 + 0.75 * ((k + 1) / len(frames)) ** 1.5)
+        picture = np.where(moved & (body | ~covered), picture + weight * (frame - picture), picture)
+        covered |= body
     exposed: NDArray[np.uint8] = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
     return exposed
+
+
+def _exposures(
+    clip: Clip, later: NDArray[np.int64], spec: RenderSpec
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Frames (K, H, W, 3) of a clip before a camera at rest, as `spec` draws them, and the picture (H, W, 3) without
+    what moves."""
+    scene, times, states = clip.scene, clip.times[later], clip.states[later]
+    frames = clip.frames[later]
+    if scene.camera.path:
+        scene = replace(scene, camera=stopped(scene.camera, float(clip.times[-1])))
+        stay = (body.role == "fixed" and body.until is None for body in scene.bodies)
+        bare = tuple(replace(body, drawn=body.drawn and own) for body, own in zip(scene.bodies, stay, strict=True))
+        ground = draw(replace(scene, bodies=bare), times[-1:], states[-1:], spec).frames[0]
+    else:
+        ground = draw_still(scene, spec, hueless=False)
+    if scene.camera.path != clip.scene.camera.path or spec != clip.spec:
+        frames = draw(scene, times, states, spec).frames
+    return frames.astype(np.float32), ground.astype(np.float32)
+
+
+def _moved(frames: NDArray[np.float32], ground: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(K, H, W, 1): where frames (K, H, W, 3) differ from the ground by more than noise."""
+    return np.asarray(np.abs(frames - ground).max(axis=-1, keepdims=True) > 10)
 
 
 def draw_sheet(task: Task, clips: Sequence[Clip]) -> Any:

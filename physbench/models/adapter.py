@@ -57,8 +57,8 @@ class Adapter(Protocol):
 
 def refuse_arguments(model_args: Mapping[str, str], kind: str) -> None:
     """Raise ModelError for arguments of a model that takes none. kind: "a graph"."""
-    for key in model_args:
-        raise ModelError(f"--model-arg {key}: {kind} takes no arguments.")
+    if model_args:
+        raise ModelError(f"--model-arg {next(iter(model_args))}: {kind} takes no arguments.")
 
 
 def without_scheme(target: str, scheme: str) -> str:

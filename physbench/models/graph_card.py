@@ -89,15 +89,21 @@ def read_graph_document(text: str | None, where: str, place: str) -> GraphDocume
 
 
 def refuse_other_inputs(card: ModelCard, inputs: Collection[str], where: str) -> None:
-    """Raise ModelError where a card promises what a graph does not take, or hides that it takes noise."""
+    """Raise ModelError where a card promises what a graph does not take, or hides that it takes noise.
+
+    inputs: Names; of a graph of steps without `context_actions`, by which it would not know later actions.
+    """
     given = next((name for name in ("uses_actions", "uses_camera") if getattr(card, name)), None)
     if given and not {"action", "context_actions"} & set(inputs):
-        raise ModelError(f"{where}: its card says {given}=True, but the graph has no input `action` (B, 6).")
+        raise ModelError(f"{where}: its card says {given}=True, but the graph has no input `action`.")
     if card.uses_prompt:
         raise ModelError(f"{where}: its card says uses_prompt=True, but a graph takes no text.")
     if card.stochastic != ("noise" in inputs):
         has = "has an" if "noise" in inputs else "has no"
-        raise ModelError(f"{where}: its card says stochastic={card.stochastic}, but the graph {has} input `noise`.")
+        raise ModelError(
+            f"{where}: its card says stochastic={card.stochastic}, but the graph {has} input `noise`. Export it again "
+            "with a card that says which."
+        )
 
 
 class GraphAdapter(Adapter):

@@ -468,7 +468,7 @@ class _CheckpointAdapter(Adapter):
         _refuse_unknown(read_checkpoint(path).architecture, path)  # imported by the model's process alone: torch
 
     def check_arguments(self, target: str, model_args: Mapping[str, str]) -> None:
-        refuse_arguments(model_args, "a checkpoint")
+        refuse_arguments(model_args, "a checkpoint, whose metadata holds them,")
 
     def sha256(self, target: str) -> str | None:
         return hash_tensors(self._path(target))

@@ -132,10 +132,15 @@ def opened(path: Path, *, resume: bool, fresh: bool, created: Sequence[Path] = (
 
 
 def remove(path: Path, names: Iterable[str]) -> None:
-    """Remove files and folders of a run from its folder, one after the other; those that are not there are skipped."""
+    """Remove files and folders of a run from its folder, one after the other; those that are not there are skipped.
+
+    A report, which is only shown and is written again, may be a link or open elsewhere: it may stay.
+    """
     for name in names:
         item = path / name
-        if item.is_dir() and not item.is_symlink():
+        if name == "report":
+            shutil.rmtree(item, ignore_errors=True)
+        elif item.is_dir() and not item.is_symlink():
             shutil.rmtree(item)
         else:
             item.unlink(missing_ok=True)

@@ -11,14 +11,17 @@ import pytest
 from PIL import Image, ImageSequence
 
 from physbench.cli.main import run
+from physbench.clips import preview
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
 from physbench.clips.preview import (
+    EXPOSURE_STEP,
     HEADS,
     LEFT,
     SHEET_FPS,
     TIMES_BEFORE,
     TITLE,
+    _exposures,
     default_name,
     draw_sheet,
     multiple_exposure,
@@ -30,24 +33,39 @@ from physbench.track.colour import HUED
 from physbench.world.styles.catalogue import draw_still
 
 
-@pytest.mark.parametrize("task", ["collisions/walk-round-v1", "collisions/head-on-v1"])
+@pytest.mark.parametrize(
+    "task", ["collisions/walk-round-v1", "collisions/head-on-v1", "falling/seesaw-v1", "falling/spring-v1"]
+)
 def test_the_latest_exposure_is_the_last_frame(clip_of: Callable[..., Clip], task: str) -> None:
-    """Also of a camera that has gone half round: its way is not that of a camera at rest."""
+    """Also of a camera that has gone half round: its way is not that of a camera at rest; and of what has no hue."""
     clip = clip_of(task)
-    exposed, last = multiple_exposure(clip).astype(int), clip.frames[-1].astype(int)
-    coloured = np.ptp(last, axis=-1) > 2 * HUED
-    assert coloured.sum() > 20 and np.abs(exposed - last)[coloured].max() <= 10
+    exposed, (frames, ground) = multiple_exposure(clip).astype(int), last_exposure(clip)
+    there = np.abs(frames[-1] - ground).max(axis=-1) > 10
+    assert there.sum() > 20 and np.abs(exposed - frames[-1])[there].max() <= 1
+    coloured = np.ptp(frames[-1], axis=-1) > 2 * HUED
     assert (np.ptp(exposed, axis=-1) > 2 * HUED).sum() > 1.5 * coloured.sum()  # the earlier ones are there
 
 
-def test_a_shadow_does_not_cover_an_earlier_ball(clip_of: Callable[..., Clip]) -> None:
-    """Frames of a grey ground, a red ball in the first of the future and a darker patch in its place in the last."""
+def last_exposure(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+    later = np.arange(clip.handover, len(clip.times), round(EXPOSURE_STEP * clip.spec.fps))
+    return _exposures(clip, later, clip.spec)
+
+
+def test_a_shadow_does_not_cover_an_earlier_body(clip_of: Callable[..., Clip], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a look with shadows: a body in the first exposure, and in its place a darker patch in the last."""
     clip = clip_of("falling/projectile-v1")
     ground = draw_still(clip.scene, clip.spec, hueless=False)
-    frames = np.repeat(ground[None], len(clip.frames), axis=0)
-    frames[clip.handover, 10:20, 10:20] = (200, 30, 30)
-    frames[-1, 10:20, 10:20] = np.clip(ground[10:20, 10:20].astype(int) - 25, 0, 255)
-    patch = multiple_exposure(replace(clip, frames=frames))[10:20, 10:20].astype(int)
+    plain = np.repeat(ground[None], len(clip.frames), axis=0)
+    plain[clip.handover, 10:20, 10:20] = (200, 30, 30)
+    shaded = plain.copy()
+    shaded[clip.handover + 1 :, 10:20, 10:20] = np.clip(ground[10:20, 10:20].astype(int) - 25, 0, 255)
+    frames = {"plain": plain, "natural": shaded}
+    monkeypatch.setattr(
+        preview,
+        "_exposures",
+        lambda clip, later, spec: (frames[spec.look][later].astype(np.float32), ground.astype(np.float32)),
+    )
+    patch = multiple_exposure(replace(clip, spec=replace(clip.spec, look="natural")))[10:20, 10:20].astype(int)
     assert (patch[..., 0] > patch[..., 1] + 30).all()
 
 

@@ -192,8 +192,8 @@ def test_nothing_is_imported_to_look() -> None:
     [
         ("baseline:memory", "clip", r"memory has no argument of that name\. Did you mean clips"),
         ("saboteur:teleport:1", "contxt", r"has no argument of that name\. Did you mean context"),
-        ("reference:objects", "width", "a checkpoint takes no arguments"),
-        ("untrained:objects", "width", "a checkpoint takes no arguments"),
+        ("reference:objects", "width", "a checkpoint, whose metadata holds them, takes no arguments"),
+        ("untrained:objects", "width", "a checkpoint, whose metadata holds them, takes no arguments"),
         ("python:argued.models:make", "sise", r"argued\.models:make has no argument of that name\. Did you mean size"),
         ("http://127.0.0.1:1", "wiat", r"no such argument\. Did you mean wait"),
         ("http://127.0.0.1:1/v1/videos", "frame", r"not taken here\. Did you mean frames"),
