@@ -198,8 +198,8 @@ def train(
     steps = steps or architecture.steps
     config = architecture.config(size)
     card: ModelCard = architecture.card(config)
-    rows, held_out = training_rows(clips, suite)
     prepare_folder(out, resume)
+    rows, held_out = training_rows(clips, suite)  # millions take minutes
     training = {
         "physbench": __version__,
         "torch": torch.__version__,
