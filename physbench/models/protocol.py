@@ -614,8 +614,8 @@ def checked_actions(actions: Tensor | None, card: ModelCard, width: int) -> Tens
     if actions is None or actions.shape[-1] != width:
         given = "none" if actions is None else f"{actions.shape[-1]}"
         raise ModelError(
-            f"{card.name} takes actions of {width} numbers, and is given {given}: put those of the clips into its own, "
-            "--actions MAP.py."
+            f"{card.name} takes actions of {width} numbers, and is given {given}: --actions MAP.py puts those of the "
+            "clips into its own."
         )
     return actions
 
