@@ -89,14 +89,13 @@ def multiple_exposure(clip: Clip) -> NDArray[np.uint8]:
     """
     later = np.arange(clip.handover, len(clip.times), round(EXPOSURE_STEP * clip.spec.fps))
     frames, ground = _exposures(clip, later, clip.spec)
-    plain = frames, ground
+    moved = bodies = _moved(frames, ground)
     if clip.spec.look != PLAIN:
-        plain = _exposures(clip, later, replace(clip.spec, look=PLAIN))
-    bodies = _moved(*plain)
-    picture, covered = ground.astype(np.float32), np.zeros_like(bodies[0])
-    for k, (frame, moved, body) in enumerate(zip(frames, _moved(frames, ground), bodies, strict=True)):
+        bodies = _moved(*_exposures(clip, later, replace(clip.spec, look=PLAIN)))
+    picture, covered = ground, np.zeros_like(bodies[0])
+    for k, (frame, changed, body) in enumerate(zip(frames, moved, bodies, strict=True)):
         weight = np.float32(0.25 + 0.75 * ((k + 1) / len(frames)) ** 1.5)
-        picture = np.where(moved & (body | ~covered), picture + weight * (frame - picture), picture)
+        picture = np.where(changed & (body | ~covered), picture + weight * (frame - picture), picture)
         covered |= body
     exposed: NDArray[np.uint8] = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
     return exposed
@@ -108,16 +107,15 @@ def _exposures(
     """Frames (K, H, W, 3) of a clip before a camera at rest, as `spec` draws them, and the picture (H, W, 3) without
     what moves."""
     scene, times, states = clip.scene, clip.times[later], clip.states[later]
-    frames = clip.frames[later]
     if scene.camera.path:
         scene = replace(scene, camera=stopped(scene.camera, float(clip.times[-1])))
         stay = (body.role == "fixed" and body.until is None for body in scene.bodies)
         bare = tuple(replace(body, drawn=body.drawn and own) for body, own in zip(scene.bodies, stay, strict=True))
         ground = draw(replace(scene, bodies=bare), times[-1:], states[-1:], spec).frames[0]
+        frames = draw(scene, times, states, spec).frames
     else:
         ground = draw_still(scene, spec, hueless=False)
-    if scene.camera.path != clip.scene.camera.path or spec != clip.spec:
-        frames = draw(scene, times, states, spec).frames
+        frames = clip.frames[later] if spec == clip.spec else draw(scene, times, states, spec).frames
     return frames.astype(np.float32), ground.astype(np.float32)
 
 

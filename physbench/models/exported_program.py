@@ -67,6 +67,7 @@ def _check_inputs(document: GraphDocument, path: Path) -> None:
         raise ModelError(f"{path}: a .pt2 predicts frames. Export surprise as an .onnx of the kind 'surprise'.")
     if inputs and (inputs[0] != "context" or not state_names(inputs) or len(set(inputs)) < len(inputs)):
         raise ModelError(f"{path}: expected its inputs to be context and at least one state, got {', '.join(inputs)}.")
+    # Actions after the context reach a program by `action` alone.
     refuse_other_inputs(card, set(inputs) - {"context_actions"}, str(path))
 
 

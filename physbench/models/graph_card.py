@@ -91,7 +91,7 @@ def read_graph_document(text: str | None, where: str, place: str) -> GraphDocume
 def refuse_other_inputs(card: ModelCard, inputs: Collection[str], where: str) -> None:
     """Raise ModelError where a card promises what a graph does not take, or hides that it takes noise.
 
-    inputs: Names; of a graph of steps without `context_actions`, by which it would not know later actions.
+    inputs: Names of those that it takes; for a card with actions `action` or `context_actions`.
     """
     given = next((name for name in ("uses_actions", "uses_camera") if getattr(card, name)), None)
     if given and not {"action", "context_actions"} & set(inputs):

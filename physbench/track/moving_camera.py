@@ -143,13 +143,14 @@ def warped(video: Tensor, framing: Array, spec: RenderSpec) -> tuple[Tensor, Ten
     for n, matrix in enumerate(framing):
         across, down, last = (row[0] * x + row[1] * y + row[2] for row in matrix)
         ahead = last > 1e-9
-        if not ahead.all():
+        all_ahead = bool(ahead.all())
+        if not all_ahead:
             last = np.where(ahead, last, np.nan)
         seen[n] = ahead
         for axis, (place, size) in enumerate(((across, spec.width), (down, spec.height))):
             place /= last
             place /= size
-            if not ahead.all():
+            if not all_ahead:
                 place[~ahead] = -1e4 / size
             seen[n] &= (place >= 0) & (place <= 1)
             place *= 2
@@ -268,10 +269,8 @@ def _levels(clip: Clip, frame: Image) -> tuple[_Level, ...]:
         smooth /= np.maximum(clear, 1e-6)
         values = np.empty((*smooth.shape, 4))
         values[..., 0], values[..., 3] = smooth, clear
-        for along, slope in (
-            (smooth.T, values[..., 1].T),
-            (smooth, values[..., 2]),
-        ):  # as `np.gradient`, with no checks
+        # As `np.gradient`, whose checks take as long as the differences.
+        for along, slope in ((smooth.T, values[..., 1].T), (smooth, values[..., 2])):
             slope[1:-1] = (along[2:] - along[:-2]) / 2
             slope[0], slope[-1] = along[1] - along[0], along[-1] - along[-2]
         levels.append(_Level(values))
