@@ -6,7 +6,7 @@
 
 Each kind is trained in each size on each number of clips of `train`, all with the same seed and as many steps, and is
 evaluated on the suite, beside memories and constant velocity. FOLDER keeps trainings and runs: what is complete there
-is not made again, what was interrupted goes on. The table gets a row for each of them; its rows of other kinds stay.
+is not made again, what was interrupted goes on. The table gets a row for each of them; its other rows stay.
 `train_zoo.py` trains the same on a GPU without PyBullet: put its NAME-SIZE-CLIPS.safetensors into
 FOLDER/NAME-SIZE-CLIPS/training/NAME.safetensors.
 
@@ -55,6 +55,7 @@ Errors = Mapping[str, Mapping[str, float]]  # m/s by task and clip
 SPLITS = ("test", "ood")
 BASES = ("fewest", "smallest")  # clips, network
 AXES = ("consistency", "drift")  # of which models of states, too, have a quality in each split
+KEY = ("kind", "size", "clips")  # of a row
 COLUMNS = (
     "kind", "size", "parameters", "clips", "suite", "overall", "overall_low", "overall_high",
     *(f"{axis}_{part}" for axis in AXES for part in ("test", "ood", "gap", "gap_low", "gap_high")),
@@ -174,11 +175,12 @@ def qualities(result: ResultDocument) -> dict[str, float]:
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write the rows behind those of other kinds that the table holds."""
+    """Write the rows behind those of other kinds, sizes and numbers of clips that the table holds."""
     kept: list[dict[str, Any]] = []
     if path.is_file():
+        made = {tuple(str(row.get(name, "")) for name in KEY) for row in rows}
         with path.open(newline="", encoding="utf-8") as file:
-            kept = [row for row in csv.DictReader(file) if row["kind"] not in {each["kind"] for each in rows}]
+            kept = [row for row in csv.DictReader(file) if tuple(row[name] for name in KEY) not in made]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -188,7 +190,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--kinds", nargs="+", default=["states-transformer", "objects"])
+    parser.add_argument("--kinds", nargs="*", default=["states-transformer", "objects"])
     parser.add_argument("--clips", type=int, nargs="+", default=[150, 1500, 15000])
     parser.add_argument("--sizes", nargs="+", default=["S", "M"], choices=["S", "M"])
     parser.add_argument("--steps", type=int, metavar="N", help="of the main stage; the architecture's")

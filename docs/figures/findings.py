@@ -916,11 +916,13 @@ def curves_text(curves: Sequence[Trained]) -> list[str]:
         if lines:
             verdict = "refuted" if falls == len(lines) else "open"
             verdicts.append(f"**{verdict}** for {by} (they fall for sure in {counted(falls, len(lines))})")
-    stored = [row for row in curves if not row.size and row.kind.startswith("memory")]
-    if stored and stored[-1].outside.value < stored[-1].inside.value:
+    stored = sorted((row for row in curves if row.kind == "memory"), key=lambda row: row.clips)
+    if len(stored) > 1:
+        few, many = stored[0], stored[-1]
         made.append(
-            f"A memory of {stored[-1].clips:,} clips has a smaller error outside ({stored[-1].outside}) than inside "
-            f"({stored[-1].inside}): what lies outside is another part of the ranges, not a harder one for a look-up."
+            f"A memory of {few.clips:,} to {many.clips:,} clips, which looks up and predicts nothing: skill "
+            f"{few.overall} to {many.overall}; the error of velocity inside {few.inside.value:.2f} to "
+            f"{many.inside.value:.2f} m/s, outside {few.outside.value:.2f} to {many.outside.value:.2f} m/s."
         )
     if verdicts:
         made.append(
