@@ -289,7 +289,7 @@ def by_view(tables: Sequence[Published]) -> str:
     tables = sorted(tables, key=lambda table: (LOOKS.index(base_look(table.look)), VIEWS.index(table.view)))
     titles = {table.name: f"{table.look}, {table.view}" for table in tables}
 
-    parts = [*_far_and_near(tables), _false_breaks_of(tables, titles)]
+    parts = [*_between_views(tables), _false_breaks_of(tables, titles)]
     for reading, name in ((STRENGTH, "Strength"), (INTACT, "Permanence")):
         text = matrix(_rows_of(tables, "all", reading, VIOLATIONS), "name", titles, "auroc", auroc)
         parts += [f"### {name}: chance that it tells a clip from a lawful one\n", text]
@@ -300,24 +300,23 @@ def by_view(tables: Sequence[Published]) -> str:
     return "\n".join(parts)
 
 
-def _far_and_near(tables: Sequence[Published]) -> list[str]:
-    """A sentence for each look: by how much the quality of a source differs between the far and the near view."""
+def _between_views(tables: Sequence[Published]) -> list[str]:
+    """A sentence for each look and view: by how much the quality of a source differs from that in the far view."""
     said = []
     for look in dict.fromkeys(table.look for table in tables):
-        seen = {table.view: table for table in tables if table.look == look}
-        if not {FAR, "near"} <= seen.keys():
-            continue
-        far, near = (
-            seen[view].rows("all", (SHADOWING, INTACT), VIOLATIONS).set_index(["source", "reading"])["quality"]
-            for view in (FAR, "near")
-        )
-        off = (near - far).dropna()
-        most = off.abs().idxmax()
-        said.append(
-            f"In the look {look} qualities of a source from near are at most {off.abs().max():.2f} off those from afar "
-            f"(`{most[0]}` on `{most[1]}`), {off.abs().mean():.2f} on average.\n"
-        )
-    return said
+        seen = {
+            table.view: table.rows("all", (SHADOWING, INTACT), VIOLATIONS).set_index(["source", "reading"])["quality"]
+            for table in tables
+            if table.look == look
+        }
+        for view in seen.keys() - {FAR} if FAR in seen else ():
+            off = (seen[view] - seen[FAR]).dropna()
+            most = off.abs().idxmax()
+            said.append(
+                f"In the look {look} qualities of a source in the view {view} are at most {off.abs().max():.2f} off "
+                f"those from afar (`{most[0]}` on `{most[1]}`), {off.abs().mean():.2f} on average.\n"
+            )
+    return sorted(said)
 
 
 def _share(row: Row) -> str:
