@@ -17,7 +17,7 @@ from physbench.models.protocol import ModelCard
 from physbench.reference.architecture import Architecture
 from physbench.reference.layers import CELL_PX, Autoencoder, SpatialAutoencoder, film_tensor
 from physbench.reference.training_loop import Episodes, TrainingStage, generator, parameters_device
-from physbench.support.errors import ModelError
+from physbench.support.errors import ModelError, UsageError
 from physbench.support.progress import Progress
 
 # Training data on the device: a pool of frames for autoencoders, the latents of all clips for what predicts them.
@@ -129,6 +129,11 @@ class LatentBank:
         self.length = torch.tensor(lengths * copies)
         self.first = self.length.cumsum(0) - self.length
         self.longest = int(self.length.max()) // 2 * 2
+        if self.longest < context + 2:
+            raise UsageError(
+                f"Expected clips of at least {context + 2} frames, {context} of context and two to predict, but the "
+                f"longest has {int(self.length.max())}."
+            )
 
     def windows(self, count: int, length: int, numbers: torch.Generator) -> Tensor:
         """Windows (count, L, *shape) float32 in which something moves soon after the context, most of them.

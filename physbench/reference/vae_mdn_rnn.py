@@ -77,7 +77,8 @@ class MixtureDynamics(Dynamics):
         """Noise on what is seen, and two normal numbers for each that is drawn."""
         device, free = windows.device, windows[:, FORCED:-1].shape
         # Noise of 0.05 of the latents' spread on what is seen.
-        noise = 0.05 * torch.randn(windows[:, :FORCED].shape, generator=numbers, device=device)
+        seen = windows[:, :-1][:, :FORCED].shape  # fewer than FORCED where clips are short
+        noise = 0.05 * torch.randn(seen, generator=numbers, device=device)
         return noise, *(torch.randn(free, generator=numbers, device=device) for _ in range(2))
 
     def mixture(self, known: Tensor, last: Tensor) -> Mixture:

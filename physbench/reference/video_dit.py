@@ -85,6 +85,7 @@ class VideoDiT(Dynamics):
             silence(zero)
 
     def window(self, progress: float) -> int:
+        """As of `Dynamics`. Shorter windows take the first of the places in time."""
         return int(self.context + self.ahead)
 
     def draws(self, windows: Tensor, progress: float, numbers: torch.Generator) -> tuple[Tensor, ...]:
@@ -97,7 +98,7 @@ class VideoDiT(Dynamics):
 
         Args:
             context: Latents (B, C, D, h, w).
-            noisy: Differences (B, F, D, h, w) to the last of them, and noise.
+            noisy: Differences (B, F, D, h, w) to the last of them, and noise; F is even, `ahead` at most.
             level: Share (B,) of noise in `noisy`.
 
         Returns:
@@ -106,7 +107,8 @@ class VideoDiT(Dynamics):
         last = context[:, -1:]
         tokens = patches(torch.cat([context - last, noisy], 1))  # (B, T, S, 8 D)
         scene = functional.pixel_unshuffle(last, PATCH[1]).flatten(3).transpose(2, 3)  # (B, 1, S, 4 D)
-        x = self.inputs(torch.cat([tokens, scene.expand(-1, tokens.shape[1], -1, -1)], -1)) + self.space + self.time
+        x = self.inputs(torch.cat([tokens, scene.expand(-1, tokens.shape[1], -1, -1)], -1))
+        x = x + self.space + self.time[:, : tokens.shape[1]]
         levels = torch.stack([torch.zeros_like(level), level], 1)  # of the context and of what follows
         known = self.level(sinusoids(30 * levels.flatten(), x.shape[-1])).unflatten(0, levels.shape)  # (B, 2, width)
         before = self.context // PATCH[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from slow_cases import others_slow
 
 from physbench.reference import latent_model, training_loop
 from physbench.reference.architecture import continued, frame_validation
@@ -16,7 +17,7 @@ from physbench.reference.simple import architecture
 from physbench.reference.train import CURVE_FILE, ValidationCurve, learn
 from physbench.reference.training_loop import generator
 from physbench.support import plugins
-from physbench.support.errors import ModelError
+from physbench.support.errors import ModelError, UsageError
 
 LEVELS = (8, 5, 5, 5)
 TINY = {**architecture.defaults, "pictures": 8, "width": 8, "blocks": 1, "memory": 4, "unrolled": 4}
@@ -153,25 +154,28 @@ def test_what_rests_is_drawn_less_often(small) -> None:
     assert 0.85 < moving < 0.95  # 8 of 9
 
 
+class Short:
+    """Two clips of these numbers of frames, in each of which one pixel moves; the frames of the second are lighter."""
+
+    def __init__(self, *lengths: int) -> None:
+        self.lengths = lengths
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def frames(self, index: int) -> torch.Tensor:
+        frames = torch.full((self.lengths[index], 3, 64, 64), 60 + 120 * index, dtype=torch.uint8)
+        for k in range(len(frames)):
+            frames[k, :, 30, k] = 255
+        return frames
+
+    def actions(self, index: int) -> None:
+        return None
+
+
 def test_windows_are_no_longer_than_the_longest_clip_and_lie_in_one() -> None:
     """A kind may ask for more frames than a clip has, as all clips of combined elements are short."""
-
-    class Short:
-        """Clips of 20 and 25 frames, in each of which one pixel moves; the frames of the second are lighter."""
-
-        def __len__(self) -> int:
-            return 2
-
-        def frames(self, index: int) -> torch.Tensor:
-            frames = torch.full((20 + 5 * index, 3, 64, 64), 60 + 120 * index, dtype=torch.uint8)
-            for k in range(len(frames)):
-                frames[k, :, 30, k] = 255
-            return frames
-
-        def actions(self, index: int) -> None:
-            return None
-
-    bank = LatentBank(lambda frames: frames[:, :1, ::16, ::16], Short(), CPU, 8)
+    bank = LatentBank(lambda frames: frames[:, :1, ::16, ::16], Short(20, 25), CPU, 8)
     assert bank.longest == 24
     for asked, length in ((12, 12), (20, 20), (22, 22), (40, 24)):
         windows = bank.windows(64, asked, generator("windows", asked))
@@ -189,6 +193,36 @@ def test_cells_that_change_weigh_more() -> None:
     assert (weight[:, 1, 1] == 1).all()
     error = weighted_error(torch.zeros_like(latents), latents, cell_weights(latents, 2))
     assert float(error) == pytest.approx(2 * (16 + 6 + 6) / (2 * (3 + 16 + 6 + 6 + 18)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    others_slow(
+        ["video-dit", "vae-mdn-rnn", "vae-mdn-rnn-spatial", "simple", "rssm", "token-ar", "diffusion", "jepa-frames"], 2
+    ),
+)
+@pytest.mark.parametrize("frames", [10, 17, 24])
+def test_kinds_learn_from_clips_shorter_than_their_windows(
+    name: str, frames: int, small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = Short(frames, frames)
+    kind = plugins.load("physbench.architectures", name)
+    net = kind.net(kind.config())
+    monkeypatch.setattr(type(net.dynamics), "batch", 2)
+    stage = kind.stages(net, kind.config(), clips, Path(), 4)[-1]
+    stage.prepare()
+    for progress in (0.0, 1.0):
+        loss = stage.loss(progress, generator(name, progress))
+        loss.backward()
+        assert loss.isfinite()
+    assert all(each.grad is None or each.grad.isfinite().all() for each in net.dynamics.parameters())
+    model = kind.wrap(net, kind.card(kind.config()), CPU, torch.float32)
+    assert np.isfinite(kind.validation(model, clips).skills()).all()
+
+
+def test_clips_without_two_frames_to_predict_are_refused(small) -> None:
+    with pytest.raises(UsageError, match="at least 10 frames, 8 of context and two to predict, but the longest has 9"):
+        LatentBank(lambda frames: frames[:, :1, ::16, ::16], Short(9, 9), CPU, 8)
 
 
 def test_noise_of_a_clip_does_not_depend_on_the_batch() -> None:
