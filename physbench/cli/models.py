@@ -347,7 +347,9 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the first weights and of every draw.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the training in --out.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the training in --out; a finished one is left as it is.")
+    ] = False,
 ) -> None:
     """Train a reference model on clips to learn from: a checkpoint for `physbench eval` and a sample picture."""
     if minutes is not None and steps is not None:

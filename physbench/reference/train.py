@@ -21,7 +21,7 @@ from physbench.clips.store import ClipStore
 from physbench.clips.suite import COMBO, EXPECTATION_SUITE, TRAIN, TRAINING_LISTS, find_suite
 from physbench.data.clip_dataset import ClipEpisodes, training_hash, training_rows
 from physbench.models.protocol import ModelCard
-from physbench.models.safetensors_files import save_checkpoint
+from physbench.models.safetensors_files import read_checkpoint, save_checkpoint
 from physbench.reference.architecture import ReferenceModel, Validation
 from physbench.reference.training_loop import STATE_FILE, Episodes, check_state, generator, run_stages, saved_setting
 from physbench.support import plugins
@@ -163,7 +163,9 @@ def train(
     threads: int | None = None,
     workers: int = 2,
 ) -> TrainingResult:
-    """Train an architecture on clips to learn from and write OUT/NAME.safetensors.
+    """Train an architecture on clips to learn from and write OUT/NAME.safetensors, a picture and, last, its card.
+
+    A training to continue that has all three is finished: nothing is trained or written.
 
     Args:
         name: Of the architecture.
@@ -199,6 +201,9 @@ def train(
     config = architecture.config(size)
     card: ModelCard = architecture.card(config)
     prepare_folder(out, resume)
+    checkpoint, picture, words = (out / f"{name}.{end}" for end in ("safetensors", "png", "md"))
+    judged = "smoke" if suite == TRAIN else COMBO
+    options = f" --suite {judged if card.continues else EXPECTATION_SUITE}"
     rows, held_out = training_rows(clips, suite)  # millions take minutes
     training = {
         "physbench": __version__,
@@ -216,6 +221,11 @@ def train(
     }
     if resume:
         check_state(out, training_key(architecture.name, config, training))
+        if all(path.exists() for path in (checkpoint, picture, words)):
+            print_note(f"The training in {out} is finished: nothing is trained or written.")
+            return TrainingResult(checkpoint, picture, read_checkpoint(checkpoint).training["seconds"], options)
+    else:
+        words.unlink(missing_ok=True)  # that of an earlier training whose state was removed
     started = time.monotonic()
     store = ClipStore()
     written = store.ensure([*rows, *held_out], architecture.clip_spec(card), workers=workers)
@@ -228,21 +238,18 @@ def train(
         architecture, config, episodes, out, training, seed=seed, steps=steps, minutes=minutes, device=device,
         resume=resume, threads=threads, watched=watched,
     )  # fmt: skip
-    checkpoint = out / f"{name}.safetensors"
     seconds = {"clips": round(generation, 1), **{stage: round(value, 1) for stage, value in seconds.items()}}
     clips_hash = training_hash(find_suite(suite, limit=clips), store, architecture.clip_spec(card))
     training = {**training, "clips_hash": clips_hash, "seconds": seconds}
     with atomic_path(checkpoint) as draft:
         save_checkpoint(draft, net.state_dict(), architecture=name, config=config, card=card, training=training)
         draft.chmod(0o644)  # the library writes files that nobody else can read
-    picture = out / f"{name}.png"
     model = architecture.wrap(net, card, torch.device(device), torch.float32)
     save_sample_sheet(picture, architecture, model, watched, first_clip_of_each_task(held_out))
     numbers = sum(each.numel() for each in net.parameters())
-    words = training_card(architecture, card, numbers, training, out, picture.name)
-    (out / f"{name}.md").write_text(words, encoding="utf-8")
-    judged = "smoke" if suite == TRAIN else COMBO
-    options = f" --suite {judged if card.continues else EXPECTATION_SUITE}"
+    text = training_card(architecture, card, numbers, training, out, picture.name)
+    with atomic_path(words) as draft:  # last: a training that has its card is finished
+        draft.write_text(text, encoding="utf-8")
     return TrainingResult(checkpoint, picture, seconds, options)
 
 

@@ -119,6 +119,39 @@ def test_a_folder_with_a_training_is_not_overwritten(tmp_path: Path) -> None:
         prepare_folder(tmp_path / "file" / "below", resume=False)
 
 
+def test_a_finished_training_is_left_as_it_is(  # type: ignore[no-untyped-def]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    rows, held_out = training_rows(20)
+    monkeypatch.setattr("physbench.reference.train.training_rows", lambda *given: (rows[:1], held_out[:1]))
+    monkeypatch.setattr("physbench.reference.train.training_hash", lambda *given: "0" * 64)  # which simulates all 20
+
+    def resumed(*options: str) -> tuple[int, str]:
+        given = ["--out", str(tmp_path), "--clips", "20", "--steps", "1", "--device", "cpu", *options]
+        return run_command(["train", "states-transformer", *given]), capfd.readouterr().err
+
+    def files() -> dict[str, tuple[bytes, int]]:
+        return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
+
+    code, first = resumed()
+    made = files()
+    card, weights = "states-transformer.md", "states-transformer.safetensors"
+    assert code == 0 and {card, weights, training_loop.STATE_FILE} < made.keys() and "is finished" not in first
+    code, again = resumed("--resume")
+    assert code == 0 and files() == made
+    assert f"The training in {tmp_path} is finished: nothing is trained or written." in again
+    assert first.splitlines()[-3:] == again.splitlines()[-3:]  # its time, its picture, how to evaluate it
+    (tmp_path / card).unlink()  # killed before the end
+    code, mended = resumed("--resume")
+    assert code == 0 and "is finished" not in mended and (tmp_path / card).exists()
+    (tmp_path / training_loop.STATE_FILE).unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        kill_after(patch, 0)
+        with pytest.raises(Killed):
+            train("states-transformer", out=tmp_path, clips=20, steps=2)
+    assert not (tmp_path / card).exists()  # that of the training before
+
+
 @pytest.mark.parametrize("begun", [False, True])
 def test_an_interrupted_command_is_continued_once_something_was_learned(  # type: ignore[no-untyped-def]
     begun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
