@@ -137,12 +137,12 @@ def _lawful(table: pd.DataFrame) -> list[str]:
     above = [row for row in rows if row["source"].startswith(SOURCE) and is_strength(row["reading"])]
     below = [row for row in rows if row["source"].startswith(LOW)]
     counts = [f"{row['value'] * row['clips']:.0f} above {row['source'].removeprefix(SOURCE)}" for row in above]
-    said = [f"strengths of {above[0]['clips']:.0f} lawful clips, in diameters: {', '.join(counts)}."] if above else []
+    said = [f"strengths of {above[0]['clips']:,.0f} lawful clips, in diameters: {', '.join(counts)}."] if above else []
     worst = max(below, key=lambda row: row["value"], default=None)
     if worst is not None:
-        count = f"{worst['value'] * worst['clips']:.0f} of {worst['clips']:.0f}"
-        limit = worst["source"].removeprefix(LOW)
-        said.append(f"Ground truth loses quality (below {limit}) on an axis in at most {count}.")
+        many, limit = round(worst["value"] * worst["clips"]), worst["source"].removeprefix(LOW)
+        count = f"at most {many}" if many else "none"
+        said.append(f"Ground truth loses quality (below {limit}) on an axis in {count} of {worst['clips']:,.0f}.")
     return said
 
 
@@ -164,7 +164,7 @@ def _violations(barred: list[Row]) -> list[str]:
     if located:
         found = sum(row["located"] * row["clips"] for row in located)
         total = sum(row["clips"] for row in located)
-        said.append(f"{found:.0f} of {total:.0f} breaks are located within 0.2 s.")
+        said.append(f"{found:,.0f} of {total:,.0f} breaks are located within 0.2 s.")
     return said
 
 

@@ -213,6 +213,16 @@ def test_a_summary_counts_what_is_missed_and_names_what_is_seen_least(page: Modu
     assert f"{(rows['met'] == 0).sum()} are missed" in said and f"{rows['bar'].notna().sum()} bars" in said
 
 
+def test_a_summary_says_none_where_no_lawful_clip_reads_low(page: ModuleType, tmp_path: Path) -> None:
+    words = importlib.import_module("measured_words")
+    said = []
+    for folder, quality in (("good", 1.0), ("poor", 0.5)):
+        write(tmp_path / folder / "128px.parquet", {**USUAL, "truth": (0.01, quality, 1.0), **WRONG})
+        said.append(words.summary(published(tmp_path / folder)["128px"]))
+    assert "quality (below 0.995) on an axis in none of 20." in said[0]
+    assert "quality (below 0.995) on an axis in at most 20 of 20." in said[1]
+
+
 def test_words_follow_the_table(page: ModuleType, tmp_path: Path) -> None:
     words = importlib.import_module("measured_words")
     write(tmp_path / "128px.parquet", {**USUAL, **WRONG})
