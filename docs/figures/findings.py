@@ -805,7 +805,19 @@ def transfer_text(board: Board, found: Sequence[Transfer]) -> list[str]:
     most = sorted(there, key=lambda task: -there[task])[:2]
     named = [f"`{task.partition('/')[2].rpartition('-v')[0]}` ({there[task]:.2f})" for task in most]
     before = over_tasks(task_skills(best.result)["consistency"])
+
+    def both(model: Model) -> tuple[float, float]:
+        """Physical consistency in `core` as the board has it, and as the mean over tasks of this part."""
+        of_board = model.result.axes["consistency"].skill
+        assert of_board is not None
+        return of_board, over_tasks(task_skills(model.result)["consistency"]).value
+
+    widest = max(models, key=lambda m: abs(both(m)[0] - both(m)[1]))
+    of_board, here = both(widest)
     return [
+        "A board has the mean over families, less what a model loses on "
+        f"[guards](methodology.md#from-quality-to-skill): {widest.name} has {of_board:.2f} of consistency in "
+        f"`core` there, {here:.2f} here.",
         f"Of physical consistency the best there, {best.name}, has {over_tasks(there)} instead of {before}; most in "
         f"{listed(named)}.",
         *(

@@ -203,14 +203,16 @@ def test_the_table_of_tasks_that_none_was_trained_on(findings: ModuleType) -> No
         return {axis: SimpleNamespace(kind=kind, skill=skill) for axis in findings.TRANSFER}
 
     tasks = {"falling/a-v1": axes(0.2), "orbits/b-v1": axes(0.4), "orbits/c-v1": axes(0.9, "guard")}
-    result = SimpleNamespace(tasks=tasks, lawful=SimpleNamespace(seconds=2.0))
+    board_axes = {"consistency": SimpleNamespace(skill=0.25)}
+    result = SimpleNamespace(tasks=tasks, axes=board_axes, lawful=SimpleNamespace(seconds=2.0))
     model = SimpleNamespace(name="`net`", label="net", result=result)
     board = SimpleNamespace(shown=[model, SimpleNamespace(label="other")], models=[model])
     there = {axis: {"falling/spring-v1": -0.1, "falling/row-v1": -0.1} for axis in findings.TRANSFER}
     found = [findings.Transfer("net", "full 4", 100, 0.5, there)]
     inside, outside = "0.30 [0.20, 0.40]", "-0.10 [-0.10, -0.10]"
     assert findings.transfer_cells(board, found) == [["`net`", inside, outside, outside, "0.5 s"]]
-    best, above, near = findings.transfer_text(board, found)
+    means, best, above, near = findings.transfer_text(board, found)
+    assert means.endswith("`net` has 0.25 of consistency in `core` there, 0.30 here.")
     assert best.startswith(f"Of physical consistency the best there, `net`, has {outside} instead of {inside}")
     assert above == "Above a frozen frame on physical consistency for sure: none of 1."
     assert near == "Above a frozen frame on long-horizon drift for sure: none of 1."
