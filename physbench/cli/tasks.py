@@ -167,7 +167,7 @@ def preview(
         typer.Option(
             metavar="FILE",
             help="A .png is a contact sheet; .gif, .webp and .mp4 play. [default: preview-<task>-<split>.png here; "
-            "seed, look and view are added where they are not 0, plain and far]",
+            "what is not the default of seed, clips, size, look and view is added]",
         ),
     ] = None,
     look: Annotated[
@@ -201,7 +201,7 @@ def preview(
     check_drawn(look, view)
     path = out or Path()
     if path.is_dir():
-        path = path / default_name(short_names(task.id)[0], chosen, seed, look, view)
+        path = path / default_name(short_names(task.id)[0], chosen, seed, look, view, clips, size)
     if path.suffix.lower() not in (".png", *SUFFIXES):
         raise UsageError(
             f"--out: expected a .png, {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file but got '{path}'. "

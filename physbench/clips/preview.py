@@ -20,6 +20,7 @@ from physbench.world.camera import stopped
 from physbench.world.scene import FAR, PLAIN, RenderSpec
 from physbench.world.styles.catalogue import draw, draw_still
 from physbench.world.styles.look_options import requested_effects
+from physbench.world.styles.prompt import side_seen
 
 SHEET_SIZE, SHEET_FPS = 192, 20.0  # px and frames/s of the pictures on the sheet
 WITH_EFFECTS = 2  # times as large are pictures with blur or noise that was asked for: a few px and levels
@@ -51,9 +52,15 @@ def drawn_as(look: str, view: str) -> list[str]:
     return [f"look {look}"] * (look != PLAIN) + [f"view {view}"] * (view != FAR)
 
 
-def default_name(task: str, split: Split, seed: int, look: str, view: str) -> str:
-    """Name of the file of a preview: each look, view and first seed has its own."""
-    ends = [f"seed-{seed}"] * (seed > 0)
+USUAL_CLIPS = 4  # of a preview
+
+
+def default_name(
+    task: str, split: Split, seed: int, look: str, view: str, clips: int = USUAL_CLIPS, size: int | None = None
+) -> str:
+    """Name of the file of a preview: each first seed, number of clips, size in px, look and view has its own."""
+    ends = [f"seed-{seed}"] * (seed > 0) + [f"clips-{clips}"] * (clips != USUAL_CLIPS)
+    ends += [] if size is None else [f"size-{size}"]
     ends += [re.sub(r"[^\w.-]+", "-", word) for word, usual in ((look, PLAIN), (view, FAR)) if word != usual]
     return "-".join(["preview", task, split, *ends]) + ".png"
 
@@ -124,6 +131,12 @@ def _moved(frames: NDArray[np.float32], ground: NDArray[np.float32]) -> NDArray[
     return np.asarray(np.abs(frames - ground).max(axis=-1, keepdims=True) > 10)
 
 
+def first_sentence(task: Task, clip: Clip) -> str:
+    """Of the docstring of a task, with the camera of the clip in place of the task's own where it looks aslant."""
+    sentence, camera = (task.__doc__ or "").strip().splitlines()[0], clip.scene.camera
+    return sentence.replace("seen from straight above", side_seen(camera)) if camera.tilt else sentence
+
+
 def draw_sheet(task: Task, clips: Sequence[Clip]) -> Any:
     """The matplotlib figure with one row per clip."""
     from matplotlib.figure import Figure
@@ -142,7 +155,7 @@ def draw_sheet(task: Task, clips: Sequence[Clip]) -> Any:
 
     drawn = drawn_as(clips[0].spec.look, clips[0].spec.view)
     say(SHEET_EDGE, 0.40, ", ".join([task.id, *drawn]), fontsize=15, fontweight="bold")
-    say(SHEET_EDGE, 0.64, (task.__doc__ or "").strip().splitlines()[0], fontsize=10, color=FAINT_COLOUR)
+    say(SHEET_EDGE, 0.64, first_sentence(task, clips[0]), fontsize=10, color=FAINT_COLOUR)
     for x, time in zip(columns, times, strict=False):
         label = "hand-over" if time == 0 else f"{time:+.2f}".rstrip("0").rstrip(".").replace("-", "−") + " s"
         colour, weight = (ACCENT, "bold") if time == 0 else (FAINT_COLOUR if time < 0 else TEXT_COLOUR, "normal")

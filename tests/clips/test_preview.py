@@ -92,13 +92,15 @@ def test_pictures_with_effects_that_were_asked_for_are_twice_as_large() -> None:
 def test_a_preview_names_what_is_not_the_plain_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The sheet of one look, view or seed does not overwrite that of another."""
+    """The sheet of one look, view, seed, number of clips or size does not overwrite that of another."""
     monkeypatch.chdir(tmp_path)
     words = ("tasks", "preview", "projectile", "--clips", "1", "--size", "32")
     for options in ((), ("--view", "near")):
         assert run([*words, *options]) == 0
     said = capsys.readouterr()
-    assert said.out.split() == ["preview-projectile-v1-test.png", "preview-projectile-v1-test-near.png"]
+    name = "preview-projectile-v1-test-clips-1-size-32"
+    assert said.out.split() == [f"{name}.png", f"{name}-near.png"]
+    assert default_name("kepler", "test", 0, "plain", "far") == "preview-kepler-test.png"
     assert all((tmp_path / name).is_file() for name in said.out.split())
     first, second = said.err.splitlines()
     assert second == f"{first}, view near"
@@ -108,6 +110,15 @@ def test_a_preview_names_what_is_not_the_plain_look(
     clip = make_clip(Row("falling/projectile-v1", "test", 0), render_spec(32, SHEET_FPS, view="near"))
     figure = draw_sheet(find_task("projectile"), [clip])
     assert "falling/projectile-v1, view near" in [text.get_text() for text in figure.texts]
+
+
+@pytest.mark.parametrize(
+    ("view", "seen"), [("far", "seen from straight above"), ("near", "seen from above, a little aslant")]
+)
+def test_a_sheet_says_from_where_its_view_looks(view: str, seen: str) -> None:
+    task = find_task("head-on")
+    clip = make_clip(Row(task.id, "test", 0), render_spec(32, SHEET_FPS, view=view))
+    assert f"Two balls of different size meet, {seen}." in [text.get_text() for text in draw_sheet(task, [clip]).texts]
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
