@@ -287,6 +287,7 @@ def test_what_comes_with_physbench_loads_and_has_a_card(name) -> None:  # type: 
     document, text = read_checkpoint(path), path.with_suffix(".md").read_text()
     assert document.architecture == name and document.card.track == "trained" and document.training["clips"] > 1000
     assert re.match(f"# `(reference:)?{name}`", text) and re.search("not know|gets wrong", text)
+    assert "| step | seconds | skill within" in text or "curve of this training was not kept" in text
     model = load_model(str(path), device=torch.device("cpu"), dtype=torch.float32, model_args={})
     assert model.card.name == name
 
