@@ -329,7 +329,9 @@ def train(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the training. [default: runs/train-<name>]")
     ] = None,
-    clips: Annotated[int, typer.Option(metavar="N", help="Clips to learn from, over all tasks; 40 to try it.")] = 1260,
+    clips: Annotated[
+        int, typer.Option(metavar="N", help="Clips to learn from, over all tasks; 40 to see it run.")
+    ] = 1260,
     suite: Annotated[
         str, typer.Option(help="train, or combo-6, combo-30 or combo-60: so many templates of combined elements.")
     ] = "train",
