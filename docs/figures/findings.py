@@ -456,6 +456,17 @@ def read_surprise(runs: Sequence[Path]) -> dict[str, dict]:
     return made
 
 
+def kept_surprise(board: Board) -> tuple[Surprise, ...]:
+    """What was read of the models of a board, most pairs first."""
+    kept, shown = kept_values().get("surprise", {}), {model.label for model in board.models}
+    found = [
+        Surprise(**{**values, "model": name, **{part: value_of(values[part]) for part in VALUES}})
+        for name, values in kept.items()
+        if name in shown
+    ]
+    return tuple(sorted(found, key=lambda each: -each.all.value))
+
+
 @dataclass(frozen=True)
 class Trained:
     """A kind of model after learning from so many clips, or a baseline: what a row of CURVES says of it."""
@@ -849,8 +860,8 @@ def saboteurs_text(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def surprise_text(found: Sequence[Surprise], skill: Mapping[str, float]) -> list[str]:
-    """Sentences on surprise beside skill; `skill` is overall by model."""
+def surprise_text(found: Sequence[Surprise], skill: Mapping[str, float], of: str = "pixel") -> list[str]:
+    """Sentences on surprise beside skill; `skill` is overall by model, `of` what baselines are of."""
     if not found:
         return []
     best = max(found, key=lambda each: each.all.value)
@@ -858,7 +869,7 @@ def surprise_text(found: Sequence[Surprise], skill: Mapping[str, float]) -> list
     copied = [each for each in found if each.untrained is not None]
     learned = [f"`{each.model}`" for each in copied if each.untrained and apart(each.all, each.untrained)]
     made = [
-        f"`{best.model}` tells most pairs apart: {best.all}. Guessing gives 0.50, the best of the pixel baselines "
+        f"`{best.model}` tells most pairs apart: {best.all}. Guessing gives 0.50, the best of the {of} baselines "
         f"{best.baseline}: above it for sure {counted(len(above), len(found), above)}.",
     ]
     if copied:
@@ -989,6 +1000,7 @@ class Findings:
     transfer: tuple[Transfer, ...]
     curves: tuple[Trained, ...]  # against data and size
     states: Board | None  # of the models that are given exact states
+    states_surprise: tuple[Surprise, ...]  # of these, as `surprise`
 
     def seconds(self, model: Model, reading: str) -> Value | None:
         """A reading of a model, mean over families."""
@@ -1012,14 +1024,10 @@ def find(folder: Path, states: Path | None = None) -> Findings:
     board = read_board(folder)
     if not board.models:
         raise ValueError(f"{folder}: holds no entry of a model")
+    of_states = None if states is None or not present(states) else read_board(states)
     shown = {model.label for model in board.models}
     kept = kept_values()
     samples = [Samples(model=name, **values) for name, values in kept.get("samples", {}).items() if name in shown]
-    surprise = [
-        Surprise(**{**values, "model": name, **{part: value_of(values[part]) for part in VALUES}})
-        for name, values in kept.get("surprise", {}).items()
-        if name in shown
-    ]
     back = {m: returns(m) for m in board.shown}
     return Findings(
         board,
@@ -1027,10 +1035,11 @@ def find(folder: Path, states: Path | None = None) -> Findings:
         {m: hidings(m) for m in board.shown if m in board.models or m.target == MEMORY},
         {m: pixels(m, [kept.get(part, {}) for part in ("pixels", "rollouts")]) for m in board.shown},
         tuple(sorted(samples, key=lambda each: -each.overall)),
-        tuple(sorted(surprise, key=lambda each: -each.all.value)),
+        kept_surprise(board),
         tuple(Transfer(model=name, **values) for name, values in kept.get("transfer", {}).items()),
         read_curves(CURVES),
-        None if states is None or not present(states) else read_board(states),
+        of_states,
+        () if of_states is None else kept_surprise(of_states),
     )
 
 
@@ -1085,6 +1094,12 @@ def page(found: Findings) -> str:
         curves_cells=curve_cells(found.curves),
         curves_text=curves_text(found.curves),
         states=[] if found.states is None else state_cells(found.states),
+        states_surprise=found.states_surprise,
+        states_surprise_text=surprise_text(
+            found.states_surprise,
+            {model.label: model.overall for model in found.states.models} if found.states else {},
+            "state",
+        ),
         states_text=[] if found.states is None else [*comparisons(found.states), margins(found.states)],
         listed=listed,
     )

@@ -111,6 +111,7 @@ def test_the_words_on_surprise(findings: ModuleType) -> None:
     assert "rank correlation 1.00" in findings.surprise_text(four, dict(zip("abcd", range(4), strict=True)))[-1]
     assert len(findings.surprise_text(found[1:2], {"b": 0.1})) == 1, "none has an untrained copy"
     assert findings.surprise_text([], {}) == []
+    assert "the best of the state baselines" in findings.surprise_text(found, {"a": 0.3}, "state")[0]
 
 
 CURVES = """kind,size,parameters,clips,suite,overall,overall_low,overall_high,velocity_test,velocity_test_low,\
