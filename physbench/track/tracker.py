@@ -204,24 +204,29 @@ class BlobMeasurements:
     reference: Array  # (N, K) levels of chroma of a pixel, as the frame draws the object
     light: Array  # (K, 3) on balls, see disc_fit.find_light; NaN where all of it comes from the camera
 
-    def calibrate(self, k: int, context: int, visible: Array, full: Array, colours: Colours) -> None:
+    def calibrate(
+        self, k: int, context: int, visible: Array, full: Array, colours: Colours, *, rescale_touched: bool
+    ) -> None:
         """Set what a pixel of object k looks like from its context frames, and with it area, chroma and hue.
 
         The area is that of the outline at half of the frame's own chroma, so that pale, dark and strong colours are as
         large. visible, full (N,) px of ground truth. Used are the frames that show the whole object and nothing that
-        touches it; else those that show half of it; else the palette.
+        touches it; else those that show half of it; else the palette. rescale_touched: the latter tell its scale, too,
+        as version 4 of the suites does from afar: what lies alone later reads larger, as pixels beside another body
+        count for neither.
         """
         stats, visible, full = self.stats[:, k], visible[:context], full[:context]
         first = stats[:context]
         reference, plateau, scale = colours.chroma[k], CHROMA.plateau_share * colours.chroma[k], 1.0
-        for good in ((visible > AREA.whole * full) & ~touched(first), visible > 0.5 * full):
+        alone = (visible > AREA.whole * full) & ~touched(first)
+        for good, rescale in ((alone, True), (visible > 0.5 * full, rescale_touched)):
             shown = visible[good].sum() if good.any() else 0.0
             value = first[good, MASS].sum() / shown if shown else 0.0
             if 0.5 < value / colours.chroma[k] < 1.5:
                 reference, plateau = value, first[good, PLATEAU].mean()
-                scale = np.clip(
-                    shown / max(first[good, FOOTPRINT].sum(), 1.0), 1 / AREA.most_rescaled, AREA.most_rescaled
-                )
+                if rescale:
+                    ratio = shown / max(first[good, FOOTPRINT].sum(), 1.0)
+                    scale = np.clip(ratio, 1 / AREA.most_rescaled, AREA.most_rescaled)
                 break
         self.chroma[:, k] = stats[:, PLATEAU] / plateau
         self.reference[:, k] = np.maximum(reference * self.chroma[:, k], 1.0)
@@ -342,6 +347,12 @@ def _shape(seen: BlobMeasurements, k: int, full: float, larger: Array, shown: Tr
     sight = shown.sights[k]
     if sphere and sight is not None:
         scaled[:, :2] -= sight.two_fold(stats[:, [X, Y]] * zoom)
+    elif sight is not None:  # its second moments as from straight ahead
+        back = np.linalg.inv(sight.plate_shear(stats[:, [X, Y]] * zoom))
+        size = (stats[:, XX] + stats[:, YY]) / (radius**2 * larger)
+        two, skew = scaled[:, :2].T
+        moments = back @ np.array([[size + two, skew], [skew, size - two]]).transpose(2, 0, 1) / 2 @ back.swapaxes(1, 2)
+        scaled[:, :2] = np.stack([moments[:, 0, 0] - moments[:, 1, 1], 2 * moments[:, 0, 1]], axis=1)
     # Over the disc of its area a bar's moments are large, and so is their noise
     stretch = _stretch(shown.bodies[k], shown.axes)
     sd = patches.noise_sd(stats[:, NOISE], stats[:, MASS], stats[:, REGION], radius * stretch)
@@ -893,7 +904,8 @@ def _see(
         )
         seen.stats[here, k] = measured.stats.cpu().numpy()
         full = target.full_area[k] * shown.whole(k)[:count]  # (N,) px
-        seen.calibrate(k, context, target.visible_area[:, k], full, colours)
+        far = shown.sights[k] is None
+        seen.calibrate(k, context, target.visible_area[:, k], full, colours, rescale_touched=far)
         if target.shapes[k] != "sphere" or radius < FIT.least_radius:
             continue
 

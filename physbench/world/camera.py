@@ -276,6 +276,18 @@ class BallSight:
         upwards = self.focal * self._distance * nearness**2  # px down for a metre along the plane
         return np.asarray(4 * spread * np.pi * self.radius**2 * upwards**2 * self.down / nearness)
 
+    def plate_shear(self, place: Array) -> Array:
+        """Derivative (..., 2, 2) of the homography at places (..., 2) px, with determinant 1: what it makes of shapes.
+
+        Columns: along the plane to the right, and down. What lies in the plane at p comes nearer along it.
+        """
+        normal = np.array([self.right * self.focal, self.down * self.focal, self.nearness]) * self._distance
+        across = np.array([normal[2], 0.0, -normal[0]]) / np.hypot(normal[2], normal[0])
+        along = np.stack([across, np.cross(normal, across)])  # (2, 3), to the right and down
+        away = (place - np.asarray(self.middle)) / self.focal
+        shear = along[:, :2].T - away[..., :, None] * along[:, 2]
+        return np.asarray(shear / np.sqrt(np.linalg.det(shear))[..., None, None])
+
     def slant(self, place: Array) -> Array:
         """Half axes (..., 2) px of outlines seen at places (..., 2) px, along the ray, times the sine of its angle.
 
@@ -561,6 +573,10 @@ class MovingSight:
     def plate_area(self, place: Array) -> Array:
         """As `BallSight.plate_area`: what lies in the plane is as the camera at rest shows it."""
         return self.still.plate_area(place)
+
+    def plate_shear(self, place: Array) -> Array:
+        """As `BallSight.plate_shear`."""
+        return self.still.plate_shear(place)
 
     def plate_shift(self, place: Array, spread: float) -> Array:
         """As `BallSight.plate_shift`."""

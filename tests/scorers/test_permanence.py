@@ -11,11 +11,12 @@ import saboteurs as sabotage
 from picture_styles import styled
 from slow_cases import others_slow
 
-from physbench.clips.clip import Clip
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip
 from physbench.rollout.store import Rollout
 from physbench.score.protocol import Observation, Scorer
 from physbench.score.visibility import KNOWN_BOUNDS, HiddenInterval, hidden_intervals, true_trajectory
-from physbench.scorers.axes.permanence import HUE, OWN, SIZE, _miss, exchanged, intact, kept
+from physbench.scorers.axes.permanence import HUE, OWN, SIZE, _miss, exchanged, intact, keeps_shape, kept
 from physbench.scorers.diagnostics.identity import reappearance
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks, Visibility
@@ -24,6 +25,7 @@ from physbench.validity.lawful_alternatives import ahead, frames_of
 from physbench.validity.sources import show
 from physbench.world.bullet import simulate_ensemble
 from physbench.world.drawing import render
+from physbench.world.scene import PLAIN, RenderSpec
 
 Clips = Callable[..., Clip]
 C, FALLING, OCCLUSION = 8, "falling/projectile-v1", "occlusion/screen-pass-v1"
@@ -444,6 +446,15 @@ def sized(clip: Clip, length: np.ndarray) -> np.ndarray:
 def test_truth_keeps_all(clip_of: Clips) -> None:
     for task in (FALLING, BINARY):
         assert (kept(clip_of(task), true_tracks(clip_of(task)), {}) == 1).all()
+
+
+@pytest.mark.parametrize("seed", (5000, 5007))
+def test_blocks_that_stood_on_one_another_keep_size_and_shape_before_a_near_camera(seed: int) -> None:
+    """They touch throughout the context: the size of 5000 and the shape of 5007 read otherwise once they lie alone."""
+    clip = make_clip(Row("falling/stack-v1", "test", seed), RenderSpec(256, 256, 10.0, PLAIN, "near"))
+    tracks = true_tracks(clip)
+    assert (kept(clip, tracks, {}) == 1).all()
+    assert keeps_shape(tracks).all()
 
 
 def test_a_body_that_shrinks_loses_in_proportion(clip_of: Clips) -> None:

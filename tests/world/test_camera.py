@@ -182,6 +182,18 @@ def test_a_plate_grows_as_the_homography_does() -> None:
         assert float(sight.plate_area(px_from_plane(camera, spec, point))) == pytest.approx(area, rel=1e-3)
 
 
+@pytest.mark.parametrize("camera", NEAR_CAMERAS)
+def test_a_plate_is_sheared_as_the_homography_does(camera: Camera) -> None:
+    spec, step = RenderSpec(128, 128, 30), 1e-4 * np.array([[1.0, 0.0], [0.0, -1.0]])  # m: to the right, down
+    sight = ball_sight(camera, spec, 0.4, camera.center[1])
+    assert sight is not None
+    for offset in ((0.0, 0.0), (1.0, 1.8), (-1.5, -1.8)):
+        point = plane_from_world(camera, np.asarray(camera.center)) + np.array(offset)
+        sides = px_from_plane(camera, spec, point + step) - px_from_plane(camera, spec, point - step)  # rows
+        shear = sides.T / np.sqrt(np.linalg.det(sides))
+        np.testing.assert_allclose(sight.plate_shear(px_from_plane(camera, spec, point)), shear, atol=1e-6)
+
+
 def test_the_centroid_of_a_plate_lies_off_its_centre() -> None:
     camera, spec, half = NEAR_CAMERAS[2], RenderSpec(128, 128, 30), 0.4
     sight = ball_sight(camera, spec, 2 * half / math.sqrt(math.pi), camera.center[1])
