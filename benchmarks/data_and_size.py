@@ -55,7 +55,7 @@ Errors = Mapping[str, Mapping[str, float]]  # m/s by task and clip
 SPLITS = ("test", "ood")
 BASES = ("fewest", "smallest")  # clips, network
 AXES = ("consistency", "drift")  # of which models of states, too, have a quality in each split
-KEY = ("kind", "size", "clips")  # of a row
+KEY = ("kind", "size", "clips", "suite")  # of a row
 COLUMNS = (
     "kind", "size", "parameters", "clips", "suite", "overall", "overall_low", "overall_high",
     *(f"{axis}_{part}" for axis in AXES for part in ("test", "ood", "gap", "gap_low", "gap_high")),
@@ -175,7 +175,7 @@ def qualities(result: ResultDocument) -> dict[str, float]:
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write the rows behind those of other kinds, sizes and numbers of clips that the table holds."""
+    """Write the rows behind those of other kinds, sizes, numbers of clips and suites that the table holds."""
     kept: list[dict[str, Any]] = []
     if path.is_file():
         made = {tuple(str(row.get(name, "")) for name in KEY) for row in rows}

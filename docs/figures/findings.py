@@ -943,7 +943,7 @@ def curves_text(curves: Sequence[Trained]) -> list[str]:
     if len(stored) > 1:
         few, many = stored[0], stored[-1]
         made.append(
-            f"A memory of {few.clips:,} to {many.clips:,} clips, which looks up and predicts nothing: skill "
+            f"A memory of {few.clips:,} to {many.clips:,} clips, which looks up and learns no law: skill "
             f"{few.overall} to {many.overall}; the error of velocity inside {few.inside.value:.2f} to "
             f"{many.inside.value:.2f} m/s, outside {few.outside.value:.2f} to {many.outside.value:.2f} m/s."
         )

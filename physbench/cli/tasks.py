@@ -167,7 +167,7 @@ def preview(
         typer.Option(
             metavar="FILE",
             help="A .png is a contact sheet; .gif, .webp and .mp4 play. [default: preview-<task>-<split>.png here; "
-            "what is not the default of seed, clips, size, look and view is added]",
+            "--size, and what is not the default of seed, clips, look and view, is added]",
         ),
     ] = None,
     look: Annotated[

@@ -132,7 +132,7 @@ def _moved(frames: NDArray[np.float32], ground: NDArray[np.float32]) -> NDArray[
 
 
 def first_sentence(task: Task, clip: Clip) -> str:
-    """Of the docstring of a task, with the camera of the clip in place of the task's own where it looks aslant."""
+    """First sentence of a task's docstring, with the camera of the clip where that looks aslant."""
     sentence, camera = (task.__doc__ or "").strip().splitlines()[0], clip.scene.camera
     return sentence.replace("seen from straight above", side_seen(camera)) if camera.tilt else sentence
 

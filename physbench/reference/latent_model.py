@@ -131,8 +131,8 @@ class LatentBank:
         self.longest = int(self.length.max()) // 2 * 2
         if self.longest < context + 2:
             raise UsageError(
-                f"Expected clips of at least {context + 2} frames, {context} of context and two to predict, but the "
-                f"longest has {int(self.length.max())}."
+                f"Expected clips of at least {(context + 3) // 2 * 2} frames, {context} of context and two to predict, "
+                f"but the longest has {int(self.length.max())}."
             )
 
     def windows(self, count: int, length: int, numbers: torch.Generator) -> Tensor:

@@ -25,7 +25,7 @@ from physbench.models.safetensors_files import read_checkpoint, save_checkpoint
 from physbench.reference.architecture import ReferenceModel, Validation
 from physbench.reference.training_loop import STATE_FILE, Episodes, check_state, generator, run_stages, saved_setting
 from physbench.support import plugins
-from physbench.support.errors import UsageError, nearest
+from physbench.support.errors import ModelError, UsageError, nearest
 from physbench.support.files import atomic_path
 
 # The validation curve of a training: how near a model comes to held-out clips as it goes on.
@@ -200,8 +200,10 @@ def train(
     steps = steps or architecture.steps
     config = architecture.config(size)
     card: ModelCard = architecture.card(config)
-    prepare_folder(out, resume)
-    checkpoint, picture, words = (out / f"{name}.{end}" for end in ("safetensors", "png", "md"))
+    checkpoint, picture, words = files = [out / f"{name}.{end}" for end in ("safetensors", "png", "md")]
+    check_folder(out, resume)
+    if not all(path.is_file() for path in files):  # a finished training may lie where nothing can be written
+        make_writable(out)
     judged = "smoke" if suite == TRAIN else COMBO
     options = f" --suite {judged if card.continues else EXPECTATION_SUITE}"
     rows, held_out = training_rows(clips, suite)  # millions take minutes
@@ -221,11 +223,10 @@ def train(
     }
     if resume:
         check_state(out, training_key(architecture.name, config, training))
-        if all(path.exists() for path in (checkpoint, picture, words)):
+        if seconds := _finished(files, architecture.name, config, training):
             print_note(f"The training in {out} is finished: nothing is trained or written.")
-            return TrainingResult(checkpoint, picture, read_checkpoint(checkpoint).training["seconds"], options)
-    else:
-        words.unlink(missing_ok=True)  # that of an earlier training whose state was removed
+            return TrainingResult(checkpoint, picture, seconds, options)
+    make_writable(out)
     started = time.monotonic()
     store = ClipStore()
     written = store.ensure([*rows, *held_out], architecture.clip_spec(card), workers=workers)
@@ -234,6 +235,7 @@ def train(
     if few := unlearned_tasks(clips, suite):
         print_note(few)
     episodes, watched = (architecture.episodes(part, card, store) for part in (rows, held_out))
+    words.unlink(missing_ok=True)  # that of an earlier training: the last file of a finished one
     net, seconds = learn(
         architecture, config, episodes, out, training, seed=seed, steps=steps, minutes=minutes, device=device,
         resume=resume, threads=threads, watched=watched,
@@ -247,10 +249,25 @@ def train(
     model = architecture.wrap(net, card, torch.device(device), torch.float32)
     save_sample_sheet(picture, architecture, model, watched, first_clip_of_each_task(held_out))
     numbers = sum(each.numel() for each in net.parameters())
-    text = training_card(architecture, card, numbers, training, out, picture.name)
+    document = training_card(architecture, card, numbers, training, out, picture.name)
     with atomic_path(words) as draft:  # last: a training that has its card is finished
-        draft.write_text(text, encoding="utf-8")
+        draft.write_text(document, encoding="utf-8")
     return TrainingResult(checkpoint, picture, seconds, options)
+
+
+def _finished(
+    files: Sequence[Path], architecture: str, config: Mapping[str, Any], settings: Mapping[str, Any]
+) -> dict[str, float]:
+    """Seconds of each stage of a finished training with these settings; none where a file is missing or damaged."""
+    if not all(path.is_file() and path.stat().st_size for path in files):
+        return {}
+    try:
+        made = read_checkpoint(files[0])
+    except ModelError:
+        return {}
+    stated = {name: made.training.get(name) for name in settings}
+    same = training_key(made.architecture, made.config, stated) == training_key(architecture, config, settings)
+    return made.training.get("seconds", {}) if same else {}
 
 
 def learn(
@@ -291,8 +308,8 @@ def holds_training(out: Path) -> bool:
     return (out / STATE_FILE).exists()
 
 
-def prepare_folder(out: Path, resume: bool) -> None:
-    """Make the folder. A training in it is continued or refused, never overwritten; to continue, there must be one."""
+def check_folder(out: Path, resume: bool) -> None:
+    """A training in the folder is continued or refused, never overwritten; to continue, there must be one."""
     if holds_training(out) and not resume:
         raise UsageError(f"{out} holds a training. Continue it with --resume, or name another folder with --out.")
     if resume and not holds_training(out):
@@ -300,6 +317,10 @@ def prepare_folder(out: Path, resume: bool) -> None:
             f"{out} holds no training to continue ({STATE_FILE} is not there). Name the folder of one with --out, or "
             "begin one: the same command without --resume."
         )
+
+
+def make_writable(out: Path) -> None:
+    """Make the folder. Raises UsageError where it takes no file."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".writable"

@@ -211,9 +211,8 @@ class BlobMeasurements:
 
         The area is that of the outline at half of the frame's own chroma, so that pale, dark and strong colours are as
         large. visible, full (N,) px of ground truth. Used are the frames that show the whole object and nothing that
-        touches it; else those that show half of it; else the palette. rescale_touched: the latter tell its scale, too,
-        as version 4 of the suites does from afar: what lies alone later reads larger, as pixels beside another body
-        count for neither.
+        touches it; else those that show half of it; else the palette. rescale_touched: the latter tell its scale, too.
+        A box that lies alone later then reads larger, as pixels beside another body count for neither.
         """
         stats, visible, full = self.stats[:, k], visible[:context], full[:context]
         first = stats[:context]
@@ -347,7 +346,7 @@ def _shape(seen: BlobMeasurements, k: int, full: float, larger: Array, shown: Tr
     sight = shown.sights[k]
     if sphere and sight is not None:
         scaled[:, :2] -= sight.two_fold(stats[:, [X, Y]] * zoom)
-    elif sight is not None:  # its second moments as from straight ahead
+    elif sight is not None:  # its second moments as from straight ahead, their sum that of the coverage
         back = np.linalg.inv(sight.plate_shear(stats[:, [X, Y]] * zoom))
         size = (stats[:, XX] + stats[:, YY]) / (radius**2 * larger)
         two, skew = scaled[:, :2].T
@@ -904,8 +903,8 @@ def _see(
         )
         seen.stats[here, k] = measured.stats.cpu().numpy()
         full = target.full_area[k] * shown.whole(k)[:count]  # (N,) px
-        far = shown.sights[k] is None
-        seen.calibrate(k, context, target.visible_area[:, k], full, colours, rescale_touched=far)
+        rescales = shown.sights[k] is None or target.shapes[k] != "box"
+        seen.calibrate(k, context, target.visible_area[:, k], full, colours, rescale_touched=rescales)
         if target.shapes[k] != "sphere" or radius < FIT.least_radius:
             continue
 

@@ -279,11 +279,10 @@ class BallSight:
     def plate_shear(self, place: Array) -> Array:
         """Derivative (..., 2, 2) of the homography at places (..., 2) px, with determinant 1: what it makes of shapes.
 
-        Columns: along the plane to the right, and down. What lies in the plane at p comes nearer along it.
+        Columns: a step along the plane to the right, and down. Of a camera at rest, whose plane tilts up and down only.
         """
-        normal = np.array([self.right * self.focal, self.down * self.focal, self.nearness]) * self._distance
-        across = np.array([normal[2], 0.0, -normal[0]]) / np.hypot(normal[2], normal[0])
-        along = np.stack([across, np.cross(normal, across)])  # (2, 3), to the right and down
+        along = np.array([[1.0, 0.0, 0.0], [0.0, self.nearness, -self.down * self.focal]])  # in the plane; right, down
+        along[1] *= self._distance
         away = (place - np.asarray(self.middle)) / self.focal
         shear = along[:, :2].T - away[..., :, None] * along[:, 2]
         return np.asarray(shear / np.sqrt(np.linalg.det(shear))[..., None, None])

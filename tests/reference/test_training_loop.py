@@ -19,10 +19,10 @@ from physbench.cli.main import run as run_command
 from physbench.data.clip_dataset import training_rows
 from physbench.models.load_model import load_model
 from physbench.models.protocol import ModelCard
-from physbench.models.safetensors_files import read_checkpoint, save_checkpoint, shipped_checkpoints
+from physbench.models.safetensors_files import read_checkpoint, read_header, save_checkpoint, shipped_checkpoints
 from physbench.reference import objects, training_loop
 from physbench.reference.architecture import frame_validation, skill_of_errors
-from physbench.reference.train import learn, pick_device, prepare_folder, train, unlearned_tasks
+from physbench.reference.train import check_folder, learn, make_writable, pick_device, train, unlearned_tasks
 from physbench.reference.training_loop import generator
 from physbench.support import plugins
 from physbench.support.errors import ModelError, UsageError
@@ -106,17 +106,18 @@ def test_other_settings_are_refused_on_resume(toys, small, tmp_path: Path) -> No
 
 
 def test_a_folder_with_a_training_is_not_overwritten(tmp_path: Path) -> None:
-    prepare_folder(tmp_path / "new", resume=False)
+    check_folder(tmp_path / "new", resume=False)
+    make_writable(tmp_path / "new")
     (tmp_path / "new" / training_loop.STATE_FILE).touch()
     with pytest.raises(UsageError, match="--resume"):
-        prepare_folder(tmp_path / "new", resume=False)
-    prepare_folder(tmp_path / "new", resume=True)
+        check_folder(tmp_path / "new", resume=False)
+    check_folder(tmp_path / "new", resume=True)
     with pytest.raises(UsageError, match=r"holds no training to continue.*without --resume"):
         train("objects", out=tmp_path / "empty", resume=True)
     assert not (tmp_path / "empty").exists()
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="Cannot write"):
-        prepare_folder(tmp_path / "file" / "below", resume=False)
+        make_writable(tmp_path / "file" / "below")
 
 
 def test_a_finished_training_is_left_as_it_is(  # type: ignore[no-untyped-def]
@@ -141,9 +142,15 @@ def test_a_finished_training_is_left_as_it_is(  # type: ignore[no-untyped-def]
     assert code == 0 and files() == made
     assert f"The training in {tmp_path} is finished: nothing is trained or written." in again
     assert first.splitlines()[-3:] == again.splitlines()[-3:]  # its time, its picture, how to evaluate it
+    with pytest.MonkeyPatch.context() as patch:  # where nothing can be written
+        patch.setattr(Path, "touch", lambda self: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
+        assert resumed("--resume")[0] == 0
     (tmp_path / card).unlink()  # killed before the end
     code, mended = resumed("--resume")
     assert code == 0 and "is finished" not in mended and (tmp_path / card).exists()
+    (tmp_path / weights).write_bytes(made[weights][0][:1000])  # torn
+    code, mended = resumed("--resume")
+    assert code == 0 and "is finished" not in mended and read_header(tmp_path / weights).tensors
     (tmp_path / training_loop.STATE_FILE).unlink()
     with pytest.MonkeyPatch.context() as patch:
         kill_after(patch, 0)

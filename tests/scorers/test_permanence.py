@@ -457,6 +457,14 @@ def test_blocks_that_stood_on_one_another_keep_size_and_shape_before_a_near_came
     assert keeps_shape(tracks).all()
 
 
+def test_a_touched_ball_has_its_size_before_a_near_camera() -> None:
+    clip = make_clip(Row("occlusion/screen-swap-v1", "test", 5), RenderSpec(128, 128, 15.0, PLAIN, "near"))
+    tracks = true_tracks(clip)
+    share = clip.visible_share()[clip.window(C)]
+    ratio = (tracks.area / whole_area(clip, C))[C:][share[C:] > 0.999]
+    assert 0.983 < np.median(ratio) < 1.017
+
+
 def test_a_body_that_shrinks_loses_in_proportion(clip_of: Clips) -> None:
     clip = clip_of(FALLING)
     times = clip.times[clip.handover + 1 :]
