@@ -194,6 +194,7 @@ class Architecture(ABC):
     defaults: Mapping[str, Any]
     sizes: Mapping[str, Mapping[str, Any]] = {"S": {}}  # what differs from the defaults
     model_class: type[Any]  # of a network, a card, a device and a dtype
+    keeps_nearest = False  # whether a training ends with the weights that are nearest by `validation`
     validation_of = "pixels"  # what `validation` compares with the truth, in words
     sample_of = "what the model makes of it"  # what `sample` shows below the truth
 

@@ -34,13 +34,21 @@ CURVE_FILE = "curve.csv"
 
 
 class ValidationCurve:
-    """A row of CURVE_FILE at each call of `row`: steps, seconds and what a `Validation` reads of the model then."""
+    """A row of CURVE_FILE at each call of `row`: steps, seconds and what a `Validation` reads of the model then.
 
-    def __init__(self, validation: Validation, net: nn.Module, folder: Path) -> None:
+    Where it `keeps_nearest`, `row` asks for the weights of the nearest row of a stage to be kept.
+    """
+
+    def __init__(self, validation: Validation, net: nn.Module, folder: Path, keeps_nearest: bool = False) -> None:
         self.validation, self.net, self.path = validation, net, folder / CURVE_FILE
+        self.keeps_nearest = keeps_nearest
 
-    def row(self, stage: str, step: int, seconds: float) -> str:
-        """Add a row to the file, in place of later ones of a training that was interrupted. Returns it in words."""
+    def row(self, stage: str, step: int, seconds: float) -> tuple[str, bool]:
+        """Add a row to the file, in place of later ones of a training that was interrupted.
+
+        Returns:
+            The row in words, and whether the weights are kept.
+        """
         training = self.net.training
         self.net.eval()
         with torch.no_grad():
@@ -48,14 +56,21 @@ class ValidationCurve:
         self.net.train(training)
         rows = list(csv.reader(self.path.read_text().splitlines())) if self.path.exists() else []
         kept = [row for row in rows[1:] if row[0] != stage or int(row[1]) < step]
+        new = [stage, str(step), f"{seconds:.1f}", *(f"{each:.4f}" for each in skills)]
         with self.path.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["stage", "step", "seconds", *(f"skill {name}" for name in self.validation.names)])
-            writer.writerows(kept)
-            writer.writerow([stage, step, round(seconds, 1), *(f"{each:.4f}" for each in skills)])
-        return "nearer than no change by " + ", ".join(
+            writer.writerows([*kept, new])
+        line = "nearer than no change by " + ", ".join(
             f"{value:.2f} ({name})" for name, value in zip(self.validation.names, skills, strict=True)
         )
+        rows = [*(row for row in kept if row[0] == stage), new]
+        return line, self.keeps_nearest and nearest_row(rows) is new
+
+
+def nearest_row(rows: Sequence[list[str]]) -> list[str]:
+    """The row of a validation curve whose mean over its spans is largest, of equal ones the first."""
+    return max(rows, key=lambda row: sum(float(each) for each in row[3:]))
 
 
 # The card of a trained model in Markdown: what it is, what it was trained on, how near it came, and a picture.
@@ -102,10 +117,15 @@ def training_card(
     if rows:
         head, *values = rows
         chosen = [values[round(k * (len(values) - 1) / (most_rows - 1))] for k in range(most_rows)]
+        chosen_by = ""
+        if architecture.keeps_nearest:
+            nearest = nearest_row(values)
+            chosen = sorted([*chosen, nearest], key=lambda row: int(row[1]))
+            chosen_by = f" The weights are those of step {nearest[1]}, which have the largest mean."
         kept = list({row[1]: row for row in chosen}.values())
         lines += [
             f"Nearness of {architecture.validation_of} to the truth on held-out clips: 0 as if nothing changed, 1 the "
-            "truth.",
+            f"truth.{chosen_by}",
             "",
             "| " + " | ".join(head[1:]) + " |",
             "|" + " --- |" * len(head[1:]),
@@ -291,7 +311,8 @@ def learn(
         if watched is not None and any(stage.watched for stage in stages):
             model = architecture.wrap(net, architecture.card(config), torch.device(device), torch.float32)
             net.train()
-            watch = ValidationCurve(architecture.validation(model, watched), net, folder).row
+            validation = architecture.validation(model, watched)
+            watch = ValidationCurve(validation, net, folder, architecture.keeps_nearest).row
         seconds = run_stages(net, stages, folder, key, seed, minutes, resume, watch)
     finally:
         torch.set_num_threads(before)

@@ -59,6 +59,7 @@ class TrainingStage:
     every: int = 50  # steps between saves
     describe: Callable[[], str] = str  # what the last step was like beside its loss, a line at every save
     watched: bool = False  # whether what the model answers is worth reading while it goes on
+    parts: Sequence[Sequence[nn.Parameter]] = ()  # whose gradients are bounded apart; none: all together
     losses: list[float] = field(default_factory=list)
 
 
@@ -81,7 +82,7 @@ def run_stages(
     seed: int,
     minutes: float | None,
     resume: bool,
-    watch: Callable[[str, int, float], str] | None = None,
+    watch: Callable[[str, int, float], tuple[str, bool]] | None = None,
 ) -> dict[str, float]:
     """Train `net` in place.
 
@@ -93,13 +94,14 @@ def run_stages(
         seed: From which the random numbers of each step are seeded.
         minutes: The whole time, divided among the stages by their steps, as many steps as it takes; None: their steps.
         resume: Whether to continue from the saved state.
-        watch: Called with stage, step and seconds of the training at times in a stage that is watched; returns a line.
+        watch: Called with stage, step and seconds of the training at times in a stage that is watched; returns a line,
+            and whether the weights of now are kept: the stage ends with those kept last, else with those of its end.
 
     Returns:
         Seconds of each stage.
     """
     path = folder / STATE_FILE
-    done, step, clocks, moments = _read_state(net, path, key) if resume and path.exists() else (0, 0, {}, {})
+    done, step, clocks, moments, kept = _read_state(net, path, key) if resume and path.exists() else (0, 0, {}, {}, {})
     total = sum(stage.steps for stage in stages)
     for number, stage in enumerate(stages):
         if number < done:
@@ -126,13 +128,15 @@ def run_stages(
                     stage.refresh is None and time.monotonic() - saved > 60.0  # s
                 )  # data that is refreshed is not saved
                 if step % stage.every == 0 or saves:
-                    _write_state(net, optimizer, stage.parameters, path, key, number, step, clocks)
+                    _write_state(net, optimizer, stage.parameters, path, key, number, step, clocks, kept)
                     saved = time.monotonic()
                 if step % stage.every == 0:
                     lines = [stage.describe()]
                     if watch is not None and stage.watched and step > 0:
                         began = time.monotonic()
-                        lines.append(watch(stage.name, step, sum(clocks.values())))
+                        line, keeps = watch(stage.name, step, sum(clocks.values()))
+                        lines.append(line)
+                        kept = _weights(net) if keeps else kept
                         started += time.monotonic() - began  # minutes are those of learning
                     if any(lines):
                         line = "; ".join(filter(None, lines))
@@ -149,9 +153,13 @@ def run_stages(
                 progress.advance(passed, f"loss {stage.losses[-1]:.3f}" if stage.losses else "")
         clocks[stage.name] = time.monotonic() - started
         if watch is not None and stage.watched and step % stage.every:
-            line = watch(stage.name, step, sum(clocks.values()))
+            line, keeps = watch(stage.name, step, sum(clocks.values()))
             print(f"{stage.name}, step {step}: {line}", file=sys.stderr, flush=True)
-        _write_state(net, None, (), path, key, number + 1, 0, clocks)
+            kept = {} if keeps else kept
+        if kept:
+            net.load_state_dict(kept)
+            kept = {}
+        _write_state(net, None, (), path, key, number + 1, 0, clocks, {})
         step = 0
     return clocks
 
@@ -163,7 +171,8 @@ def _one_step(stage: TrainingStage, optimizer: torch.optim.Optimizer, step: int,
     loss = stage.loss(share, generator(seed, stage.name, step))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.clip_grad_norm_(stage.parameters, 0.5)
+    norms = [torch.nn.utils.clip_grad_norm_(part, 0.5) for part in stage.parts or [stage.parameters]]
+    norm = torch.stack([each.to(loss.device) for each in norms]).max()  # that of a part without gradients is elsewhere
     if norm.device.type == "cuda":
         optimizer.found_inf = (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]  # as of torch.amp.GradScaler
         optimizer.step()
@@ -174,11 +183,12 @@ def _one_step(stage: TrainingStage, optimizer: torch.optim.Optimizer, step: int,
 
 def _write_state(
     net: nn.Module, optimizer: torch.optim.Optimizer | None, parameters: Sequence[nn.Parameter], path: Path, key: str,
-    stage: int, step: int, clocks: dict[str, float],
+    stage: int, step: int, clocks: dict[str, float], kept: Mapping[str, Tensor],
 ) -> None:  # fmt: skip
     from safetensors.torch import save_file
 
-    tensors = {f"net.{name}": value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
+    tensors = {f"net.{name}": value for name, value in _weights(net).items()}
+    tensors |= {f"kept.{name}": value for name, value in kept.items()}
     if optimizer is not None:
         for i, parameter in enumerate(parameters):
             for name, value in optimizer.state.get(parameter, {}).items():
@@ -187,6 +197,11 @@ def _write_state(
     with atomic_path(path) as draft:
         save_file(tensors, str(draft), metadata={"physbench-training": json.dumps(head)})
         draft.chmod(0o644)  # the library writes files that nobody else can read
+
+
+def _weights(net: nn.Module) -> dict[str, Tensor]:
+    """A copy of the weights in the memory of the CPU."""
+    return {name: value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
 
 
 def saved_setting(folder: Path, name: str) -> Any:
@@ -206,11 +221,16 @@ def check_state(folder: Path, key: str) -> None:
         _open_state(folder / STATE_FILE, key)
 
 
-def _read_state(net: nn.Module, path: Path, key: str) -> tuple[int, int, dict[str, float], dict[str, Tensor]]:
+def _read_state(
+    net: nn.Module, path: Path, key: str
+) -> tuple[int, int, dict[str, float], dict[str, Tensor], dict[str, Tensor]]:
     head, tensors = _open_state(path, key)
-    net.load_state_dict({name[4:]: value for name, value in tensors.items() if name.startswith("net.")})
-    moments = {name[5:]: value for name, value in tensors.items() if name.startswith("adam.")}
-    return head["stage"], head["step"], head["clocks"], moments
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+    net.load_state_dict(part("net."))
+    return head["stage"], head["step"], head["clocks"], part("adam."), part("kept.")
 
 
 def _open_state(path: Path, key: str) -> tuple[dict[str, Any], dict[str, Tensor]]:

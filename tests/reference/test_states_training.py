@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from itertools import islice
@@ -23,6 +24,7 @@ from physbench.models.networks import make_untrained
 from physbench.models.protocol import StateModel
 from physbench.models.safetensors_files import read_checkpoint, save_checkpoint
 from physbench.reference import states_graph, states_training, states_transformer
+from physbench.reference.architecture import Validation
 from physbench.reference.states_graph import StateGraph
 from physbench.reference.states_training import (
     StateArchitecture,
@@ -35,8 +37,8 @@ from physbench.reference.states_training import (
     training_spec,
     turned,
 )
-from physbench.reference.train import CURVE_FILE, learn
-from physbench.reference.training_loop import generator
+from physbench.reference.train import CURVE_FILE, learn, training_card
+from physbench.reference.training_loop import _one_step, generator
 from physbench.rollout.states import state_inputs
 from physbench.world.bullet import simulate
 
@@ -350,10 +352,59 @@ def test_a_resumed_training_ends_with_the_same_weights(
         assert torch.equal(value, ends[1][name]), name
 
 
+def test_a_training_ends_with_its_nearest_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of step 4, of equal ones the first, though step 8 is the last; interrupted after step 7 or not."""
+    kind = TRANSFORMER
+    monkeypatch.setattr(states_training, "SAVED_EVERY", 2)
+    monkeypatch.setattr(kind.net_class, "batch", 2)
+    episodes, nearest = Simulated(kind, TASKS[:1]), []
+
+    def reading(skills: Iterator[float], model: TrainedStateModel) -> Validation:
+        def read() -> list[float]:
+            skill = next(skills)
+            if skill == 0.3:
+                nearest.append({name: value.clone() for name, value in model.net.state_dict().items()})
+            return [skill, 0.0]
+
+        return Validation(("within 1 s", "within 2 s"), read)
+
+    def trained(folder: Path, *skills: float, stop: int = 8, resume: bool = False) -> Mapping[str, Tensor]:
+        folder.mkdir(exist_ok=True)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(kind), "validation", lambda self, model, watched: reading(iter(skills), model))
+            patch.setattr("physbench.reference.training_loop._one_step", stopping(stop))
+            net, _ = learn(
+                kind, tiny_config(kind), episodes, folder, {}, seed=0, steps=8, minutes=None, device="cpu",
+                resume=resume, threads=1, watched=episodes,
+            )  # fmt: skip
+        settings = {"clips": 20, "steps": 8, "device": "cpu", "seed": 0, "physbench": "0", "torch": "2"}
+        card = training_card(kind, episodes.card, 1, settings, folder, "picture.png")
+        assert "The weights are those of step 4," in card
+        return net.state_dict()
+
+    whole = trained(tmp_path / "whole", 0.1, 0.3, 0.3, 0.2)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "parts", 0.1, 0.3, 0.3, stop=7)
+    parts = trained(tmp_path / "parts", 0.3, 0.2, resume=True)
+    for name, value in nearest[0].items():
+        assert torch.equal(value, whole[name]) and torch.equal(value, parts[name]), name
+    assert any(not torch.equal(value, nearest[1][name]) for name, value in nearest[0].items())
+
+
+def test_gradients_of_networks_are_bounded_apart(tmp_path: Path) -> None:
+    """That of pulls, which is large, leaves that of contacts as it is."""
+    net = GRAPH.net(tiny_config(GRAPH))
+    (stage,) = GRAPH.stages(net, {}, Simulated(GRAPH, TASKS[:1]), tmp_path, 8)
+    assert {*map(id, stage.parameters)} == {id(each) for part in stage.parts for each in part}
+    pulls, contacts = net.power.weight, net.respond[-1].bias  # type: ignore[index, union-attr]
+    stage.loss = lambda progress, numbers: 100 * pulls.sum() + 0.1 * contacts.sum()  # type: ignore[operator]
+    _one_step(stage, torch.optim.SGD(stage.parameters), 0, 0.0, 0)
+    assert float(pulls.grad.norm()) == pytest.approx(0.5)  # type: ignore[union-attr, arg-type]
+    assert float(contacts.grad.norm()) == pytest.approx(0.2)  # type: ignore[union-attr, arg-type]
+
+
 def stopping(after: int):  # type: ignore[no-untyped-def]
     """A training step that is interrupted after so many."""
-    from physbench.reference.training_loop import _one_step
-
     done = 0
 
     def step(*arguments):  # type: ignore[no-untyped-def]
