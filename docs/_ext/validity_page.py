@@ -309,14 +309,14 @@ def _between_views(tables: Sequence[Published]) -> list[str]:
             for table in tables
             if table.look == look
         }
-        for view in seen.keys() - {FAR} if FAR in seen else ():
+        for view in [view for view in seen if view != FAR and FAR in seen]:
             off = (seen[view] - seen[FAR]).dropna()
             most = off.abs().idxmax()
             said.append(
                 f"In the look {look} qualities of a source in the view {view} are at most {off.abs().max():.2f} off "
                 f"those from afar (`{most[0]}` on `{most[1]}`), {off.abs().mean():.2f} on average.\n"
             )
-    return sorted(said)
+    return said
 
 
 def _share(row: Row) -> str:

@@ -127,9 +127,9 @@ class StateGraph(StateNet):
     rate = 3e-3
     batch = 64
     unrolls: Mapping[float, int] = {0.0: 1, 0.1: 2, 0.25: 4, 0.6: 8, 0.9: 16}
-    # Gradients of pulls are twice those of contacts over one moment, 30 times over eight (medians): bounded together,
+    # Gradients of pulls are twice those of contacts over one moment, 30 times over eight (medians): clipped together,
     # what contacts learn would shrink as unrolls grow
-    bounded_apart = True
+    own_gradient_norms = True
     symmetric = True
 
     def __init__(self, config: Mapping[str, Any]) -> None:

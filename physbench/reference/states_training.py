@@ -62,7 +62,7 @@ class StateNet(nn.Module):
         unrolls: Moments that are predicted in training, by the share of it from which they are.
         noise: Standard deviation in m and m/s of what is added to the states of a context in training.
         precise: m; smaller errors count in proportion in training, larger ones by their logarithm.
-        bounded_apart: Whether the gradient of each of its networks is bounded by itself in training.
+        own_gradient_norms: Whether the gradient norm of each of its networks is clipped by itself in training.
         symmetric: Whether it treats all directions alike by itself; else windows are turned and mirrored.
         config: From which it was made.
     """
@@ -74,7 +74,7 @@ class StateNet(nn.Module):
     unrolls: Mapping[float, int] = {0.0: 1, 0.1: 2, 0.2: 4, 0.4: 8, 0.65: 16, 0.9: 32}
     noise = 1e-3
     precise = 0.02
-    bounded_apart = False
+    own_gradient_norms = False
     symmetric = False
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -264,7 +264,8 @@ def dynamics_stage(net: StateNet, episodes: StateEpisodes, steps: int) -> Traini
 
     return TrainingStage(
         "states", steps, net.rate, list(net.parameters()), loss, prepare, every=SAVED_EVERY, describe=describe,
-        watched=True, parts=[list(each.parameters()) for each in net.children()] if net.bounded_apart else (),
+        watched=True,
+        clipped_together=[list(each.parameters()) for each in net.children()] if net.own_gradient_norms else (),
     )  # fmt: skip
 
 

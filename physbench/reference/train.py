@@ -220,9 +220,9 @@ def train(
     steps = steps or architecture.steps
     config = architecture.config(size)
     card: ModelCard = architecture.card(config)
-    checkpoint, picture, words = files = [out / f"{name}.{end}" for end in ("safetensors", "png", "md")]
+    checkpoint, picture, card_file = files = [out / f"{name}.{end}" for end in ("safetensors", "png", "md")]
     check_folder(out, resume)
-    if not all(path.is_file() for path in files):  # a finished training may lie where nothing can be written
+    if not resume:
         make_writable(out)
     judged = "smoke" if suite == TRAIN else COMBO
     options = f" --suite {judged if card.continues else EXPECTATION_SUITE}"
@@ -246,7 +246,7 @@ def train(
         if seconds := _finished(files, architecture.name, config, training):
             print_note(f"The training in {out} is finished: nothing is trained or written.")
             return TrainingResult(checkpoint, picture, seconds, options)
-    make_writable(out)
+        make_writable(out)  # only now: a finished training may lie where nothing can be written
     started = time.monotonic()
     store = ClipStore()
     written = store.ensure([*rows, *held_out], architecture.clip_spec(card), workers=workers)
@@ -255,7 +255,7 @@ def train(
     if few := unlearned_tasks(clips, suite):
         print_note(few)
     episodes, watched = (architecture.episodes(part, card, store) for part in (rows, held_out))
-    words.unlink(missing_ok=True)  # that of an earlier training: the last file of a finished one
+    card_file.unlink(missing_ok=True)  # that of an earlier training: the last file of a finished one
     net, seconds = learn(
         architecture, config, episodes, out, training, seed=seed, steps=steps, minutes=minutes, device=device,
         resume=resume, threads=threads, watched=watched,
@@ -269,9 +269,9 @@ def train(
     model = architecture.wrap(net, card, torch.device(device), torch.float32)
     save_sample_sheet(picture, architecture, model, watched, first_clip_of_each_task(held_out))
     numbers = sum(each.numel() for each in net.parameters())
-    document = training_card(architecture, card, numbers, training, out, picture.name)
-    with atomic_path(words) as draft:  # last: a training that has its card is finished
-        draft.write_text(document, encoding="utf-8")
+    text = training_card(architecture, card, numbers, training, out, picture.name)
+    with atomic_path(card_file) as draft:  # last: a training that has its card is finished
+        draft.write_text(text, encoding="utf-8")
     return TrainingResult(checkpoint, picture, seconds, options)
 
 

@@ -59,7 +59,7 @@ class TrainingStage:
     every: int = 50  # steps between saves
     describe: Callable[[], str] = str  # what the last step was like beside its loss, a line at every save
     watched: bool = False  # whether what the model answers is worth reading while it goes on
-    parts: Sequence[Sequence[nn.Parameter]] = ()  # whose gradients are bounded apart; none: all together
+    clipped_together: Sequence[Sequence[nn.Parameter]] = ()  # groups with a gradient norm each; none: all are one
     losses: list[float] = field(default_factory=list)
 
 
@@ -171,8 +171,8 @@ def _one_step(stage: TrainingStage, optimizer: torch.optim.Optimizer, step: int,
     loss = stage.loss(share, generator(seed, stage.name, step))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    norms = [torch.nn.utils.clip_grad_norm_(part, 0.5) for part in stage.parts or [stage.parameters]]
-    norm = torch.stack([each.to(loss.device) for each in norms]).max()  # that of a part without gradients is elsewhere
+    norms = [torch.nn.utils.clip_grad_norm_(group, 0.5) for group in stage.clipped_together or [stage.parameters]]
+    norm = torch.stack([each.to(loss.device) for each in norms]).max()  # without gradients it is on the CPU
     if norm.device.type == "cuda":
         optimizer.found_inf = (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]  # as of torch.amp.GradScaler
         optimizer.step()

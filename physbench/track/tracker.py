@@ -903,6 +903,7 @@ def _see(
         )
         seen.stats[here, k] = measured.stats.cpu().numpy()
         full = target.full_area[k] * shown.whole(k)[:count]  # (N,) px
+        # From afar what boxes read too large is within what permanence leaves free, and published scores are made so.
         rescales = shown.sights[k] is None or target.shapes[k] != "box"
         seen.calibrate(k, context, target.visible_area[:, k], full, colours, rescale_touched=rescales)
         if target.shapes[k] != "sphere" or radius < FIT.least_radius:

@@ -391,11 +391,11 @@ def test_a_training_ends_with_its_nearest_weights(tmp_path: Path, monkeypatch: p
     assert any(not torch.equal(value, nearest[1][name]) for name, value in nearest[0].items())
 
 
-def test_gradients_of_networks_are_bounded_apart(tmp_path: Path) -> None:
+def test_gradient_norms_of_networks_are_clipped_apart(tmp_path: Path) -> None:
     """That of pulls, which is large, leaves that of contacts as it is."""
     net = GRAPH.net(tiny_config(GRAPH))
     (stage,) = GRAPH.stages(net, {}, Simulated(GRAPH, TASKS[:1]), tmp_path, 8)
-    assert {*map(id, stage.parameters)} == {id(each) for part in stage.parts for each in part}
+    assert {*map(id, stage.parameters)} == {id(each) for group in stage.clipped_together for each in group}
     pulls, contacts = net.power.weight, net.respond[-1].bias  # type: ignore[index, union-attr]
     stage.loss = lambda progress, numbers: 100 * pulls.sum() + 0.1 * contacts.sum()  # type: ignore[operator]
     _one_step(stage, torch.optim.SGD(stage.parameters), 0, 0.0, 0)
