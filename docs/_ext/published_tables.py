@@ -80,15 +80,18 @@ class Published:
 
 
 def published(folder: Path) -> dict[str, Published]:
-    """Tables by name. Of sources that several files of a table hold, the first of them counts."""
+    """Tables by name. Of cells that several files of a table hold, those from most clips count, else the first's."""
     paths = sorted(folder.glob("*.parquet"), key=lambda path: path.stem)
     names = {path.stem.partition("-")[0] for path in paths}
     found = {}
     for name in sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)):
         mine = [read_table(path) for path in paths if path.stem.partition("-")[0] == name]
         whole = pd.concat([table.assign(file=k) for k, (table, _) in enumerate(mine)], ignore_index=True)
-        first = whole["file"] == whole.groupby("source")["file"].transform("min")
-        found[name] = Published(name, tuple(header for _, header in mine), whole[first].drop(columns="file"))
+        cells = [whole[column] for column in ("source", "level", "family", "task")]
+        most = whole["clips"].groupby([*cells, whole["file"]]).transform("max")
+        whole = whole[most == most.groupby(cells).transform("max")]
+        whole = whole[whole["file"] == whole.groupby(["source", "level", "family", "task"])["file"].transform("min")]
+        found[name] = Published(name, tuple(header for _, header in mine), whole.drop(columns="file"))
     return found
 
 
