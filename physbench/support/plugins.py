@@ -24,7 +24,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import FrameType, MappingProxyType, ModuleType
@@ -487,7 +487,7 @@ def _matching_files(part: str) -> list[tuple[Path, str]]:
     return [(path.resolve(), name) for path in paths]
 
 
-@lru_cache(maxsize=64)
+@cache  # a second import makes other classes, which a law that was found in the first one does not cover
 def _import_file(file: UserFile) -> ModuleType:
     label = f"{_LABEL}{file.path.stem}_{file.sha256[:12]}"
     folder = str(file.path.parent)

@@ -90,6 +90,18 @@ def test_a_neighbour_that_is_no_python_is_left_to_its_import(tmp_path: Path) -> 
     assert local_imports(tmp_path / "mine.py") == (tmp_path / "not_python_at_all.py",)
 
 
+def test_a_file_is_imported_once_however_many_others_are(tmp_path: Path) -> None:
+    def only(file: plugins.UserFile) -> object:
+        ((_, member),) = plugins.public_members(file, lambda value: isinstance(value, type))
+        return member
+
+    for n in range(100):
+        (tmp_path / f"file_{n}.py").write_text("class Thing: ...\n", encoding="utf-8")
+    files = [plugins.open_files(str(tmp_path / f"file_{n}.py"))[0][0] for n in range(100)]
+    things = [only(file) for file in files]
+    assert [only(file) for file in files] == things and len(set(things)) == 100
+
+
 def test_a_link_to_another_folder_is_hashed_by_its_own_name(tmp_path: Path) -> None:
     away, here = tmp_path / "away", tmp_path / "here"
     away.mkdir(), here.mkdir()
