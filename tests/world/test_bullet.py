@@ -150,6 +150,49 @@ def test_a_kept_world_is_not_lent_across_a_release() -> None:
     assert fallen[0, 0, 1, 2] == pytest.approx(2.0 - 9.81 * 0.2**2 / 2, abs=2e-3)
 
 
+def pile(pins: int = 0) -> Scene:
+    """Balls that fall onto each other beside a block that tips; a gate on a hinge, a block on a path, and many pins."""
+    balls = [ball_at(f"ball {k}", (0.31 * (k % 2), 0, 0.4 + 0.85 * k), restitution=0.5, friction=0.6) for k in range(3)]
+    block = Body("block", "box", (0.2, 0.4, 0.6), "moving", (-0.75, 0, 0.6), hue=0, restitution=0.2, friction=0.6)
+    gate = Body("gate", "box", (0.1, 0.5, 0.5), "moving", (2.0, 0, 0.6), hue=0)
+    path = (Waypoint(0.2, (3.2, 0, 0.6)), Waypoint(1.2, (2.3, 0, 0.6)))
+    pusher = Body("pusher", "box", (0.1, 0.5, 0.4), "kinematic", (3.2, 0, 0.6), path=path)
+    row = [Body(f"pin {k}", "sphere", (0.1,), "fixed", (-1.6 - 0.25 * k, 0, 0.1), friction=0.5) for k in range(pins)]
+    return Scene((*balls, FLOOR, block, gate, pusher, *row), FRONT, DOWN, (Hinge("gate", (2.0, 0, 1.2)),))
+
+
+@pytest.mark.parametrize("pins, log", [(0, False), (0, True), (40, False)])
+def test_a_kept_world_begins_again_as_a_new_one(pins: int, log: bool) -> None:
+    """To the last bit, in any order and beside any copies: contacts of what was simulated before are forgotten."""
+    scene, rng, when = pile(pins), np.random.default_rng(0), [0.4, 0.8, 1.6]
+    moving = [i for i, body in enumerate(scene.bodies) if body.role == "moving"]
+    starts = np.repeat(initial_states(scene)[None], 3, axis=0)
+    starts[1:, moving, 0] += rng.normal(0, 0.02, (2, len(moving)))
+    starts[2, moving, 7] += 0.5  # m/s
+
+    def moved(scene: Scene, order: tuple[int, ...]) -> list[bytes]:
+        each = {k: simulate_batch(scene, 0.0, starts[[k, k]], when, log=log)[0].tobytes() for k in order}
+        return [each[k] for k in range(3)]
+
+    first = moved(scene, (0, 1, 2))
+    assert moved(scene, (2, 0, 1)) == first == moved(replace(scene), (1, 2, 0))
+    assert (
+        simulate_batch(scene, 0.0, starts[[0, 1, 2]], when, log=log)[0][:1].tobytes()
+        == simulate_batch(scene, 0.0, starts[:1], when, log=log)[0].tobytes()
+    )
+
+
+def test_steps_are_the_same_however_many_are_asked_for() -> None:
+    """Also where 1/1200 s x n / n is rounded, as for 80 steps; logged contacts are of the same motion."""
+    scene = dataclasses.replace(pile(), fields=())
+    start, every = initial_states(scene)[None], np.arange(1, 1601) / PHYSICS_HZ
+    single, seldom = (simulate_batch(scene, 0.0, start, when)[0] for when in (every, every[79::80]))
+    logged, contacts = simulate_batch(scene, 0.0, start, every[79::80], log=True)
+    np.testing.assert_array_equal(single[:, 79::80], seldom)
+    np.testing.assert_array_equal(logged, seldom)
+    assert contacts
+
+
 def test_impulse_changes_velocity_by_impulse_over_mass() -> None:
     pushed = ball_at("ball", (0, 0, 0), velocity=(0.5, 0, 0), spin=(0, 0, 1.0))
     s = simulate(
