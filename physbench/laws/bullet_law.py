@@ -1,8 +1,9 @@
 """The law of last resort: a scene is simulated again by PyBullet, from other states and with other constants.
 
 It moves what no faster law covers: forces of one's own, beside contacts too, kinematic bodies, boxes that turn. Steps,
-solver and forces are those of the simulator itself (`world.bullet`), so that ground truth is lawful but for what a
-restart in the middle of a contact changes. A scene that declares `outcomes` is never asked for.
+solver and forces are those of the simulator itself (`world.bullet`). What begins with the states of the scene's own
+motion goes on as that, to the last bit; other states are simulated, and a contact in whose middle that begins is
+another one. A scene that declares `outcomes` is never asked for.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from physbench.laws.support_check import ALIGNMENT, TOUCH_GAP, Unsupported
 from physbench.support.arrays import Array, Mask, Whole
 from physbench.support.cache import RecentlyUsed
 from physbench.world.ballistic import accelerations, flies, fly, glide, touchable
-from physbench.world.bullet import initial_states, simulate, simulate_batch
+from physbench.world.bullet import World, initial_states, simulate, simulate_batch
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.geometry import product, rotate
 from physbench.world.scene import (
+    HISTORY,
     PHYSICS_HZ,
     Body,
     CentralGravity,
@@ -42,7 +44,6 @@ from physbench.world.scene import (
     Vector,
 )
 
-OWN_STEPS = 20  # physics steps between states of the scene's own motion, of which angles and spins are taken
 PROBES = 16  # random places by which it is told whether bodies act on each other at a distance
 _strides = RecentlyUsed[str, int](64)  # of scenes
 
@@ -199,11 +200,26 @@ class BulletLaw(PlanarLaw):
 
     def turning(self, step: int) -> Array:
         """Spins m/s and angles m (N, 2), as in a state, of the scene's own motion at a step; 0 where it is unknown."""
-        if self._own_turning is None:
+        if not self._turns:
             return np.zeros((len(self.index), 2))
-        at, turns = self._own_turning
-        flat = turns.reshape(len(at), -1)
-        return np.array([np.interp(step, at, column) for column in flat.T]).reshape(turns.shape[1:])
+        return self._own.before(step)[:, 4:]
+
+    def own_motion(self, step: int) -> Array | None:
+        if self.alteration is not None or not self._has_positions or self.stride > 1 or not self._meets:
+            return None
+        states = self._own.before(step).copy()
+        for push in self.pushes:
+            if push.step == step and push.value is not None:
+                states[push.body, 2:4] += push.value[:2]
+        return states
+
+    def own_path(self, steps: Whole) -> Array:
+        """States (F, N, 6) of the scene's own motion at steps (F,), before the impulses of these."""
+        return np.stack([self._own.before(int(step)) for step in steps])
+
+    def own_contacts(self, first: int, last: int) -> list[Contact]:
+        """Contacts of the scene's own motion from step `first` to `last`; those that last at `first` begin there."""
+        return self._own.contacts(first, last)
 
     @cached_property
     def _has_positions(self) -> bool:
@@ -211,20 +227,18 @@ class BulletLaw(PlanarLaw):
         return all(bool(np.isfinite(self.scene.bodies[i].position).all()) for i in self.index)
 
     @cached_property
-    def _own_turning(self) -> tuple[Array, Array] | None:
-        """Steps (F,) and spins and angles (F, N, 2) of the scene's own motion; None where nothing can turn."""
+    def _turns(self) -> bool:
+        """False where nothing can turn, or where it is unknown how it does."""
         moving = [self.scene.bodies[i] for i in self.index]
         rough = any(body.friction > 0 and body.collides for body in moving)
-        if not self._has_positions or (
-            not rough and all(body.shape == "sphere" and not any(body.spin) for body in moving)
-        ):
-            return None
-        first, end = math.floor(self.since * PHYSICS_HZ), math.ceil(self.scene.horizon * PHYSICS_HZ)
-        steps = np.arange(first, end + OWN_STEPS, OWN_STEPS)
-        states = self.planar_states(simulate(self.scene, steps / PHYSICS_HZ, log=False).states)
-        size = self.world.radius
-        states[..., 5] = np.unwrap(states[..., 5] / size, axis=0) * size
-        return steps.astype(np.float64), states[..., 4:]
+        return self._has_positions and (rough or any(body.shape != "sphere" or any(body.spin) for body in moving))
+
+    @cached_property
+    def _own(self) -> OwnMotion:
+        """The scene's own motion; laws of one scene, altered ones too, share it."""
+        key = repr(self.scene)
+        known = _own_motions.get(key)
+        return _own_motions.put(key, OwnMotion(self)) if known is None else known
 
     def planar_states(self, states: Array) -> Array:
         """States (..., N, 6) of the moving bodies from states (..., bodies of the scene, 13)."""
@@ -300,7 +314,6 @@ class BulletLaw(PlanarLaw):
     def alterable(self) -> frozenset[str]:
         scene, world = self.scene, self.world
         solid = [body for body in scene.bodies if body.collides]
-        meets = bool(world.collides.any()) and len(solid) > 1
         names = set(super(PlanarLaw, self).alterable) - {"forces", FIELD_STRENGTH.id} | {"wind", "drag", "turn"}
         if np.any(world.gravity):
             names |= {"gravity", "gravity_angle"}
@@ -308,11 +321,16 @@ class BulletLaw(PlanarLaw):
             names.add(FIELD_STRENGTH.id)
         if np.any(world.gravity) or self._has_fields:
             names.add("forces")
-        if meets:
+        if self._meets:
             names |= {"contacts", "restitution"}
             names |= {"friction"} if sum(body.friction > 0 for body in solid) > 1 else set()
             names |= {"mass"} if world.collides.sum() > 1 else set()
         return frozenset(names)
+
+    @cached_property
+    def _meets(self) -> bool:
+        """True where a moving body can touch another one."""
+        return bool(self.world.collides.any()) and sum(body.collides for body in self.scene.bodies) > 1
 
     @cached_property
     def _has_fields(self) -> bool:
@@ -334,7 +352,8 @@ class BulletLaw(PlanarLaw):
             if key not in self._scenes:
                 self._scenes[key] = self._changed(*key)
             scenes.append(self._scenes[key])
-        return BulletSimulator(self, scenes)
+        own = self.alteration is None and change == WorldChange() and bool((rows == 1.0).all())
+        return BulletSimulator(self, scenes, own and len(rows) == 1)
 
     @cached_property
     def _scenes(self) -> dict[tuple[WorldChange, float, float], Scene]:
@@ -368,12 +387,48 @@ class BulletLaw(PlanarLaw):
         )
 
 
+class OwnMotion:
+    """Motion of a scene as it declares it, simulated as ground truth is, step by step.
+
+    A simulation that begins in the middle of it is another one where bodies touch: how contacts were made is not in a
+    state, and a ball that rests and is hit bounces or stays as rounding has it.
+    """
+
+    def __init__(self, law: BulletLaw) -> None:
+        self._first, end = -round(HISTORY * PHYSICS_HZ), math.ceil(law.scene.horizon * PHYSICS_HZ)
+        states: list[Array] = []
+        self._touching: list[frozenset[tuple[str, str]]] = []
+        with World(law.scene) as world:
+            for step in range(self._first, end + 1):
+                world.advance(step / PHYSICS_HZ)
+                states.append(world.states()[0])
+                self._touching.append(world.in_contact)
+            self._contacts = world.contacts
+        self._states = law.planar_states(np.stack(states))  # (steps, N, 6)
+        if not law._turns:
+            self._states[..., 4:] = 0.0
+
+    def before(self, step: int) -> Array:
+        """States (N, 6) at a step, before its impulses; at the nearest one that there is."""
+        return np.asarray(self._states[min(max(step - self._first, 0), len(self._states) - 1)])
+
+    def contacts(self, first: int, last: int) -> list[Contact]:
+        """Contacts from step `first` to `last`; those that last at `first` begin there."""
+        lasting = self._touching[min(max(first - self._first, 0), len(self._touching) - 1)]
+        begun = [Contact(first / PHYSICS_HZ, *pair) for pair in sorted(lasting)]
+        return begun + [each for each in self._contacts if first <= round(each.time * PHYSICS_HZ) < last]
+
+
+_own_motions = RecentlyUsed[str, OwnMotion](4)  # of scenes
+
+
 @dataclass(frozen=True, eq=False)
 class BulletSimulator(Simulator):
     """Simulates a scene again, for all candidates that have the same constants at once."""
 
     law: BulletLaw
     scenes: Sequence[Scene]  # one of each candidate, or one of all
+    own: bool = False  # whether it is the scene's own world
     _without: dict[tuple[int, frozenset[int]], Scene] = field(default_factory=dict)
 
     def follow(self, rows: Whole, value: Array, end: int, smooth: bool = False) -> BulletTrajectory:
@@ -393,12 +448,17 @@ class BulletSimulator(Simulator):
         """
         law, paths = self.law, np.full((len(states), len(steps), *states.shape[1:]), np.nan)
         there: Mask = np.asarray(np.isfinite(states[..., :4]).all(axis=-1))  # (K, N)
-        present = there.any(axis=0)
+        present: Mask = np.asarray(there.any(axis=0))
         far = np.abs(np.nan_to_num(states[..., :4])).reshape(len(states), -1).max(axis=1) >= FAR
         whole: Mask = there[:, present].all(axis=-1) & ~far
         contacts: list[tuple[int, int, int]] = []
         if not present.any():
             return paths, contacts
+        on_own = self._on_own_motion(states, present, first)
+        if on_own.any():
+            paths[on_own], whole = np.where(present[:, None], law.own_path(steps), np.nan), whole & ~on_own
+            if log and on_own[0]:
+                contacts += self._numbered(law.own_contacts(first, int(steps[-1])))
         absent = frozenset(np.flatnonzero(~present).tolist())
         for s, scene in enumerate(self.scenes):
             of_scene = np.full(len(states), True) if len(self.scenes) == 1 else np.arange(len(states)) == s
@@ -419,6 +479,16 @@ class BulletSimulator(Simulator):
                 paths[chosen] = part
                 contacts += self._numbered(met)
         return paths, contacts
+
+    def _on_own_motion(self, states: Array, present: Mask, step: int) -> Mask:
+        """Candidates (K,) whose present bodies (N,) have the states of the scene's own motion, to the last bit.
+
+        What is absent has not been seen yet, and is where that motion has it. states: (K, N, 6).
+        """
+        own = self.law.own_motion(step) if self.own else None
+        if own is None:
+            return np.zeros(len(states), dtype=bool)
+        return np.asarray((states[:, present] == own[present]).all(axis=(1, 2)))
 
     def _scene(self, number: int, scene: Scene, absent: frozenset[int]) -> Scene:
         """A scene in which some of the moving bodies are not there."""

@@ -523,6 +523,13 @@ class SceneLaw:
 
     # First guesses of initial states
 
+    def own_motion(self, step: int) -> Array | None:
+        """States (N, 6) at a step of the motion that the scene declares, after the impulses of that step.
+
+        A search begins with them where a fit would not find that motion again; None: it would, or none is declared.
+        """
+        return None
+
     def set_states(self, state: Array, body: int, chart: int, numbers: Array) -> None:
         """Set in states (K, 6) what depends on numbers (K, p); the rest is 0."""
         state[:, :4] = numbers

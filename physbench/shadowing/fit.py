@@ -96,9 +96,14 @@ class Arc:
 class Hypothesis:
     """The placed bodies of a scene, its law, and the simulation of arcs."""
 
-    def __init__(self, law: SceneLaw, seen: PlacedBodies, factor: float | None = None) -> None:
-        """factor: multiplies the first constant of the law, such as gravity; None: 1."""
-        self.law, self.seen, self.factor = law, seen, factor
+    def __init__(
+        self, law: SceneLaw, seen: PlacedBodies, factor: float | None = None, *, declared: bool = True
+    ) -> None:
+        """factor: multiplies the first constant of the law, such as gravity; None: 1.
+
+        declared: whether a search may begin with the motion that the scene declares, see `SceneLaw.own_motion`.
+        """
+        self.law, self.seen, self.factor, self.declared = law, seen, factor, declared
         constants = None if factor is None else np.array([[factor, *[1.0] * (len(law.constants) - 1)]])
         self.simulator = law.simulator(constants)
         # of whole tracks: before and after a fit
@@ -108,7 +113,7 @@ class Hypothesis:
 
     def with_bodies(self, seen: PlacedBodies) -> Hypothesis:
         """The same laws for bodies that are placed otherwise."""
-        return Hypothesis(self.law, seen, self.factor)
+        return Hypothesis(self.law, seen, self.factor, declared=self.declared)
 
     def state(self, body: int, chart: int, numbers: Array) -> Array:
         """States (K, 6) from the numbers (K, p) of arcs."""

@@ -83,13 +83,7 @@ class SegmentStarts:
 
     def first_arcs(self) -> list[Arc]:
         """First arcs of all bodies that have one, each fitted while the others follow their first guesses."""
-        arcs: list[Arc] = []
-        for body, first in enumerate(self.seen.start.tolist()):
-            for frame in (first + np.flatnonzero(self.seen.known[first:, body])).tolist():
-                guesses = initial_guesses(self.problem, body, frame)
-                if guesses:
-                    arcs.append(guesses[-1])
-                    break
+        arcs = self._first_guesses()
         for a, arc in enumerate(arcs):
             others = [*arcs[:a], *arcs[a + 1 :]]
             trajectory = self._trajectory_to(arc.first, others)
@@ -98,6 +92,30 @@ class SegmentStarts:
             )
             arcs[a] = best[1]
         return arcs
+
+    def _first_guesses(self) -> list[Arc]:
+        """The last first guess of each body that has some."""
+        arcs: list[Arc] = []
+        for body, first in enumerate(self.seen.start.tolist()):
+            for frame in (first + np.flatnonzero(self.seen.known[first:, body])).tolist():
+                guesses = initial_guesses(self.problem, body, frame)
+                if guesses:
+                    arcs.append(guesses[-1])
+                    break
+        return arcs
+
+    def own_arcs(self) -> list[Arc]:
+        """The motion that the scene declares, as first arcs; none where the law offers none or a body is never seen."""
+        arcs = self._first_guesses() if self.problem.declared else []
+        if len(arcs) < len(self.seen.diameter):
+            return []
+        own_arcs = []
+        for arc in arcs:
+            own = self.problem.law.own_motion(round(self.seen.steps[arc.first]))
+            if own is None:
+                return []
+            own_arcs.append(replace(arc, chart=FREE, numbers=own[arc.body, :4].copy()))
+        return own_arcs
 
     def after(self, old: Arc, frame: int, arcs: Sequence[Arc], trajectory: Trajectory) -> Arc | None:
         """The next arc of a body that is long enough, from a frame on; None where there is none.
@@ -376,6 +394,7 @@ class SegmentSearch:
         self.total = self.limits.total
         self.only_first, self.coarser = only_first, coarser
         self.segments = LawfulSegments(tolerance, list(arcs) if arcs is not None else [])
+        self._declared: list[Arc] = []  # the scene's own motion, where the search begins with it
         self.current: dict[int, int] = {}  # arc of each body that goes on
         self.fitted = np.zeros(0)  # numbers (p,) of the last fit by least squares
         self.excess = 0.0  # largest distance in limits of the last fit that did not go on
@@ -393,15 +412,30 @@ class SegmentSearch:
 
     def find_arcs(self) -> list[Arc]:
         """The arcs alone of the segments, without their motion and without a break for a first velocity."""
-        if not self.segments.arcs:
-            self.segments.arcs = self.segment_starts.first_arcs()
-        self.current = {arc.body: a for a, arc in enumerate(self.segments.arcs)}
+        self._begin()
         if self.segments.arcs:
             self._extend()
             self.segments.truncated = self.segments.truncated or self.segment_starts.truncated
-            if not (self.only_first and self.segments.breaks):
+            lasts = self.segments.arcs == self._declared  # to the end: no fit makes more of the scene's own motion
+            if not (lasts or (self.only_first and self.segments.breaks)):
                 self._final_fit()
         return self.segments.arcs
+
+    def _begin(self) -> None:
+        """Take the given arcs or those of first fits, or the scene's own motion where that lasts longer."""
+        own, given = self.segment_starts.own_arcs(), self.segments.arcs
+        lasts = self._first_miss(own) if own else 0
+        if lasts < self.total or not own:
+            self.segments.arcs = given or self.segment_starts.first_arcs()
+        if own and (lasts == self.total or self._first_miss(self.segments.arcs) < lasts):
+            self.segments.arcs, self._declared = list(own), own
+        self.current = {arc.body: a for a, arc in enumerate(self.segments.arcs)}
+
+    def _first_miss(self, arcs: list[Arc]) -> int:
+        """First frame that one of the first arcs misses; the number of frames where none does."""
+        self.segments.arcs = arcs
+        self.current = {arc.body: a for a, arc in enumerate(arcs)}
+        return min(self._missed(self._errors(self._simulate())).values(), default=self.total)
 
     def _extend(self) -> None:
         margin = base = self.limits.frames(START.fit_margin)

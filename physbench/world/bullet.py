@@ -284,6 +284,12 @@ class World:
         """Time in s of the current step."""
         return self.step / PHYSICS_HZ
 
+    @property
+    def in_contact(self) -> frozenset[tuple[str, str]]:
+        """Names of the bodies of each pair whose contact is recorded and lasts."""
+        bodies = self.scene.bodies
+        return frozenset((bodies[a].name, bodies[b].name) for a, b in self._touching)
+
     def restart(self, start: float, states: Array) -> None:
         """Begin again at `start` s from other states (copies, N, 13), with the bodies of the first beginning.
 

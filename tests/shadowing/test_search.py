@@ -7,13 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from shadow_scenes import Edit, again, problem
+from shadow_scenes import START, Edit, again, problem
 from slow_cases import others_slow
 
+from physbench.laws.bullet_law import BulletLaw
+from physbench.laws.scene_law import scene_law
 from physbench.shadowing import search
+from physbench.shadowing.fit import Hypothesis
 from physbench.shadowing.levels import STRENGTH_GRID, at_levels, read, strength
+from physbench.shadowing.observed_motion import POSITION, PlacedBodies
 from physbench.shadowing.search import SegmentSearch
-from physbench.world.scene import Scene
+from physbench.world.bodies import ball, floor
+from physbench.world.bullet import simulate
+from physbench.world.scene import PHYSICS_HZ, Camera, Scene
 
 Array = NDArray[np.float64]
 
@@ -205,3 +211,43 @@ def test_work_ends_by_count_and_what_is_left_is_unexplained(monkeypatch: pytest.
     truthful = SegmentSearch(problem(task, 0), 0.03).run()
     assert not truthful.truncated
     assert not truthful.breaks
+
+
+def hit_on_the_floor(x: float, lifted: float = 0.0) -> Hypothesis:
+    """A ball that rests on a floor and one thrown onto it from `x` m, under the law of last resort.
+
+    Positions are those of ground truth with noise; lifted: m by which the hit ball is too high from the hit on.
+    """
+    balls = (
+        ball("low", 0.4, (0.12, 0.0, 0.4), 0, restitution=0.7, friction=0.6),
+        ball("thrown", 0.3, (x, 0, 2.2), 1, velocity=(0.8, 0, -1.0), restitution=0.7, friction=0.6, release=-0.4),
+    )
+    scene = Scene((*balls, floor(friction=0.6)), Camera("front", (0, 0, 1.5)), gravity=(0, 0, -9.81), horizon=1.2)
+    planar, times = scene_law(scene, START), np.arange(-6, 19) / 15
+    law = BulletLaw(scene, planar.index, planar.depth, planar.pushes, planar.since)
+    rng = np.random.default_rng(0)
+    position = simulate(scene, times).states[:, :2][..., [0, 2]] + rng.normal(0, 0.002, (len(times), 2, 2))  # m
+    position[times > 0.2, 0, 1] += lifted
+    everywhere = np.ones((len(times), 2), dtype=bool)
+    seen = PlacedBodies(
+        times,
+        np.round(times * PHYSICS_HZ),
+        position,
+        np.full(everywhere.shape, POSITION.min_sd),
+        np.array([0.8, 0.6]),
+        everywhere & (times > 1e-9)[:, None],
+        everywhere,
+        np.zeros(2, dtype=int),
+        ~everywhere,
+    )
+    return Hypothesis(law, seen)
+
+
+@pytest.mark.parametrize("x", [-0.54, -0.42])
+def test_a_hit_whose_way_rounding_decides_is_lawful_as_ground_truth_has_it(x: float) -> None:
+    """Here the hit ball bounces off the floor, as of starts 1e-6 m apart some do and most do not."""
+    problem = hit_on_the_floor(x)
+    assert problem.seen.position[:, 0, 1].max() > 0.43  # m, of a centre that rests at 0.4 m
+    segments = SegmentSearch(problem, 0.03).run()
+    assert not segments.breaks and np.nanmax(segments.errors) < 0.02
+    assert SegmentSearch(hit_on_the_floor(x, 0.08), 0.03, only_first=True).run().breaks

@@ -112,10 +112,13 @@ def _shot(worst: Misfit) -> Shot:
 def misfit(clip: Clip, context: int) -> Misfit:
     """Misfit of the law of a clip's scene, which has one, to its exact states, and when it leaves them first.
 
+    The search must find ground truth as it must find the lawful motion of a model, which is another one: without the
+    scene's own motion to begin with.
+
     context: frames from which it starts.
     """
     window = clip.window(context)
-    shadowing = shadow_states(clip, clip.times[window], clip.states[window])
+    shadowing = shadow_states(clip, clip.times[window], clip.states[window], declared=False)
     assert shadowing is not None, "a law moves the scene"
     breaks = shadowing.levels[0].breaks
     if not breaks:
