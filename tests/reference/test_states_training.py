@@ -159,6 +159,39 @@ def test_what_rests_stays_and_what_rolls_goes_on() -> None:
     assert float(rolling[-1, 0, 0]) == pytest.approx(4, abs=1e-3)
 
 
+def tower(offsets: tuple[float, ...]) -> tuple[list[list[float]], StateScene]:
+    """Blocks at rest on a floor and on one another, and their scene."""
+    sizes, friction = (0.5, 0.5, 0.3), 0.9
+    states = [state((x, 0, (2 * k + 1) * sizes[2])) for k, x in enumerate(offsets)]
+    floor = [*FLOOR]
+    floor[STATIC_COLUMNS.index("friction")] = friction
+    return states, scene([body(1, sizes, friction=friction)] * len(states), [floor], 9.81)
+
+
+def test_a_tower_of_four_blocks_carries_its_weight() -> None:
+    net = graph(6)
+    with torch.no_grad():
+        last_bias(net)[3] = 0.0
+    states, about = tower((0.0, 0.2, 0.0, 0.2))
+    stood = go(net, states, about, 15)
+    assert (stood[..., :3] - torch.tensor(states)[:, :3]).abs().max() < 0.02
+
+
+def test_gradients_of_what_rests_are_bounded() -> None:
+    """They would grow from round to round, to 7e4 here."""
+    net = graph(6)
+    with torch.no_grad():
+        for each in net.parameters():
+            each.add_(0.05 * torch.randn(each.shape, generator=generator("weights")))
+        last_bias(net)[3] = 0.0
+    states, about = tower((0.0, 0.2, 0.0, 0.2))
+    given = torch.tensor(states)[None, None]
+    last = [*islice(net.unroll(given, about, torch.zeros(1, 1, 4)), 8)][-1]
+    (last[..., :3] - given[0, 0, :, :3]).abs().mean().backward()  # type: ignore[no-untyped-call]
+    norm = torch.cat([each.grad.flatten() for each in net.respond.parameters() if each.grad is not None]).norm()
+    assert 0 < float(norm) < 0.1
+
+
 def test_balls_exchange_momentum_as_in_a_closed_form() -> None:
     masses, speeds, rebound = (2.0, 3.0), (1.0, -0.5), 0.7
     bodies = scene([body(mass=each, restitution=math.sqrt(rebound)) for each in masses])
