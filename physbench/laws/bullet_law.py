@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import groupby
+from itertools import count, groupby, takewhile
 
 import numpy as np
 
@@ -44,6 +44,7 @@ from physbench.world.scene import (
     Vector,
 )
 
+AFTER = 0.1  # s beyond the horizon for which the own motion is known: retimed frames lie up to half a frame there
 PROBES = 16  # random places by which it is told whether bodies act on each other at a distance
 _strides = RecentlyUsed[str, int](64)  # of scenes
 
@@ -205,13 +206,13 @@ class BulletLaw(PlanarLaw):
         return self._own.before(step)[:, 4:]
 
     def own_motion(self, step: int) -> Array | None:
-        if self.alteration is not None or not self._has_positions or self.stride > 1 or not self._meets:
+        if self.alteration is not None or not self._has_positions or not self._meets or self.stride > 1:
             return None
-        states = self._own.before(step).copy()
-        for push in self.pushes:
-            if push.step == step and push.value is not None:
-                states[push.body, 2:4] += push.value[:2]
-        return states
+        return self._own.before(step)
+
+    def knows_own_motion(self, step: int) -> bool:
+        """True if the scene's own motion is known up to a step: to a little after the horizon."""
+        return step <= math.ceil((self.scene.horizon + AFTER) * PHYSICS_HZ)
 
     def own_path(self, steps: Whole) -> Array:
         """States (F, N, 6) of the scene's own motion at steps (F,), before the impulses of these."""
@@ -352,8 +353,8 @@ class BulletLaw(PlanarLaw):
             if key not in self._scenes:
                 self._scenes[key] = self._changed(*key)
             scenes.append(self._scenes[key])
-        own = self.alteration is None and change == WorldChange() and bool((rows == 1.0).all())
-        return BulletSimulator(self, scenes, own and len(rows) == 1)
+        unchanged = self.alteration is None and change == WorldChange() and len(rows) == 1
+        return BulletSimulator(self, scenes, unchanged and bool((rows == 1.0).all()))
 
     @cached_property
     def _scenes(self) -> dict[tuple[WorldChange, float, float], Scene]:
@@ -395,11 +396,10 @@ class OwnMotion:
     """
 
     def __init__(self, law: BulletLaw) -> None:
-        self._first, end = -round(HISTORY * PHYSICS_HZ), math.ceil(law.scene.horizon * PHYSICS_HZ)
-        states: list[Array] = []
+        self._first, states = -round(HISTORY * PHYSICS_HZ), list[Array]()
         self._touching: list[frozenset[tuple[str, str]]] = []
         with World(law.scene) as world:
-            for step in range(self._first, end + 1):
+            for step in takewhile(law.knows_own_motion, count(self._first)):
                 world.advance(step / PHYSICS_HZ)
                 states.append(world.states()[0])
                 self._touching.append(world.in_contact)
@@ -419,7 +419,7 @@ class OwnMotion:
         return begun + [each for each in self._contacts if first <= round(each.time * PHYSICS_HZ) < last]
 
 
-_own_motions = RecentlyUsed[str, OwnMotion](4)  # of scenes
+_own_motions = RecentlyUsed[str, OwnMotion](16)  # of scenes, those of trials too; 1 MB each
 
 
 @dataclass(frozen=True, eq=False)
@@ -428,12 +428,12 @@ class BulletSimulator(Simulator):
 
     law: BulletLaw
     scenes: Sequence[Scene]  # one of each candidate, or one of all
-    own: bool = False  # whether it is the scene's own world
+    unchanged: bool = False  # whether the scene is as declared, so that its own motion may be followed
     _without: dict[tuple[int, frozenset[int]], Scene] = field(default_factory=dict)
 
     def follow(self, rows: Whole, value: Array, end: int, smooth: bool = False) -> BulletTrajectory:
-        """Simulate from the first intervention to step `end`; whether `smooth` or not is the same."""
-        return BulletTrajectory(self, rows, value, end)
+        """Simulate from the first intervention to step `end`. smooth: for derivatives, of simulated motion alone."""
+        return BulletTrajectory(replace(self, unchanged=False) if smooth else self, rows, value, end)
 
     def moved(self, states: Array, first: int, steps: Whole, log: bool) -> tuple[Array, list[tuple[int, int, int]]]:
         """Move candidates that nobody touches.
@@ -454,7 +454,7 @@ class BulletSimulator(Simulator):
         contacts: list[tuple[int, int, int]] = []
         if not present.any():
             return paths, contacts
-        on_own = self._on_own_motion(states, present, first)
+        on_own = self._on_own_motion(states, present, first, int(steps[-1]))
         if on_own.any():
             paths[on_own], whole = np.where(present[:, None], law.own_path(steps), np.nan), whole & ~on_own
             if log and on_own[0]:
@@ -480,14 +480,19 @@ class BulletSimulator(Simulator):
                 contacts += self._numbered(met)
         return paths, contacts
 
-    def _on_own_motion(self, states: Array, present: Mask, step: int) -> Mask:
+    def _on_own_motion(self, states: Array, present: Mask, step: int, end: int) -> Mask:
         """Candidates (K,) whose present bodies (N,) have the states of the scene's own motion, to the last bit.
 
-        What is absent has not been seen yet, and is where that motion has it. states: (K, N, 6).
+        What is absent has not been seen yet, and is where that motion has it. states: (K, N, 6) at a step, after its
+        impulses. end: step up to which they are to be followed; none is on a motion that is not known so far.
         """
-        own = self.law.own_motion(step) if self.own else None
+        own = self.law.own_motion(step) if self.unchanged and self.law.knows_own_motion(end) else None
         if own is None:
             return np.zeros(len(states), dtype=bool)
+        own = own.copy()
+        for push in self.law.pushes:
+            if push.step == step and push.value is not None:
+                own[push.body, 2:4] += push.value[:2]
         return np.asarray((states[:, present] == own[present]).all(axis=(1, 2)))
 
     def _scene(self, number: int, scene: Scene, absent: frozenset[int]) -> Scene:

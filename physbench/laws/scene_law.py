@@ -524,7 +524,7 @@ class SceneLaw:
     # First guesses of initial states
 
     def own_motion(self, step: int) -> Array | None:
-        """States (N, 6) at a step of the motion that the scene declares, after the impulses of that step.
+        """States (N, 6) at a step of the scene's own motion, before the impulses of that step.
 
         A search begins with them where a fit would not find that motion again; None: it would, or none is declared.
         """

@@ -123,7 +123,7 @@ class LawfulContinuation:
         problem = self.shadowing.problem
         arcs = [replace(arc, last=min(arc.last, frame)) for arc in self._chain.arcs if arc.first < frame]
         if frame < len(problem.seen.times):
-            before = Hypothesis(problem.law, problem.seen.until(frame))
+            before = Hypothesis(problem.law, problem.seen.until(frame), own_motion=False)  # its own, not ground truth's
             search = SegmentSearch(before, self._chain.tolerance, only_first=True, arcs=arcs).run()
             arcs = arcs if search.breaks else search.arcs
         return self._with_arcs(arcs, frame)
@@ -140,7 +140,8 @@ class LawfulContinuation:
         seen = replace(seen, position=place, start=np.maximum(seen.start, since))
         if seen.known[:, self.body].sum() < SEGMENT.points:
             return None
-        search = SegmentSearch(Hypothesis(problem.law, seen), self._chain.tolerance, only_first=True).run()
+        alone = Hypothesis(problem.law, seen, own_motion=False)
+        search = SegmentSearch(alone, self._chain.tolerance, only_first=True).run()
         if search.breaks or all(arc.body != self.body for arc in search.arcs):
             return None
         return self._with_arcs(search.arcs, frame)

@@ -97,13 +97,14 @@ class Hypothesis:
     """The placed bodies of a scene, its law, and the simulation of arcs."""
 
     def __init__(
-        self, law: SceneLaw, seen: PlacedBodies, factor: float | None = None, *, declared: bool = True
+        self, law: SceneLaw, seen: PlacedBodies, factor: float | None = None, *, own_motion: bool = True
     ) -> None:
         """factor: multiplies the first constant of the law, such as gravity; None: 1.
 
-        declared: whether a search may begin with the motion that the scene declares, see `SceneLaw.own_motion`.
+        own_motion: whether a search may begin with that of the scene, see `SceneLaw.own_motion`.
         """
-        self.law, self.seen, self.factor, self.declared = law, seen, factor, declared
+        self.law, self.seen, self.factor = law, seen, factor
+        self.own_motion = own_motion and factor in (None, 1.0)
         constants = None if factor is None else np.array([[factor, *[1.0] * (len(law.constants) - 1)]])
         self.simulator = law.simulator(constants)
         # of whole tracks: before and after a fit
@@ -113,7 +114,7 @@ class Hypothesis:
 
     def with_bodies(self, seen: PlacedBodies) -> Hypothesis:
         """The same laws for bodies that are placed otherwise."""
-        return Hypothesis(self.law, seen, self.factor, declared=self.declared)
+        return Hypothesis(self.law, seen, self.factor, own_motion=self.own_motion)
 
     def state(self, body: int, chart: int, numbers: Array) -> Array:
         """States (K, 6) from the numbers (K, p) of arcs."""

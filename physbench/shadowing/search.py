@@ -105,17 +105,16 @@ class SegmentStarts:
         return arcs
 
     def own_arcs(self) -> list[Arc]:
-        """The motion that the scene declares, as first arcs; none where the law offers none or a body is never seen."""
-        arcs = self._first_guesses() if self.problem.declared else []
-        if len(arcs) < len(self.seen.diameter):
+        """The scene's own motion as first arcs; none where the law offers none, or where a body is never seen."""
+        law = self.problem.law
+        if not self.problem.own_motion or law.own_motion(round(self.seen.steps[0])) is None:
             return []
         own_arcs = []
-        for arc in arcs:
-            own = self.problem.law.own_motion(round(self.seen.steps[arc.first]))
-            if own is None:
-                return []
-            own_arcs.append(replace(arc, chart=FREE, numbers=own[arc.body, :4].copy()))
-        return own_arcs
+        for arc in self._first_guesses():
+            states = law.own_motion(round(self.seen.steps[arc.first]))
+            if states is not None:
+                own_arcs.append(replace(arc, chart=FREE, numbers=states[arc.body, :4].copy()))
+        return own_arcs if len(own_arcs) == len(self.seen.diameter) else []
 
     def after(self, old: Arc, frame: int, arcs: Sequence[Arc], trajectory: Trajectory) -> Arc | None:
         """The next arc of a body that is long enough, from a frame on; None where there is none.
@@ -394,7 +393,6 @@ class SegmentSearch:
         self.total = self.limits.total
         self.only_first, self.coarser = only_first, coarser
         self.segments = LawfulSegments(tolerance, list(arcs) if arcs is not None else [])
-        self._declared: list[Arc] = []  # the scene's own motion, where the search begins with it
         self.current: dict[int, int] = {}  # arc of each body that goes on
         self.fitted = np.zeros(0)  # numbers (p,) of the last fit by least squares
         self.excess = 0.0  # largest distance in limits of the last fit that did not go on
@@ -416,26 +414,33 @@ class SegmentSearch:
         if self.segments.arcs:
             self._extend()
             self.segments.truncated = self.segments.truncated or self.segment_starts.truncated
-            lasts = self.segments.arcs == self._declared  # to the end: no fit makes more of the scene's own motion
-            if not (lasts or (self.only_first and self.segments.breaks)):
+            if not (self.only_first and self.segments.breaks):
                 self._final_fit()
         return self.segments.arcs
 
     def _begin(self) -> None:
         """Take the given arcs or those of first fits, or the scene's own motion where that lasts longer."""
-        own, given = self.segment_starts.own_arcs(), self.segments.arcs
-        lasts = self._first_miss(own) if own else 0
-        if lasts < self.total or not own:
-            self.segments.arcs = given or self.segment_starts.first_arcs()
-        if own and (lasts == self.total or self._first_miss(self.segments.arcs) < lasts):
-            self.segments.arcs, self._declared = list(own), own
-        self.current = {arc.body: a for a, arc in enumerate(self.segments.arcs)}
+        given, own = self.segments.arcs, self.segment_starts.own_arcs()
+        if not own:
+            self._take(given or self.segment_starts.first_arcs())
+            return
+        whole = self.total * len(own)
+        if given and self._take_and_follow(given) == whole:
+            return
+        lasts = self._take_and_follow(own)
+        if lasts < whole and self._take_and_follow(given or self.segment_starts.first_arcs()) < lasts:
+            self._take(own)
 
-    def _first_miss(self, arcs: list[Arc]) -> int:
-        """First frame that one of the first arcs misses; the number of frames where none does."""
+    def _take(self, arcs: list[Arc]) -> None:
+        """Go on with these arcs, one a body."""
         self.segments.arcs = arcs
         self.current = {arc.body: a for a, arc in enumerate(arcs)}
-        return min(self._missed(self._errors(self._simulate())).values(), default=self.total)
+
+    def _take_and_follow(self, arcs: list[Arc]) -> int:
+        """Go on with these arcs; returns for how many frames they last, the sum over bodies."""
+        self._take(arcs)
+        missed = self._missed(self._errors(self._simulate()))
+        return sum(missed.get(arc.body, self.total) for arc in arcs)
 
     def _extend(self) -> None:
         margin = base = self.limits.frames(START.fit_margin)

@@ -209,13 +209,13 @@ def shadow(
     return max(readings, key=lambda each: each.quality)
 
 
-def shadow_states(clip: Clip, times: Array, states: Array, *, declared: bool = True) -> Shadowing | None:
+def shadow_states(clip: Clip, times: Array, states: Array, *, own_motion: bool = True) -> Shadowing | None:
     """Shadow predicted states, without a camera.
 
     Args:
         times: (T,) s, ascending and evenly spaced. Frames up to 0 s are context.
         states: (T, N, 13) of all bodies, in m and m/s.
-        declared: Whether the search may begin with the scene's own motion, where a law offers it.
+        own_motion: Whether the search may begin with that of the scene, where its law offers it.
 
     Returns what was found; None where `why_not` gives a reason.
     """
@@ -225,7 +225,7 @@ def shadow_states(clip: Clip, times: Array, states: Array, *, declared: bool = T
     seen = with_history(clip, from_states(clip, times, states, law), law)
     if not seen.tells_velocity.all():
         seen = replace(seen, velocity_prior=velocity_prior(clip, law.index))
-    return Shadowing(*levels.judge(Hypothesis(law, seen, declared=declared), TOLERANCES), 1.0)
+    return Shadowing(*levels.judge(Hypothesis(law, seen, own_motion=own_motion), TOLERANCES), 1.0)
 
 
 def place_bodies(clip: Clip, tracks: Tracks, law: SceneLaw) -> PlacedBodies:

@@ -19,7 +19,9 @@ from physbench.laws.changes import WorldChange, altered_law
 from physbench.laws.scene_law import Intervention, scene_law
 from physbench.laws.support_check import Unsupported
 from physbench.shadowing import shadow_states
+from physbench.shadowing.fit import Arc
 from physbench.shadowing.levels import at_levels
+from physbench.shadowing.search import SegmentStarts
 from physbench.support import plugins
 from physbench.validity.task_checks import physics
 from physbench.validity.task_checks.check_task import check_task
@@ -110,7 +112,8 @@ def test_the_scenes_own_motion_is_that_of_ground_truth_to_the_last_bit() -> None
     assert isinstance(law, BulletLaw)
     true, steps = law.planar_states(simulate(scene, TIMES).states), np.round(TIMES * PHYSICS_HZ)
     push = [Intervention(1200, 1, "push", np.array([5.0 / b.mass, 0.0]))]
-    for first, pushes in ((0, push), (round(steps[9]), push), (round(steps[-5]), [])):
+    assert 1200 in steps  # where a motion begins with the push, too
+    for first, pushes in ((0, push), (round(steps[9]), push), (1200, push), (round(steps[-5]), [])):
         own = law.own_motion(first)
         assert own is not None
         states = np.stack([own, own])
@@ -199,15 +202,26 @@ def test_ground_truth_lets_it_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_ground_truth_must_be_found_without_the_scenes_own_motion(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resting ball is hit and bounces off the floor as rounding has it: no fit finds that of a model either."""
-    low = ball("low", 0.4, (0.12, 0.0, 0.4), 0, restitution=0.7, friction=0.6)
+    """As that of a model must be, which is another one; a model's search may begin with it."""
+    block = Body("block", "box", (0.3, 0.3, 0.3), "moving", (0.3, 0.0, 0.3), hue=0, friction=0.6)
     thrown = ball("thrown", 0.3, (-0.54, 0, 2.2), 1, velocity=(0.8, 0, -1), restitution=0.7, friction=0.6, release=-0.4)
-    scene = Scene((low, thrown, replace(FLOOR, friction=0.6)), FRONT, gravity=DOWN, horizon=1.2)
+    scene = Scene((block, thrown, FLOOR), FRONT, gravity=DOWN, horizon=1.2)
     monkeypatch.setattr("physbench.clips.generate.make_scene", lambda row, view="far": scene)
     clip = make_clip(Row("falling/incline-v1", "test", 0), render_spec(64, 15.0))
+    own_arcs, offered = SegmentStarts.own_arcs, list[int]()
+
+    def counted(starts: SegmentStarts) -> list[Arc]:
+        arcs = own_arcs(starts)
+        offered.append(len(arcs))
+        return arcs
+
+    monkeypatch.setattr(SegmentStarts, "own_arcs", counted)
+    physics.misfit(clip, 8)
+    assert offered and not any(offered)
+    offered.clear()
     shadowing = shadow_states(clip, clip.times[clip.window(8)], clip.states[clip.window(8)])
     assert shadowing is not None and shadowing.problem.law.name == "bullet" and not shadowing.levels[0].breaks
-    assert not physics.misfit(clip, 8).lawful
+    assert offered and set(offered) == {2}
 
 
 @pytest.mark.slow

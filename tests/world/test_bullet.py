@@ -193,6 +193,17 @@ def test_steps_are_the_same_however_many_are_asked_for() -> None:
     assert contacts
 
 
+@pytest.mark.parametrize("count", [119, 225, 450])
+def test_no_step_is_left_out_however_many_are_asked_for(count: int) -> None:
+    """n steps of 1/1200 s in one call: n / 1200 s over n, and n / 1200 s over that, which rounds down for some n."""
+    scene = Scene((ball_at("ball", (0, 0, 50)), FLOOR), FRONT, DOWN)
+    when = [count / PHYSICS_HZ]
+    fallen = simulate(scene, when).states[0, 0, 2]
+    assert fallen == pytest.approx(simulate(scene, np.arange(1, count + 1) / PHYSICS_HZ).states[-1, 0, 2], abs=1e-9)
+    again = [simulate_batch(scene, 0.0, initial_states(scene)[None], when)[0].tobytes() for _ in range(3)]
+    assert len(set(again)) == 1
+
+
 def test_impulse_changes_velocity_by_impulse_over_mass() -> None:
     pushed = ball_at("ball", (0, 0, 0), velocity=(0.5, 0, 0), spin=(0, 0, 1.0))
     s = simulate(

@@ -118,7 +118,7 @@ def misfit(clip: Clip, context: int) -> Misfit:
     context: frames from which it starts.
     """
     window = clip.window(context)
-    shadowing = shadow_states(clip, clip.times[window], clip.states[window], declared=False)
+    shadowing = shadow_states(clip, clip.times[window], clip.states[window], own_motion=False)
     assert shadowing is not None, "a law moves the scene"
     breaks = shadowing.levels[0].breaks
     if not breaks:
