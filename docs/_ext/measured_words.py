@@ -138,7 +138,7 @@ def _lawful(table: pd.DataFrame) -> list[str]:
     below = [row for row in rows if row["source"].startswith(LOW)]
     counts = [f"{row['value'] * row['clips']:.0f} above {row['source'].removeprefix(SOURCE)}" for row in above]
     said = [f"strengths of {above[0]['clips']:,.0f} lawful clips, in diameters: {', '.join(counts)}."] if above else []
-    worst = max(below, key=lambda row: row["value"], default=None)
+    worst = max(below, key=lambda row: (row["value"], row["clips"]), default=None)
     if worst is not None:
         many, limit = round(worst["value"] * worst["clips"]), worst["source"].removeprefix(LOW)
         count = f"at most {many}" if many else "none"

@@ -80,19 +80,28 @@ class Published:
 
 
 def published(folder: Path) -> dict[str, Published]:
-    """Tables by name. Of cells that several files of a table hold, those from most clips count, else the first's."""
+    """Tables by name. Of cells that several files of a table hold, that of most tasks counts, then of most clips."""
     paths = sorted(folder.glob("*.parquet"), key=lambda path: path.stem)
     names = {path.stem.partition("-")[0] for path in paths}
     found = {}
     for name in sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)):
         mine = [read_table(path) for path in paths if path.stem.partition("-")[0] == name]
         whole = pd.concat([table.assign(file=k) for k, (table, _) in enumerate(mine)], ignore_index=True)
-        cells = [whole[column] for column in ("source", "level", "family", "task")]
-        most = whole["clips"].groupby([*cells, whole["file"]]).transform("max")
-        whole = whole[most == most.groupby(cells).transform("max")]
-        whole = whole[whole["file"] == whole.groupby(["source", "level", "family", "task"])["file"].transform("min")]
-        found[name] = Published(name, tuple(header for _, header in mine), whole.drop(columns="file"))
+        found[name] = Published(name, tuple(header for _, header in mine), _without_lesser_cells(whole))
     return found
+
+
+def _without_lesser_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """The cells of several files, in `file`, without those of fewer tasks or clips than the same cell of another."""
+    by_task = table[(table["level"] == "task") & (table["clips"] > 0)]
+    tasks = pd.Series(0, index=table.index)
+    for level, group in (("family", ["file", "source", "reading", "family"]), ("all", ["file", "source", "reading"])):
+        rows = table["level"] == level
+        counts = by_task.groupby(group).size().rename("tasks").reset_index()
+        tasks[rows] = table.loc[rows, group].merge(counts, how="left")["tasks"].fillna(0).to_numpy(dtype=int)
+    best = table.assign(tasks=tasks).sort_values(["tasks", "clips", "file"], ascending=[False, False, True])
+    cells = best.drop_duplicates(["source", "level", "family", "task", "reading"]).sort_index()
+    return cells.drop(columns=["file", "tasks"])
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[int] = (0,)) -> str:

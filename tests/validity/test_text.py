@@ -115,15 +115,21 @@ def test_it_says_what_was_run_which_bars_are_met_and_what_is_weak(page: ModuleTy
     assert "| 128 px, 30 frames/s | 128 px, 30 frames/s, H.264 crf 23 |" in last and "`gravity:0.9`" in last
 
 
-def test_of_two_files_the_one_with_most_clips_counts(page: ModuleType, tmp_path: Path) -> None:
+def test_of_two_files_the_cells_of_most_tasks_and_clips_count(page: ModuleType, tmp_path: Path) -> None:
     write(tmp_path / "128px.parquet", {**USUAL, **WRONG})
-    longer = table_of(tuple(USUAL.items())).assign(auroc=0.123, value=0.456)
+    longer = table_of(tuple(USUAL.items())).assign(value=0.456)
     _, header = read_table(tmp_path / "128px.parquet")
     write_table(tmp_path / "128px-lawful.parquet", longer.assign(clips=longer["clips"] * 2), header)
     table = published(tmp_path)["128px"].table
     assert set(table.loc[table["value"] == 0.456, "source"]) == set(longer["source"])
+    assert not table.duplicated(["source", "level", "family", "task", "reading"]).any()
     write_table(tmp_path / "128px-lawful.parquet", longer, header)  # as many: the first
     assert not published(tmp_path)["128px"].table["value"].eq(0.456).any()
+    one = longer[~longer["task"].eq(TASKS[1])]  # of one of its two tasks more clips, and no mean over both
+    write_table(tmp_path / "128px-lawful.parquet", one.assign(clips=one["clips"] * 9), header)
+    table = published(tmp_path)["128px"].table
+    assert set(table.loc[table["value"].eq(0.456) & table["kind"].ne("reference"), "level"]) <= {"task", "skill"}
+    assert table.loc[table["level"].eq("task"), "value"].eq(0.456).any()
 
 
 def test_views_and_looks_stand_beside_each_other_and_apart_from_the_rest(page: ModuleType, tmp_path: Path) -> None:
