@@ -80,7 +80,7 @@ class Published:
 
 
 def published(folder: Path) -> dict[str, Published]:
-    """Tables by name. Of cells that several files of a table hold, that of most tasks counts, then of most clips."""
+    """Tables by name. Where several files hold a cell, the one over most tasks counts, then that over most clips."""
     paths = sorted(folder.glob("*.parquet"), key=lambda path: path.stem)
     names = {path.stem.partition("-")[0] for path in paths}
     found = {}

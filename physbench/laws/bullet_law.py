@@ -216,7 +216,7 @@ class BulletLaw(PlanarLaw):
 
     def own_path(self, steps: Whole) -> Array:
         """States (F, N, 6) of the scene's own motion at steps (F,), before the impulses of these."""
-        return np.stack([self._own.before(int(step)) for step in steps])
+        return self._own.before(steps)
 
     def own_contacts(self, first: int, last: int) -> list[Contact]:
         """Contacts of the scene's own motion from step `first` to `last`; those that last at `first` begin there."""
@@ -408,9 +408,9 @@ class OwnMotion:
         if not law._turns:
             self._states[..., 4:] = 0.0
 
-    def before(self, step: int) -> Array:
-        """States (N, 6) at a step, before its impulses; at the nearest one that there is."""
-        return np.asarray(self._states[min(max(step - self._first, 0), len(self._states) - 1)])
+    def before(self, steps: int | Whole) -> Array:
+        """States (..., N, 6) at steps (...), before their impulses; at the nearest ones that are known."""
+        return np.asarray(self._states[np.clip(steps - self._first, 0, len(self._states) - 1)])
 
     def contacts(self, first: int, last: int) -> list[Contact]:
         """Contacts from step `first` to `last`; those that last at `first` begin there."""

@@ -94,7 +94,7 @@ class SegmentStarts:
         return arcs
 
     def _first_guesses(self) -> list[Arc]:
-        """The last first guess of each body that has some."""
+        """The last guess of each body in the first frame that has any."""
         arcs: list[Arc] = []
         for body, first in enumerate(self.seen.start.tolist()):
             for frame in (first + np.flatnonzero(self.seen.known[first:, body])).tolist():

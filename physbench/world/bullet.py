@@ -488,7 +488,7 @@ class World:
         self.step += count
 
     def _takes(self, count: int) -> bool:
-        """True if PyBullet takes `count` steps in one call, `exact`: and each of the length of one alone."""
+        """True if one call of PyBullet makes `count` steps and, if `exact`, each as long as a single one."""
         parts = count * self._refine
         step = PHYSICS_STEP * count / parts
         return int(PHYSICS_STEP * count / step) == parts and (not self._exact or step == PHYSICS_STEP / self._refine)
