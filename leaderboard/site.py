@@ -15,9 +15,13 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
+from http import HTTPStatus
+from http.server import SimpleHTTPRequestHandler
+from io import BytesIO
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -34,6 +38,7 @@ from physbench.result.formats import csv_text
 from physbench.result.read import key_of_result
 from physbench.result.readings import AXIS, strength_text
 from physbench.result.report.page import page_environment
+from physbench.result.report.runs import LoopbackServer, is_for_loopback
 from physbench.result.report.summary import family_factors
 from physbench.result.sentences import LEAST_VIDEO_SIDE, small_videos
 from physbench.result.skill import Kind, Stratum, clip_qualities, kinds, skills, task_means
@@ -490,6 +495,30 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
     downloads = ("board.csv", "board.json", BIBTEX)
     write_text(path, _page(ranked, tables, freed, differences, downloads, COMPARE, note))
     return path
+
+
+class BoardServer(LoopbackServer):
+    """A server of the files of a built board, with their own names."""
+
+    def __init__(self, board: Path, port: int) -> None:
+        super().__init__(port, partial(_BoardHandler, directory=str(board)))
+
+
+class _BoardHandler(SimpleHTTPRequestHandler):
+    """Answers GET and HEAD with a file of the board; no folder is listed."""
+
+    def send_head(self) -> BytesIO | BinaryIO | None:
+        if not is_for_loopback(self):
+            self.send_error(HTTPStatus.FORBIDDEN, "Only for this machine")
+            return None
+        return super().send_head()
+
+    def list_directory(self, path: str | os.PathLike[str]) -> None:
+        """Nothing: pages link to files."""
+        self.send_error(HTTPStatus.NOT_FOUND, "There is no such page")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: a line a request would hide what matters."""
 
 
 def note_of(board: Path) -> str:

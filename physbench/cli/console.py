@@ -7,13 +7,14 @@ Where nothing is offered, the shell offers files.
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -24,6 +25,14 @@ from physbench.support.printable import LIKE_ASCII, SUBSTITUTES, printable
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.segment import Segment
+
+    from physbench.result.report.runs import LoopbackServer
+
+# Options of what shows pages in the browser.
+Port = Annotated[
+    int, typer.Option(min=0, max=65535, metavar="N", help="Port on the loopback address; 0: any that is free.")
+]
+OpenBrowser = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")]
 
 READABLE = 110  # columns; text is wrapped there, also where stdout is not a terminal
 
@@ -108,6 +117,30 @@ def refuse_unwritable(folder: Path) -> None:
         if error.errno in DISK_FULL:
             raise
         raise UsageError(f"Cannot write into {folder.absolute()}: {error.strerror}. Choose another --out.") from error
+
+
+def serve(server: Callable[[], LoopbackServer], shown: str, port: int, *, open_browser: bool) -> None:
+    """Serve pages for this machine alone until Ctrl-C. shown: what they are. Raises UsageError where the port is taken.
+
+    The address goes to stdout.
+    """
+    try:
+        pages = server()
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise
+        raise UsageError(f"--port: {port} cannot be used ({error.strerror}). Try another, or 0 for any.") from None
+    with pages:
+        typer.echo(pages.address)
+        note(f"{shown}, for this machine alone. Ctrl-C ends it.")
+        if open_browser:
+            import webbrowser
+
+            webbrowser.open(pages.address)
+        try:
+            pages.serve_forever()
+        except KeyboardInterrupt:
+            note("Stopped.")
 
 
 def stdout_console() -> Console:

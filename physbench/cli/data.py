@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +19,7 @@ from physbench.support.progress import Progress, duration
 
 if TYPE_CHECKING:
     from physbench.clips.clip import Clip, Row
+    from physbench.clips.packed import PackedClips
     from physbench.world.scene import RenderSpec
 
 # `physbench data verify`: does this machine make the clips of a suite, and is an archive of clips whole?
@@ -76,17 +79,12 @@ def verify_archive(place: str) -> None:
 
     Raises UsageError: there is none, it is damaged, or of another version of physbench.
     """
-    from physbench.clips.packed import opened_archive
     from physbench.clips.suite import suite_names
 
     if place in suite_names() and not Path(place).exists():
         raise UsageError(f"'{place}' is a suite and no archive of clips: physbench data verify --suite {place}")
-    try:
-        packed = opened_archive(place)
-        with Progress(f"checking {packed.spec}", len(packed)) as progress:
-            packed.check(progress.advance)
-    except UsageError as error:
-        raise UsageError(str(error).removeprefix("--clips: ")) from error
+    with _archive(place) as packed, Progress(f"checking {packed.spec}", len(packed)) as progress:
+        packed.check(progress.advance)
     summary = f"{counted(len(packed), 'clip')} of {packed.suite['name']} at {packed.spec}, index {packed.sha256[:12]}"
     other = packed.other_states()
     if other:
@@ -94,6 +92,17 @@ def verify_archive(place: str) -> None:
         note("They were made with another build of the physics, so that results on them are marked `local`.")
         raise typer.Exit(1)
     typer.echo(f"{place}: {summary}, all as they were packed")
+
+
+@contextmanager
+def _archive(place: str) -> Iterator[PackedClips]:
+    """An archive that is named without the option --clips, of which its errors speak."""
+    from physbench.clips.packed import opened_archive
+
+    try:
+        yield opened_archive(place)
+    except UsageError as error:
+        raise UsageError(str(error).removeprefix("--clips: ")) from error
 
 
 app = typer.Typer(
@@ -215,6 +224,38 @@ def pack(
         megabytes = path.stat().st_size / 1e6
     note(f"{counted(len(chosen.rows), 'clip')} of {suite} at {spec}, {megabytes:.1f} MB, index {sha256[:12]}")
     typer.echo(out)
+
+
+@app.command(name="import")
+def import_(
+    archive: Annotated[str, typer.Argument(metavar="FILE|URL", help="An archive of `data pack`.")],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the clips. [default: the cache]")] = None,
+) -> None:
+    """Take the clips of an archive into the cache, where every command finds them instead of making them.
+
+    Refused is an archive whose states are not the golden ones of its suite. Its pictures are taken as they are: take
+    archives from people whom you trust, or give them to one run alone, eval --clips FILE.
+
+    Example: physbench data import core-128.clips
+    """
+    from physbench.clips.store import ClipStore
+
+    if out is not None:
+        refuse_unwritable(out)
+    store = ClipStore(out, required=True)
+    with _archive(archive) as packed:
+        if other := packed.other_states():
+            raise UsageError(
+                f"{archive}: {len(other)} of its clips differ from the golden states of {packed.suite['name']}, the "
+                f"first {other[0]}: another build of the physics made them. Give it to one run, eval --clips {archive}."
+            )
+        rows = packed.rows()
+        with Progress(f"importing {packed.spec}", len(rows)) as progress:
+            for row in rows:
+                store.put(packed.get(row, packed.spec))
+                progress.advance()
+    note(f"{counted(len(rows), 'clip')} of {packed.suite['name']} at {packed.spec}")
+    typer.echo(store.folder(packed.spec))
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from physbench.cli import console
 from physbench.cli.cache import readable_size
 from physbench.cli.console import note, refuse_missing
 from physbench.cli.models import ModelArg
@@ -227,6 +228,23 @@ def build(board: Board = BOARD) -> None:
     from physbench.leaderboard.site import build as build_page
 
     typer.echo(build_page(board))
+
+
+@app.command()
+def serve(
+    board: Board = BOARD,
+    port: console.Port = 8381,
+    open_browser: console.OpenBrowser = True,
+) -> None:
+    """Build the board's page and show it in the browser, for this machine alone, until Ctrl-C.
+
+    Example: physbench leaderboard serve --board board
+    """
+    from physbench.leaderboard.site import BoardServer
+    from physbench.leaderboard.site import build as build_page
+
+    build_page(board)
+    console.serve(lambda: BoardServer(board, port), f"The board {board}", port, open_browser=open_browser)
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -124,10 +123,8 @@ def _check(runs: list[RunSummary]) -> None:
 
 def view(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder with runs.")] = Path("runs"),
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="N", help="Port on the loopback address; 0: any that is free.")
-    ] = 8380,
-    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+    port: console.Port = 8380,
+    open_browser: console.OpenBrowser = True,
 ) -> None:
     """Show the runs of a folder and their reports in the browser, for this machine alone, until Ctrl-C.
 
@@ -137,23 +134,8 @@ def view(
     from physbench.result.report.runs import RunsServer
 
     count = len(find_runs(folder))
-    try:
-        server = RunsServer(folder, port)
-    except OSError as error:
-        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-            raise
-        raise UsageError(f"--port: {port} cannot be used ({error.strerror}). Try another, or 0 for any.") from None
-    with server:
-        typer.echo(server.address)
-        note(f"{counted(count, 'run')} in {folder}, for this machine alone. Ctrl-C ends it.")
-        if open_browser:
-            import webbrowser
-
-            webbrowser.open(server.address)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            note("Stopped.")
+    shown = f"{counted(count, 'run')} in {folder}"
+    console.serve(lambda: RunsServer(folder, port), shown, port, open_browser=open_browser)
 
 
 def compare(

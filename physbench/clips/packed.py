@@ -28,7 +28,16 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip, Contact, LazyClip, Row
 from physbench.clips.generate import frame_times, known_scene
 from physbench.clips.store import StoredClip
-from physbench.clips.suite import GOLDEN_SUITES, OWN, PROMPT_MOTION_OPTION, Golden, Suite, chosen_suite, split_name
+from physbench.clips.suite import (
+    GOLDEN_SUITES,
+    OWN,
+    PROMPT_MOTION_OPTION,
+    TRAINING_LISTS,
+    Golden,
+    Suite,
+    chosen_suite,
+    split_name,
+)
 from physbench.support.errors import PhysbenchError, UsageError
 from physbench.support.files import EMPTY_SEAL, NOT_ARRAYS, SEAL, atomic_path, cache_dir, seal_of, sealed, user_path
 from physbench.support.fingerprint import fingerprint
@@ -228,6 +237,19 @@ class PackedClips:
         for name, entry in self._clips.items():
             self._bytes_of(name, entry)
             done()
+
+    def rows(self) -> list[Row]:
+        """Rows of the clips in here. Raises UsageError where some are of tasks that do not come with physbench."""
+        name, prompt_motion = split_name(self.suite["name"])
+        limit = len(self) if name in TRAINING_LISTS else None
+        known = () if name.startswith(OWN) else chosen_suite(name, limit, None, prompt_motion).rows
+        rows = [row for row in known if row.id in self._clips]
+        if len(rows) != len(self):
+            raise UsageError(
+                f"--clips: {self.name} holds clips that {self.suite['name']} has not: those of your own "
+                "tasks, or a part of a list to train on. Give it to the commands that take --clips FILE."
+            )
+        return rows
 
     def other_states(self) -> list[str]:
         """The clips that have other states than the golden ones of their suite, if it has such."""

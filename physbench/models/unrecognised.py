@@ -8,6 +8,7 @@ import json
 import os
 import pickletools
 import re
+import tarfile
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -318,13 +319,11 @@ def _describe_folder(path: Path) -> str:
         return checkpoints
     if "manifest.json" in names:
         return f"{path} is a run folder, not a model. `physbench report {path}` shows it."
-    from physbench.clips.video import DEMUXERS
-
-    if any(name.lower().endswith(tuple(DEMUXERS)) for name in names):
+    if _hold_videos(names):
         return (
             f"{path} is a folder of videos: give videos:{path}, with the answer.json of `physbench data export` in it."
         )
-    if "config.json" in names:
+    if model_type(path):
         return f"{path} is a transformers model, which this version does not load by itself.\n{HINT_WRAP}"
     if not names:
         return f"{path} is empty: was the download finished?"
@@ -332,9 +331,29 @@ def _describe_folder(path: Path) -> str:
     return f"{path} is a folder with {shown} in it: not a model that this version knows. {HINT_WRAP}"
 
 
+def _hold_videos(names: Iterable[str]) -> bool:
+    from physbench.clips.video import DEMUXERS
+
+    return any(name.lower().endswith(tuple(DEMUXERS)) for name in names)
+
+
+def _names_in_archive(path: Path) -> list[str]:
+    """Names of the files in a zip or plain tar archive; none of what is neither, or damaged."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return archive.namelist()
+        with tarfile.open(path, "r:") as tar:
+            return tar.getnames()
+    except DAMAGED_ARCHIVE:
+        return []
+
+
 def _describe_file(path: Path, start: bytes) -> str:
     if not start:
         return f"{path} is empty. Download or copy it again."
+    if _hold_videos(_names_in_archive(path)):
+        return f"{path} is an archive of videos: give videos:{path}, which holds what `physbench data export` asks for."
     if start.startswith(b"PK"):
         return _describe_zip(path)
     if looks_like_pickle(start):

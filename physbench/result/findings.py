@@ -237,21 +237,21 @@ def _lost_figure(result: ResultDocument, role: ReadingRole) -> str | None:
     return f"{100 * share:.0f} %{interval}"
 
 
-def lost_share(result: ResultDocument, role: ReadingRole, family: str = "") -> float | None:
-    """The complement of a share that is kept, mean over the clips of a family, or all; None without a reading."""
-    values = _kept_values(result, role, family)
+def lost_share(result: ResultDocument, role: ReadingRole, part: str = "") -> float | None:
+    """The complement of a share that is kept, mean over the clips of a family, a task, or all; None without one."""
+    values = _kept_values(result, role, part)
     if not values:
         return None
     return 1 - sum((value.value or 0.0) * value.clips for value in values) / sum(value.clips for value in values)
 
 
-def _kept_values(result: ResultDocument, role: ReadingRole, family: str = "") -> list[ReadingValue]:
+def _kept_values(result: ResultDocument, role: ReadingRole, part: str = "") -> list[ReadingValue]:
     """Values of a reading by task, where most clips have one; none where too few clips do in all."""
     reading = result.readings.get(reading_of(role))
     values = [
         value
         for task, value in (reading.tasks.items() if reading else ())
-        if family in ("", _family(task))
+        if part in ("", _family(task), task)
         if value.value is not None and 2 * value.clips >= value.applicable  # else too much failed to tell
     ]
     return values if sum(value.clips for value in values) >= FEWEST_CLIPS else []
@@ -349,9 +349,9 @@ def _tremble(result: ResultDocument) -> Finding | None:
     return _finding("tremble", words, clips, what=reading_of("jitter"), value=size, interval=interval, unit="diameters")
 
 
-def _there(result: ResultDocument, family: str) -> bool:
-    """True if most objects of a family are there, in view and after they were hidden."""
-    shares = [lost_share(result, role, family) for role in ("survival", "reemergence")]
+def _there(result: ResultDocument, part: str) -> bool:
+    """True if most objects of a family, or a task, are there, in view and after they were hidden."""
+    shares = [lost_share(result, role, part) for role in ("survival", "reemergence")]
     return all(share is None or share <= SAID.most for share in shares)
 
 
@@ -439,7 +439,7 @@ def _reading(result: ResultDocument, family: str, laws: Laws) -> Finding | None:
         for name, reading in result.readings.items()
         if name in laws and not (result.unseen_constants and laws[name].needs_constants)
         for task, value in reading.tasks.items()
-        if _family(task) == family and (off := _off(laws[name], value)) >= 1
+        if _family(task) == family and (off := _off(laws[name], value)) >= 1 and _there(result, task)
     ]
     if not broken:
         return None

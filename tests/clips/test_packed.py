@@ -18,6 +18,7 @@ from physbench.clips import packed as packed_clips
 from physbench.clips.clip import Clip
 from physbench.clips.generate import make_clip, render_spec
 from physbench.clips.packed import PackedClips, pack_clips
+from physbench.clips.store import ClipStore, pack
 from physbench.clips.suite import (
     EXPECTATION_SUITE,
     Suite,
@@ -226,3 +227,26 @@ def test_frames_that_cannot_be_unpacked_are_damage(packed: Path, monkeypatch: py
     monkeypatch.setattr(packed_clips, "_frames_header", broken)
     with pytest.raises(UsageError, match=f"damaged at {SUITE.rows[0].id}"):
         clip.context(3)
+
+
+def test_imported_clips_are_those_that_are_made_here(
+    packed: Path, clips: dict[str, Clip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["data", "import", str(packed), "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / SPEC.folder)
+    store = ClipStore(tmp_path)
+    assert store.missing(SUITE.rows, SPEC) == []
+    for row in SUITE.rows:
+        assert store.path(row, SPEC).read_bytes() == pack(clips[row.id])
+
+
+def test_clips_of_another_build_or_no_suite_are_not_imported(
+    clips: dict[str, Clip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, own = tmp_path / "other.clips", tmp_path / "own.clips"
+    pack_clips(SUITE, SPEC, lambda row: replace(clips[row.id], state_hash="0" * 64), other)
+    pack_clips(replace(SUITE, name="own-smoke"), SPEC, lambda row: clips[row.id], own)
+    for path, words in ((other, "2 of its clips differ from the golden states of smoke"), (own, "of your own tasks")):
+        assert run(["data", "import", str(path), "--out", str(tmp_path / "clips")]) == 2
+        assert words in capsys.readouterr().err
+    assert not list((tmp_path / "clips").rglob("*.npz"))

@@ -288,7 +288,7 @@ def test_a_checkpoint_in_shards_is_loaded_by_its_index_or_folder(sharded, saved,
     for target in (index, index.parent, f"safetensors:{index.parent}"):
         assert torch.equal(load(target).layer.weight, whole.layer.weight)
     assert model_sha256(str(index.parent)) == model_sha256(str(saved()))
-    (index.parent / "config.json").write_text("{}")  # of another library, and ours all the same
+    (index.parent / "config.json").write_text('{"model_type": "vit"}')  # of another library, and ours all the same
     assert load(index.parent).card == CARD
 
 
@@ -324,7 +324,7 @@ def test_shards_of_another_library_are_not_taken_for_one_of_ours(sharded) -> Non
     index = sharded(keyed=False)
     with pytest.raises(ModelError, match=r"index\.json holds 2 tensors but no metadata key 'physbench'"):
         check_target(str(index.parent))
-    (index.parent / "config.json").write_text("{}")
+    (index.parent / "config.json").write_text('{"model_type": "vit"}')
     with pytest.raises(ModelError, match="is a transformers model"):
         check_target(str(index.parent))
 

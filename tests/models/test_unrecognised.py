@@ -6,6 +6,7 @@ import collections
 import io
 import os
 import pickle
+import shutil
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -116,3 +117,20 @@ def test_words_for_old_encrypted_and_repeated_files(tmp_path: Path) -> None:
             content[at + offset] |= 1
     hidden.write_bytes(content)
     assert "encrypted" in describe_unrecognised(str(hidden))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_of_videos_is_known_by_what_is_in_it(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "answers" / "clip-1.mp4").write_bytes(b"0" * 40)
+    path = Path(shutil.make_archive(str(tmp_path / "answers"), kind, tmp_path, "answers")).rename(
+        tmp_path / "answers.x"
+    )
+    assert f"give videos:{path}" in describe_unrecognised(str(path))
+
+
+def test_a_config_without_a_type_of_model_is_none_of_transformers(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    assert "not a model that this version knows" in describe_unrecognised(str(tmp_path))
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}')
+    assert "is a transformers model" in describe_unrecognised(str(tmp_path))

@@ -161,6 +161,17 @@ def test_a_reading_is_named_where_its_interval_excludes_the_truth_and_in_a_look_
     assert "gravity" not in sentences["unsure"] + sentences["near"]
 
 
+def test_no_law_is_named_by_a_reading_of_a_task_whose_objects_are_mostly_lost(document) -> None:
+    there = with_gravity(document, {FALL: 0.1, ORBIT: 0.9}, gravity(8.0, (7.5, 8.5), True))
+    assert motion(there).kind == "law"
+    name = "permanence/intact.survival"
+    survival = there.readings[name]
+    for task, kind in ((FALL, "unlawful"), (ORBIT, "law")):
+        value = survival.tasks[task].model_copy(update={"value": 0.3, "clips": 8, "applicable": 8})
+        lost = survival.model_copy(update={"tasks": {**survival.tasks, task: value}})
+        assert motion(there.model_copy(update={"readings": {**there.readings, name: lost}})).kind == kind
+
+
 def test_without_a_law_the_size_the_time_and_the_sight_are_said(document) -> None:
     first = FirstBreaks(clips=8, broken=7, at_handover=2, median=0.42)
     strength = StrengthResult.model_validate(

@@ -74,7 +74,7 @@ class VideoSource:
                 self._tar = tarfile.open(path, "r:")  # noqa: SIM115 - closed with the process
                 members = list(_tar_members(self._tar))
         except FileNotFoundError:
-            raise ModelError(f"{path} does not exist.") from None
+            raise ModelError(f"{path} does not exist. Name the folder of the answers to a `data export`.") from None
         except DAMAGED_ARCHIVE as error:
             raise ModelError(
                 f"{path} cannot be read as a folder, a .zip or a plain .tar of videos ({error}). Unpack it first."

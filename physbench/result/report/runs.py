@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -146,16 +146,15 @@ OWN_PARTS = (
 )
 
 
-class RunsServer(ThreadingHTTPServer):
-    """A server of one folder on the loopback address. `server_port` says where."""
+class LoopbackServer(ThreadingHTTPServer):
+    """A server on the loopback address. `server_port` says where."""
 
     daemon_threads = True  # a browser that holds its connection does not keep the program
     allow_reuse_address = True
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, port: int, handler: Callable[..., BaseHTTPRequestHandler]) -> None:
         """Open the port; 0 takes any that is free. Raises OSError where it is taken."""
-        self.folder = folder
-        super().__init__((LOOPBACK, port), _Handler)
+        super().__init__((LOOPBACK, port), handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Nothing: a browser that goes away in the middle of an answer is no error."""
@@ -163,6 +162,19 @@ class RunsServer(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         return f"http://{LOOPBACK}:{self.server_port}/"
+
+
+def is_for_loopback(request: BaseHTTPRequestHandler) -> bool:
+    """False if a request came under another name that was made to point here."""
+    return (request.headers.get("Host") or "").rsplit(":", 1)[0] in (LOOPBACK, "localhost")
+
+
+class RunsServer(LoopbackServer):
+    """A server of the runs of one folder."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder = folder
+        super().__init__(port, _Handler)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -173,8 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30  # s for a request to arrive
 
     def do_GET(self) -> None:
-        host = (self.headers.get("Host") or "").rsplit(":", 1)[0]
-        if host not in (LOOPBACK, "localhost"):  # another name that was made to point here
+        if not is_for_loopback(self):
             self._answer(HTTPStatus.FORBIDDEN, b"Only for this machine.\n", "text/plain")
             return
         try:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -17,10 +18,19 @@ import pytest
 from runs_on_disk import Texts, unfinished
 
 from physbench.cli.main import run
+from physbench.leaderboard.site import BoardServer
 from physbench.result.build import write_result
 from physbench.result.document import read_result
 from physbench.result.read import find_runs, sorted_runs, summary
-from physbench.result.report.runs import LOOPBACK, RunsServer, overall_words, report_link, runs_page, two_runs_page
+from physbench.result.report.runs import (
+    LOOPBACK,
+    LoopbackServer,
+    RunsServer,
+    overall_words,
+    report_link,
+    runs_page,
+    two_runs_page,
+)
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -115,6 +125,16 @@ def test_two_runs_stand_side_by_side(make_run) -> None:
     assert overall_words(pair[0]) in text and overall_words(pair[1]) in text
 
 
+@contextmanager
+def answering(server: LoopbackServer) -> Iterator[LoopbackServer]:
+    with server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[RunsServer]:
     """A folder of one run with a report, beside a file that nobody may see."""
@@ -124,15 +144,11 @@ def served(tmp_path: Path) -> Iterator[RunsServer]:
     (done / "report" / "index.html").write_text("<p>the report</p>")
     (done / "report" / "other.html").write_text("another file")
     (tmp_path / "secret.txt").write_text("secret")
-    with RunsServer(root, 0) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with answering(RunsServer(root, 0)) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
-def asked(server: RunsServer, path: str, method: str = "GET", host: str | None = None) -> tuple[int, str, dict]:
+def asked(server: LoopbackServer, path: str, method: str = "GET", host: str | None = None) -> tuple[int, str, dict]:
     connection = http.client.HTTPConnection(LOOPBACK, server.server_port, timeout=60)
     connection.putrequest(method, path, skip_host=True)
     connection.putheader("Host", host or f"{LOOPBACK}:{server.server_port}")
@@ -208,6 +224,21 @@ def test_only_this_machine_is_answered(served: RunsServer) -> None:
     assert served.server_address[0] == "127.0.0.1"
     assert asked(served, "/", host="evil.example")[0] == 403, "a name that was made to point to the loopback address"
     assert asked(served, "/", host=f"localhost:{served.server_port}")[0] == 200
+
+
+def test_a_board_shows_its_files_and_lists_no_folder(tmp_path: Path) -> None:
+    entry = tmp_path / "board" / "entries" / "a"
+    entry.mkdir(parents=True)
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "board" / "index.html").write_text("<p>the board</p>")
+    (entry / "report.html").write_text("<p>the report</p>")
+    with answering(BoardServer(tmp_path / "board", 0)) as server:
+        assert asked(server, "/")[:2] == (200, "<p>the board</p>")
+        assert asked(server, "/entries/a/report.html")[:2] == (200, "<p>the report</p>")
+        for path in ("/entries/", "/entries", "/../secret.txt", "/%2e%2e/secret.txt", "//etc/passwd"):
+            status, text, _ = asked(server, path)
+            assert (status in (301, 404)) and "secret" not in text and "report" not in text
+        assert asked(server, "/", host="evil.example")[0] == 403
 
 
 def test_ctrl_c_ends_it(tmp_path: Path) -> None:
