@@ -39,7 +39,7 @@ from physbench.clips.suite import find_suite
 from physbench.models.safetensors_files import read_header
 from physbench.reference.train import holds_training
 from physbench.result.bootstrap import estimate, pooled
-from physbench.result.coverage import unasked_axes
+from physbench.result.coverage import inapplicable_axes
 from physbench.result.document import ResultDocument, read_result
 from physbench.result.levels import overall
 from physbench.result.read import read_run
@@ -145,7 +145,7 @@ def row_of(run: Path, **names: Any) -> tuple[dict[str, Any], Mapping[str, Errors
     made = {**names, "suite": f"{result.suite.name} {result.suite.version}{part}"}
     # A part of a suite has too few clips of each split for an interval of its skill, but enough of both together.
     manifest, tables = read_run(folder)
-    both = estimate(pooled(tables), fixed=fixed_kinds(manifest), unasked=unasked_axes(manifest.card))
+    both = estimate(pooled(tables), fixed=fixed_kinds(manifest), inapplicable=inapplicable_axes(manifest.card))
     skill = overall(both, 0, "")
     made |= spread("overall", skill.skill, skill.interval) | qualities(result)
     for split in SPLITS:

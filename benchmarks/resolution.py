@@ -99,7 +99,7 @@ def seen(clip: Clip, model: SceneLaw, states: Array) -> PlacedBodies:
     placed = place_bodies(clip, replace(tracks, position=position, position_sd=np.where(known, NOISE, np.nan)), model)
     gone = ~np.isfinite(placed.position[..., 0])
     if placed.sight is not None:
-        gone |= placed.sight.excused(placed.position)
+        gone |= placed.sight.out_of_sight(placed.position)
     gone[:CONTEXT] &= ~placed.expected_visible[:CONTEXT]
     return replace(placed, position=np.where(gone[..., None], np.nan, placed.position), present=placed.present & ~gone)
 

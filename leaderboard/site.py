@@ -435,11 +435,11 @@ def ranked_with_free_constants(
 ) -> Tables:
     """The entries whose context does not show every constant, ranked likewise by consistency where these are free."""
 
-    def freed(entry: Entry) -> ResampledSkill:
+    def unseen(entry: Entry) -> ResampledSkill:
         tables, fixed = entry.unseen_tables(), unseen_kinds_of(entry.result)
         return resampled_skill(tables, resamples=resamples, fixed=fixed, axes=(AXIS,))
 
-    return _ranked([entry for entry in entries if _unseen_skill(entry.result) is not None], freed, report, mine)
+    return _ranked([entry for entry in entries if _unseen_skill(entry.result) is not None], unseen, report, mine)
 
 
 def _ranked(
@@ -481,7 +481,7 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
     note = note_of(board)
     resampled = {entry.name: entry_skill(entry.tables(), entry.result, resamples) for entry in ranked}
     tables = _ranked(ranked, lambda entry: resampled[entry.name], report_in_board, None)
-    freed = ranked_with_free_constants(ranked, resamples)
+    unseen = ranked_with_free_constants(ranked, resamples)
     differences = look_differences(ranked, resamples)
     lines = [line for rows in tables.values() for line in rows]
     # Three entries stand on the page that compares them, before a reader chooses
@@ -493,7 +493,7 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
     write_json(board / "board.json", [dict(zip(columns, row, strict=True)) for row in rows])
     path = board / "index.html"
     downloads = ("board.csv", "board.json", BIBTEX)
-    write_text(path, _page(ranked, tables, freed, differences, downloads, COMPARE, note))
+    write_text(path, _page(ranked, tables, unseen, differences, downloads, COMPARE, note))
     return path
 
 
@@ -559,20 +559,20 @@ def preview(run: RunFolder, board: Path, out: Path, *, resamples: int = RESAMPLE
             return quote(Path(os.path.relpath(target, out.parent)).as_posix())
 
         tables = ranked_entries(shown, resamples, report, mine)
-        freed = ranked_with_free_constants(shown, resamples, report, mine)
+        unseen = ranked_with_free_constants(shown, resamples, report, mine)
         if problem:
             row = BoardRow(mine, None, report(mine), mine=True, problem=problem)
             tables = {RankedTable(mine.result.look, PREVIEW): [row], **tables}
         differences = look_differences(shown, resamples)
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_text(out, _page(shown or [mine], tables, freed, differences))
+        write_text(out, _page(shown or [mine], tables, unseen, differences))
     return Preview(out, problem)
 
 
 def _page(
     entries: Sequence[Entry],
     tables: Tables,
-    freed: Tables,
+    unseen: Tables,
     differences: Sequence[LookDifference],
     downloads: Sequence[str] = (),
     compare: str = "",
@@ -590,7 +590,7 @@ def _page(
     )
     return environment.get_template("board.html.j2").render(
         tables=tables,
-        unseen=freed,
+        unseen=unseen,
         differences=differences,
         badges=BADGES,
         axis_names=names,

@@ -128,9 +128,9 @@ class Evaluation(Mapping[str, Any]):
 
         It moves from the first steps of a training on, and is no physics.
         """
-        from physbench.result.coverage import early_sign
+        from physbench.result.coverage import pixel_progress
 
-        return early_sign(self._result.readings)
+        return pixel_progress(self._result.readings)
 
     def scalars(self, prefix: str = "physbench/", *, detail: Detail = "all") -> dict[str, float]:
         """Figures that exist, for a logger: {"physbench/overall": 0.41, "physbench/falling/consistency": 0.3, ...}.

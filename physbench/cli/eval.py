@@ -494,11 +494,11 @@ def status(run: Run, as_json: Json = False) -> None:
     """
     refuse_missing(run)
     from physbench.result.report.terminal import print_summary
-    from physbench.run.finalize import run_so_far
+    from physbench.run.finalize import run_progress
     from physbench.run.remote_run import run_at
 
     with run_at(run, "glance", note) as place:
-        progress = run_so_far(place.folder)
+        progress = run_progress(place.folder)
     shard = f", shard {progress.shard}" if progress.shard else ""
     if as_json:
         shown = None if progress.result is None else progress.result.model_dump(mode="json")

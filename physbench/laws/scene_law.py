@@ -413,15 +413,15 @@ class SceneLaw:
             if owner is not cls and issubclass(owner, SceneLaw):
                 continue  # what is inherited from a class that is no law is the law's own
             if isinstance(value, (classmethod, staticmethod)):
-                setattr(cls, name, type(value)(_blamed(cls, value.__func__)))
+                setattr(cls, name, type(value)(_naming_the_law(cls, value.__func__)))
             elif isinstance(value, cached_property):
-                again = cached_property(_blamed(cls, value.func))
+                again = cached_property(_naming_the_law(cls, value.func))
                 again.__set_name__(cls, name)
                 setattr(cls, name, again)
             elif isinstance(value, property) and value.fget:
-                setattr(cls, name, property(_blamed(cls, value.fget)))
+                setattr(cls, name, property(_naming_the_law(cls, value.fget)))
             elif isinstance(value, FunctionType):
-                setattr(cls, name, _blamed(cls, value))
+                setattr(cls, name, _naming_the_law(cls, value))
 
     @classmethod
     def covers(cls, scene: Scene) -> bool:
@@ -614,7 +614,7 @@ def blaming(kind: type[SceneLaw], method: str) -> Iterator[None]:
         raise _law_error(kind, f"{method} raised {describe_error_in_file(error, source_of(kind))}") from error
 
 
-def _blamed(kind: type[SceneLaw], method: Callable[..., Any]) -> Callable[..., Any]:
+def _naming_the_law(kind: type[SceneLaw], method: Callable[..., Any]) -> Callable[..., Any]:
     """A method whose errors are blamed on a law."""
 
     @wraps(method)

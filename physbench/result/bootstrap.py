@@ -294,15 +294,15 @@ def estimate(
     seed: int = 0,
     fixed: Fixed | None = None,
     axes: tuple[str, ...] = AXES,
-    unasked: Collection[str] = (),
+    inapplicable: Collection[str] = (),
 ) -> Estimate:
     """Line up the tables ("model", "constant-velocity", "truth", "freeze") and compute every level once.
 
     fixed: kinds of tasks that do not depend on these clips (`physbench.result.task_roles`). axes: the overall skill
-    is the mean of these without those in `unasked`.
+    is the mean of these without those in `inapplicable`.
     """
     qualities = lined_up(tables, axes).qualities()
-    return estimate_of(qualities, resamples=resamples, seed=seed, fixed=fixed, unasked=unasked)
+    return estimate_of(qualities, resamples=resamples, seed=seed, fixed=fixed, inapplicable=inapplicable)
 
 
 def lined_up(tables: Mapping[str, pd.DataFrame], axes: tuple[str, ...] = AXES) -> ScoredClips:
@@ -316,7 +316,7 @@ def estimate_of(
     resamples: int = RESAMPLES,
     seed: int = 0,
     fixed: Fixed | None = None,
-    unasked: Collection[str] = (),
+    inapplicable: Collection[str] = (),
 ) -> Estimate:
     """Every level of the qualities of `lined_up` tables; the rest as `estimate`."""
     axes = qualities.axes
@@ -327,8 +327,8 @@ def estimate_of(
     resampled = resample(flat, resamples=resamples, seed=seed, bounded=bounded)
     drawn = {key: values.reshape(-1, sources, width) for key, values in resampled.means.items()}
     kind = kinds(qualities, fixed)
-    counted = tuple(a for a, axis in enumerate(axes) if axis not in unasked)
-    part = counted if unasked else None
+    counted = tuple(a for a, axis in enumerate(axes) if axis not in inapplicable)
+    part = counted if inapplicable else None
     means, mean_draws = task_means(qualities.means(), counts), task_means(drawn, counts)
     return Estimate(
         qualities,

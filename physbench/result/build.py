@@ -24,7 +24,7 @@ from physbench.result.bootstrap import (
     rounded,
     too_few,
 )
-from physbench.result.coverage import at_interim, axis_counts, partial_run, unasked_axes, unasked_reasons
+from physbench.result.coverage import at_interim, axis_counts, inapplicable_axes, inapplicable_reasons, partial_run
 from physbench.result.document import (
     BestOf,
     Counts,
@@ -60,11 +60,11 @@ if TYPE_CHECKING:
 
 
 def best_of(
-    tables: Mapping[str, pd.DataFrame], incomplete: str, fixed: Fixed | None = None, unasked: Collection[str] = ()
+    tables: Mapping[str, pd.DataFrame], incomplete: str, fixed: Fixed | None = None, inapplicable: Collection[str] = ()
 ) -> BestOf | None:
     """Skill of the best sample of each clip and axis; None for one sample a clip.
 
-    incomplete: why there is no overall skill; "" where there is one. unasked: axes that are no part of it.
+    incomplete: why there is no overall skill; "" where there is one. inapplicable: axes that are no part of it.
     """
     import pandas as pd
 
@@ -80,7 +80,7 @@ def best_of(
         "constant-velocity": tables["constant-velocity"],
     }
     qualities = clip_qualities(sources, tables["truth"], tables["freeze"])
-    counted = [a for a, axis in enumerate(qualities.axes) if axis not in unasked] if unasked else None
+    counted = [a for a, axis in enumerate(qualities.axes) if axis not in inapplicable] if inapplicable else None
     skill = skills(task_means(qualities.means(), qualities.counts()), kinds(qualities, fixed), 0, ANCHORS, counted)
     return BestOf(
         samples=samples,
@@ -106,10 +106,10 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
     wanted = {row.id for row in rows}
     tables = {name: table[table["clip"].isin(wanted)] for name, table in tables.items()}
     fixed = fixed_kinds(manifest)
-    unasked = unasked_axes(manifest.card)
-    e = estimate(tables, resamples=resamples, fixed=fixed, unasked=unasked)
+    inapplicable = inapplicable_axes(manifest.card)
+    e = estimate(tables, resamples=resamples, fixed=fixed, inapplicable=inapplicable)
     ended = partial_run(manifest)
-    p = e if ended is None else estimate(pooled(tables), resamples=resamples, fixed=fixed, unasked=unasked)
+    p = e if ended is None else estimate(pooled(tables), resamples=resamples, fixed=fixed, inapplicable=inapplicable)
     suite = _suite(manifest, rows, "run" if fixed is None else "suite")
     incomplete = _incomplete(suite, manifest, rows)
     axes = dict(enumerate(e.qualities.axes))
@@ -151,7 +151,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         gaps=levels.gaps(e),
         references={MODELS[1]: levels.reference_result(p, incomplete)},
         beyond_memory=beyond_memory(manifest, whole, by_axis),
-        best_of=best_of(tables, incomplete, fixed, unasked),
+        best_of=best_of(tables, incomplete, fixed, inapplicable),
         distribution=distribution(tables, resamples),
         unseen_constants=readings.unseen_constants(tables, resamples=resamples, fixed=fixed),
         first_breaks=readings.first_breaks(tables),
@@ -160,14 +160,14 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         implied_worlds=diagnosis.worlds,
         timing=diagnosis.timing,
         event_frequency=event_results(tables["model"], tables["truth"]),
-        by_part=skill_by_part(tables, rows, e, resamples, unasked),
+        by_part=skill_by_part(tables, rows, e, resamples, inapplicable),
         velocity_errors=readings.velocity_errors(tables, e, resamples),
         combinations=combination_gaps(tables, e, resamples),
         readings=readings.reading_results(tables, resamples),
         counts=_counts(tables["model"], rows, failures, manifest),
         axis_counts=axis_counts(tables),
         failures=failures,
-        unavailable={**readings.unavailable(tables["model"]), **unasked_reasons(manifest.card)},
+        unavailable={**readings.unavailable(tables["model"]), **inapplicable_reasons(manifest.card)},
         speed=_speed(manifest),
     )
     named = findings(document, law_phrases(manifest.own_laws if own_laws else {}))

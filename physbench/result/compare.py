@@ -18,7 +18,7 @@ from scipy.special import bdtr
 from physbench.clips.clip import Row
 from physbench.clips.suite import GOLDEN_SUITES, PROMPT_MOTION_OPTION, split_name, without_prompt_motion
 from physbench.result.bootstrap import MISS, RESAMPLES, Estimate, ends, estimate, one_model, rounded
-from physbench.result.coverage import unasked_axes
+from physbench.result.coverage import inapplicable_axes
 from physbench.result.document import Interval, Record
 from physbench.result.formats import counted
 from physbench.result.manifest import Manifest
@@ -173,8 +173,8 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
             context=manifest.scored_context,
             look=manifest.spec.picture,
         )
-        unasked = unasked_axes(manifest.card)
-        own_estimate = estimate(kept, resamples=resamples, fixed=fixed_kinds(manifest), unasked=unasked)
+        inapplicable = inapplicable_axes(manifest.card)
+        own_estimate = estimate(kept, resamples=resamples, fixed=fixed_kinds(manifest), inapplicable=inapplicable)
         size = strength_of_run(kept)
         sides.append(ComparedRun(manifest, info, own_estimate, None if size is None else size.all.median))
     left = sides[0]

@@ -95,24 +95,24 @@ def _undetermined(model: pd.DataFrame) -> document.Undetermined | None:
 NOT_APPLICABLE = "not asked: states show no picture"
 
 
-def unasked_axes(card: ModelCard) -> tuple[str, ...]:
+def inapplicable_axes(card: ModelCard) -> tuple[str, ...]:
     """Axes that a model is not asked about."""
     return () if card.sees_pictures else ("permanence",)  # only a picture has it
 
 
 def applicable_axes(card: ModelCard) -> tuple[str, ...]:
     """Axes that overall skill is made of."""
-    return tuple(axis for axis in AXES if axis not in unasked_axes(card))
+    return tuple(axis for axis in AXES if axis not in inapplicable_axes(card))
 
 
-def unasked_reasons(card: ModelCard) -> dict[str, str]:
+def inapplicable_reasons(card: ModelCard) -> dict[str, str]:
     """By axis that a model is not asked about, the reason and what overall skill is then; for result.json."""
-    return {axis: f"{NOT_APPLICABLE}; overall is {_axes_text(card)}" for axis in unasked_axes(card)}
+    return {axis: f"{NOT_APPLICABLE}; overall is {_axes_text(card)}" for axis in inapplicable_axes(card)}
 
 
 def overall_meaning(card: ModelCard) -> str:
     """Composition of overall skill, where it is not made of all axes; else ""."""
-    if not unasked_axes(card):
+    if not inapplicable_axes(card):
         return ""
     return f"{_axes_text(card)}: the model answers with states"
 
@@ -167,7 +167,7 @@ def partial_words(ended: document.PartialRun) -> str:
     return text
 
 
-def early_sign(readings: Mapping[str, document.ReadingResult]) -> float | None:
+def pixel_progress(readings: Mapping[str, document.ReadingResult]) -> float | None:
     """Mean over families of the mean over tasks, from the readings of a result document; None where no task has it."""
     families: dict[str, list[float]] = {}
     reading = readings.get(reading_of("early-sign"))

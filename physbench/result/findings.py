@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from physbench.result import formats
-from physbench.result.coverage import applicable_axes, early_sign
+from physbench.result.coverage import applicable_axes, pixel_progress
 from physbench.result.document import (
     EventFrequencyResult,
     Finding,
@@ -158,7 +158,7 @@ def _frozen(result: ResultDocument) -> Finding | None:
     ]
     if not all(same):
         return None
-    early = early_sign(result.readings)
+    early = pixel_progress(result.readings)
     value = "" if early is None else formats.fixed(early)
     pixels = f" Pixels of the first 0.5 s read {value}: 0 is frozen, 1 is ground truth." if value else ""
     words = f"Cannot be told from a frozen last frame: no axis differs from it.{pixels}"

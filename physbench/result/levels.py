@@ -252,7 +252,7 @@ def skill_by_part(
     rows: Sequence[Row],
     e: bootstrap.Estimate,
     resamples: int,
-    unasked: Collection[str] = (),
+    inapplicable: Collection[str] = (),
 ) -> dict[str, dict[str, PartSkill]]:
     """By kind of level and part: skill of the model in these clips; {} where no task of the run declares any."""
     fixed: bootstrap.Fixed = {task: dict(zip(e.qualities.axes, kinds, strict=True)) for task, kinds in e.kinds.items()}
@@ -269,7 +269,7 @@ def skill_by_part(
                 continue
             own = lined.qualities([row.id for row in chosen], split=bootstrap.POOLED)
             # There are six parts
-            part = bootstrap.estimate_of(own, resamples=min(resamples, 1000), fixed=fixed, unasked=unasked)
+            part = bootstrap.estimate_of(own, resamples=min(resamples, 1000), fixed=fixed, inapplicable=inapplicable)
             skills.setdefault(kind, {})[name] = PartSkill(
                 clips=len(chosen),
                 tasks=len({row.task for row in chosen}),

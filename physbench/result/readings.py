@@ -346,8 +346,8 @@ def with_free_constants(table: pd.DataFrame) -> pd.DataFrame:
         & (rows["status"] == "ok").to_numpy()
         & np.isfinite(matched)
     )
-    freed = rows.assign(quality=np.where(read, np.clip(matched, 0.0, 1.0), rows["quality"].astype(float)))
-    return pd.concat([freed, event_rows(table)])
+    unseen = rows.assign(quality=np.where(read, np.clip(matched, 0.0, 1.0), rows["quality"].astype(float)))
+    return pd.concat([unseen, event_rows(table)])
 
 
 def unseen_constants(
@@ -361,8 +361,8 @@ def unseen_constants(
     applies = applies[applies["clip"].isin(tables["model"]["clip"])]
     if applies.empty or not (tables["model"]["reading"] == reading_of("lawfulness")).any():
         return None
-    freed = {name: with_free_constants(table) for name, table in tables.items()}
-    e = bootstrap.estimate(freed, resamples=resamples, fixed=fixed, axes=(AXIS,))
+    unseen = {name: with_free_constants(table) for name, table in tables.items()}
+    e = bootstrap.estimate(unseen, resamples=resamples, fixed=fixed, axes=(AXIS,))
     factors = valued_rows(tables["model"], reading_of("freed-factor"))
     factors = factors[factors["clip"].isin(applies["clip"])]
 

@@ -252,8 +252,8 @@ def sentences(result: ResultDocument) -> list[str]:
     if not result.findings or result.findings[0].kind == "failed":
         return motion
     if result.findings[0].kind == "frozen":
-        return [*motion, *filter(None, (_untold(result),))]
-    candidates = (_lawful(result), *motion, _changed(result), _driven(result), _turned(result), _untold(result))
+        return [*motion, *filter(None, (_needs_actions(result),))]
+    candidates = (_lawful(result), *motion, _changed(result), _driven(result), _turned(result), _needs_actions(result))
     return [sentence for sentence in candidates if sentence]
 
 
@@ -321,7 +321,7 @@ def _suite_name(result: ResultDocument) -> str:
     return result.suite.name.removeprefix(FRESH).removeprefix(OWN).removesuffix(PROMPT_MOTION_SUFFIX)
 
 
-def _untold(result: ResultDocument) -> str | None:
+def _needs_actions(result: ResultDocument) -> str | None:
     """A remark that a model without actions cannot know what happens in clips with actions; else None."""
     suite = _suite_name(result)
     if result.model.card.uses_actions or result.model.track == "privileged":

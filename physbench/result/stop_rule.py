@@ -169,7 +169,7 @@ def interim_reading(
     miss: float,
     *,
     fixed: Fixed | None = None,
-    unasked: Collection[str] = (),
+    inapplicable: Collection[str] = (),
 ) -> InterimSkill:
     """As `interim_analysis`, from score tables.
 
@@ -178,12 +178,12 @@ def interim_reading(
         references: "truth" and "freeze" on the whole suite.
         miss: How often the interval may miss.
         fixed: Kinds of tasks, as of `physbench.result.bootstrap.estimate`.
-        unasked: Axes that the model is not asked about.
+        inapplicable: Axes that the model is not asked about.
     """
     whole = clip_qualities({"truth": references["truth"]}, references["truth"], references["freeze"])
     own = clip_qualities({"model": tables["model"]}, tables["truth"], tables["freeze"])
     anchors = [whole.sources.index(name) for name in SCALE]
     means = {task: block[anchors] for task, block in task_means(whole.means(), whole.counts()).items()}
     values = {key: block[0] for key, block in own.values.items()}
-    counted = [a for a, axis in enumerate(AXES) if axis not in unasked]
+    counted = [a for a, axis in enumerate(AXES) if axis not in inapplicable]
     return interim_analysis(values, means, kinds(whole, fixed), counted, miss)

@@ -145,7 +145,7 @@ def prune(run: Run) -> None:
 
 
 @dataclass(frozen=True)
-class RunSoFar:
+class RunProgress:
     """Progress of a run."""
 
     rolled: int  # rollouts that are made
@@ -162,7 +162,7 @@ class RunSoFar:
     unread: int = 0  # clips without the scores of a reference
 
 
-def run_so_far(folder: RunFolder) -> RunSoFar:
+def run_progress(folder: RunFolder) -> RunProgress:
     """Read how far a run is, and build the result of what is scored. Nothing in the folder is changed or locked.
 
     Raises UsageError: the folder is no run.
@@ -186,15 +186,15 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
             raise UsageError(f"{error} Write it again: {again}") from error
         if manifest.stopped:
             clips = len(manifest.rows)
-            return RunSoFar(rolled, len(scored), len(items), clips, len(rows), False, result, partial=True)
+            return RunProgress(rolled, len(scored), len(items), clips, len(rows), False, result, partial=True)
         ended = bool(manifest.contents)
-        return RunSoFar(len(items), len(items), len(items), len(rows), len(rows), True, result, ended=ended)
+        return RunProgress(len(items), len(items), len(items), len(rows), len(rows), True, result, ended=ended)
     referenced = [row for row in rows if _has_references(folder, row)]
     whole = [row for row in referenced if _has_samples(folder, row, samples)]
     partial = _result_of(folder, manifest, whole, len(whole) < of_suite) if whole else None
     judged = partial is not None and DIAGNOSED_AXIS in partial.axes
     awaited = judged and manifest.options.diagnosis
-    return RunSoFar(
+    return RunProgress(
         rolled,
         len(scored),
         len(items),

@@ -253,17 +253,17 @@ def other_settings(folder: Path, difference: str) -> OtherSettingsError:
 
 
 def requested_suite(options: Options, resumed: Path | None = None, live: bool = False) -> tuple[Suite, str]:
-    """As `untold_suite`, with prompts that tell how things move where the options ask for it.
+    """As `suite_without_motion_prompts`, with prompts that tell how things move where the options ask for it.
 
     Raises UsageError also where the sentences of `--prompts` are not those of its clips.
     """
-    suite, salt = untold_suite(options, resumed, live)
+    suite, salt = suite_without_motion_prompts(options, resumed, live)
     if options.prompts is not None:
         check_prompts(options.prompts, read_prompts(options.prompts), suite.rows, find_suite(options.suite).rows)
     return (with_prompt_motion(suite) if options.prompt_motion else suite), salt
 
 
-def untold_suite(options: Options, resumed: Path | None, live: bool) -> tuple[Suite, str]:
+def suite_without_motion_prompts(options: Options, resumed: Path | None, live: bool) -> tuple[Suite, str]:
     """The clips of a run, and the salt of its generators' seeds: "" for a suite as it is.
 
     Args:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from physbench.clips.clip import Row
 from physbench.result.bootstrap import MODELS, estimate, pooled
-from physbench.result.coverage import unasked_axes
+from physbench.result.coverage import inapplicable_axes
 from physbench.result.formats import bracket, counted, fixed
 from physbench.result.levels import overall
 from physbench.result.read import REFERENCE_MODELS
@@ -136,8 +136,10 @@ class RunningSkill:
         tables, manifest = self.tables(rows, *names), self.run.manifest
         if tables is None:
             return ""
-        unasked = unasked_axes(manifest.card)
-        reading = overall(estimate(pooled(tables), resamples=1000, fixed=fixed_kinds(manifest), unasked=unasked), 0, "")
+        inapplicable = inapplicable_axes(manifest.card)
+        reading = overall(
+            estimate(pooled(tables), resamples=1000, fixed=fixed_kinds(manifest), inapplicable=inapplicable), 0, ""
+        )
         return (
             f"overall {fixed(reading.skill)} {bracket(reading.interval)}".rstrip() + f" on {counted(len(rows), 'clip')}"
         )
@@ -207,8 +209,8 @@ def stops_at(run: Run, running: RunningSkill, leg: Leg) -> bool:
     references = running.tables(run.suite.rows, *SCALE)
     if tables is None or references is None:
         return True
-    unasked = unasked_axes(run.manifest.card)
-    reading = interim_reading(tables, references, leg.miss, fixed=fixed_kinds(run.manifest), unasked=unasked)
+    inapplicable = inapplicable_axes(run.manifest.card)
+    reading = interim_reading(tables, references, leg.miss, fixed=fixed_kinds(run.manifest), inapplicable=inapplicable)
     level = 1 - leg.miss
     shown = (
         f"overall {fixed(reading.skill)} {bracket(reading.interval)}".rstrip()

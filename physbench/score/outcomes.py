@@ -20,7 +20,7 @@ from physbench.score.motion import ContactInterval
 from physbench.score.predictability import ensemble_states
 from physbench.score.protocol import EVENT_KINDS
 from physbench.shadowing.fit import Hypothesis
-from physbench.shadowing.levels import EXCUSING
+from physbench.shadowing.levels import HIDDEN_TOLERANCE
 from physbench.shadowing.shadow import Shadowing
 from physbench.support.arrays import Array, Mask
 from physbench.track.tracks import Tracks, runs
@@ -300,8 +300,8 @@ def _impact(problem: Hypothesis, trajectory: Trajectory, step: int, body: int) -
 
 
 def _lawfully_shown(shadowing: Shadowing) -> set[str]:
-    """Kinds of event on the lawful segments of a prediction, at the largest tolerance up to EXCUSING."""
-    levels = [level for level in shadowing.levels if level.tolerance <= EXCUSING] or shadowing.levels
+    """Kinds of event on the lawful segments of a prediction, at the largest tolerance up to HIDDEN_TOLERANCE."""
+    levels = [level for level in shadowing.levels if level.tolerance <= HIDDEN_TOLERANCE] or shadowing.levels
     problem, segments = shadowing.problem, levels[-1].segments
     if not segments.arcs:
         return set()

@@ -1,9 +1,9 @@
 """Readings of lawful segments at all tolerance levels: explained share, breaks, violation size, weights of time.
 
-Shares are of counted object-time; in qualities it has weights (`importance`). A segment has the weight 2^-(breaks of
-its body before it), where a gross break counts as GROSS_BREAKS. A segment that is too short is undetermined, which is
-unexplained. Where the unbroken arc of a body that is not seen is hidden or outside the image, the body is excused: that
-time is not counted.
+Shares are of counted object-time; in qualities it has weights (`discriminative_weight`). A segment has the weight
+2^-(breaks of its body before it), where a gross break counts as GROSS_BREAKS. A segment that is too short is
+undetermined, which is unexplained. Where the unbroken arc of a body that is not seen is hidden or outside the image,
+the body is lawfully hidden: that time is not counted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def decided(seen: PlacedBodies, tolerance: float) -> Mask:
     return np.asarray(seen.extrapolation_distance > 4.0 * tolerance)
 
 
-def importance(decisive: Mask, lawful: Mask, counted: Mask) -> Array:
+def discriminative_weight(decisive: Mask, lawful: Mask, counted: Mask) -> Array:
     """Weights of frames (T, N).
 
     Args:
@@ -59,7 +59,7 @@ def share_of_level(seen: PlacedBodies, tolerance: float) -> float:
 
 
 TOLERANCES = (0.03, 0.08, 0.2, 0.5)  # diameters
-EXCUSING = 0.2  # diameters; at a larger tolerance no frame is excused that is due at smaller ones
+HIDDEN_TOLERANCE = 0.2  # diameters; at a larger tolerance no frame is lawfully hidden that is due at smaller ones
 
 
 HANDOVER_WINDOW = 0.2  # s after the hand-over; a first break there is a discontinuity of the hand-over
@@ -77,9 +77,9 @@ class ToleranceLevel:
     breaks: tuple[Break, ...]  #: in the order of time
     undetermined: float  #: share in segments that are too short to count
     weight: Array  #: (T, N) 2^-(breaks before it) in each frame; 0 where it is unexplained
-    counted: Mask  #: (T, N) what shares are of; a body that should be visible and is not excused, or is shown
+    counted: Mask  #: (T, N) what shares are of; a body that should be visible and is not lawfully hidden, or is shown
     segments: LawfulSegments  #: arcs, with positions and velocities on them (T, N, 2) m and m/s
-    importance: Array  #: (T, N) what each frame weighs in `quality`
+    discriminative_weight: Array  #: (T, N) what each frame weighs in `quality`
     quality: float  #: mean of `explained` and `shadowed`, of time as it weighs
     share: float  #: what this tolerance weighs among others
 
@@ -127,7 +127,9 @@ def _levels(
     """Readings of segments at rising tolerances."""
     levels: list[ToleranceLevel] = []
     for segments, tolerance in zip(searched, tolerances, strict=True):
-        judged = next((level.counted for level in reversed(levels) if level.tolerance <= EXCUSING < tolerance), None)
+        judged = next(
+            (level.counted for level in reversed(levels) if level.tolerance <= HIDDEN_TOLERANCE < tolerance), None
+        )
         levels.append(read(segments, seen, tolerance, judged))
     return tuple(levels)
 
@@ -141,7 +143,7 @@ def _meets(seen: PlacedBodies, segments: LawfulSegments, tolerance: float) -> bo
 
 
 def quality(levels: tuple[ToleranceLevel, ...]) -> float:
-    """Mean of E and S, of time and tolerances as they weigh (`importance`, `share_of_level`)."""
+    """Mean of E and S, of time and tolerances as they weigh (`discriminative_weight`, `share_of_level`)."""
     lost = [1 - level.quality for level in levels]
     return 1 - float(np.average(lost, weights=[level.share for level in levels]))
 
@@ -154,15 +156,15 @@ def read(
     # A body that is shown must be lawful also where ground truth shows nothing: it may not come out of a wall.
     # Nothing excuses a body that is out of sight where the scenery is no longer that of the scene.
     moved = scenery_broken(seen, tolerance)[0][:, None] & seen.judged
-    counted = ((seen.expected_visible | _shown(seen)) & ~excused(segments, seen)) | moved
+    counted = ((seen.expected_visible | _shown(seen)) & ~lawfully_hidden(segments, seen)) | moved
     if expected is not None:  # a motion that is off by half a diameter might leave the view, and what follows with it
         counted |= expected
     if not _shows_enough(seen):
         weight, first, short = np.zeros_like(weight), np.zeros_like(first), counted
     total = max(int(counted.sum()), 1)
     # What is shown where ground truth hides it may be what decides: a ball that should have stayed behind a screen.
-    important = importance(decided(seen, tolerance), first & (weight == 1), seen.expected_visible | counted)
-    lost = important * (1 - weight * (1 + first) / 2)
+    weights = discriminative_weight(decided(seen, tolerance), first & (weight == 1), seen.expected_visible | counted)
+    lost = weights * (1 - weight * (1 + first) / 2)
     after = weight.copy()
     for body in range(weight.shape[1]):
         at_handover = handover_break(segments, body)
@@ -178,8 +180,8 @@ def read(
         weight,
         counted,
         segments,
-        important,
-        1 - float(lost[counted].sum() / important[counted].sum()) if counted.any() else 0.0,
+        weights,
+        1 - float(lost[counted].sum() / weights[counted].sum()) if counted.any() else 0.0,
         share_of_level(seen, tolerance),
     )
 
@@ -191,14 +193,14 @@ def handover_break(segments: LawfulSegments, body: int) -> Break | None:
     return first if first is not None and first.time <= HANDOVER_WINDOW + 1e-9 else None
 
 
-def excused(segments: LawfulSegments, seen: PlacedBodies) -> Mask:
+def lawfully_hidden(segments: LawfulSegments, seen: PlacedBodies) -> Mask:
     """Mask (T, N) of bodies that should be visible, are absent, and are lawfully hidden or outside the image."""
     away = seen.expected_visible & ~seen.present & np.isfinite(segments.position[..., 0])
     for n in range(away.shape[1]):
         away[min((b.frame for b in segments.breaks if b.body == n), default=len(away)) :, n] = False
     if seen.sight is None or not away.any():
         return np.zeros_like(away)
-    return away & seen.sight.excused(segments.position)
+    return away & seen.sight.out_of_sight(segments.position)
 
 
 def _shown(seen: PlacedBodies) -> Mask:
@@ -319,7 +321,7 @@ def jitter(segments: LawfulSegments, seen: PlacedBodies) -> float:
 def strength(problem: Hypothesis, levels: tuple[ToleranceLevel, ...] = ()) -> float:
     """The smallest tolerance, on the grid 0.01 x 1.2^k diameters, at which a clip has no break; at most 2.
 
-    It is 2 where a body that should be visible and is not excused is absent, or in no segment that counts, for
+    It is 2 where a body that should be visible and is not lawfully hidden is absent, or in no segment that counts, for
     0.2 s. `levels`, by rising tolerance, are not searched again: where the smallest has no break, they tell
     the strength alone.
     """
@@ -362,7 +364,9 @@ def _loses(segments: LawfulSegments, seen: PlacedBodies) -> bool:
     """True if some body that should be visible is unexplained for 0.2 s: it is lost."""
     _, _, short = _weights(segments, seen, segments.tolerance)
     gone = (
-        seen.expected_visible & ~excused(segments, seen) & (~seen.present | short | np.isnan(segments.position[..., 0]))
+        seen.expected_visible
+        & ~lawfully_hidden(segments, seen)
+        & (~seen.present | short | np.isnan(segments.position[..., 0]))
     )
     dt = float(seen.times[1] - seen.times[0]) if len(seen.times) > 1 else 0.0
     return any(len(run) * dt > 0.2 + 1e-9 for column in gone.T for run in runs(column))

@@ -114,7 +114,7 @@ class SightModel:
                     seen[:, :, n] &= ~(away < radius[other])
         return np.asarray(np.where(self.inside(position, frames), seen.mean(axis=-1), 0.0))
 
-    def excused(self, position: Array) -> Mask:
+    def out_of_sight(self, position: Array) -> Mask:
         """Mask (T, N) of bodies at positions (T, N, 2) m that need not be visible."""
         hidden = self.visible_share(position[None])[0] < VISIBLE_SHARE + SHARE_MARGIN
         return np.asarray(hidden & np.isfinite(position[..., 0]))

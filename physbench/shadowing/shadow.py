@@ -21,7 +21,7 @@ from physbench.laws.support_check import Unsupported
 from physbench.shadowing import levels
 from physbench.shadowing.context import velocity_prior
 from physbench.shadowing.fit import Hypothesis
-from physbench.shadowing.levels import EXCUSING, TOLERANCES, ToleranceLevel
+from physbench.shadowing.levels import HIDDEN_TOLERANCE, TOLERANCES, ToleranceLevel
 from physbench.shadowing.nuisances import FreeConstants, best_constants, without_common_pan, without_common_shift
 from physbench.shadowing.observed_motion import (
     CONTEXT_TIME,
@@ -149,7 +149,7 @@ class Shadowing:
     @property
     def jitter(self) -> float:
         """Rms in diameters of the distance that changes from frame to frame; NaN where little is explained."""
-        level = next((each for each in reversed(self.levels) if each.tolerance <= EXCUSING), self.levels[-1])
+        level = next((each for each in reversed(self.levels) if each.tolerance <= HIDDEN_TOLERANCE), self.levels[-1])
         return levels.jitter(level.segments, self.problem.seen)
 
     @cached_property

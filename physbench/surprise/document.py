@@ -237,10 +237,10 @@ def expectation_document(
 ) -> tuple[ResultDocument, list[PairReading], dict[Row, dict[str, Any]]]:
     """The result document of a run, what the model makes of each pair, and what the parts hold, by clip."""
     card = manifest.card
-    unasked = {pair.kind for pair in pairs if not pair.control}
+    left_out = {pair.kind for pair in pairs if not pair.control}
     observer = observer_of(card)
     pairs = observer.pairs(pairs)
-    unasked -= {pair.kind for pair in pairs}
+    left_out -= {pair.kind for pair in pairs}
     parts: dict[Row, dict[str, Any]] = {}
     for row in dict.fromkeys(pair.row for pair in pairs):
         part = read_part(folder.part(row.id))
@@ -257,7 +257,7 @@ def expectation_document(
         beside=beside,
         absent=missing,
         solved=fixed_solved(card.spec) if card.sees_pictures else None,
-        not_shown=sorted({IMPOSSIBLE_KINDS[kind].noun for kind in unasked}),
+        not_shown=sorted({IMPOSSIBLE_KINDS[kind].noun for kind in left_out}),
     )
     failures = [
         Failure(clip=f"{row.id}|{film}", sample=0, reason=reason)

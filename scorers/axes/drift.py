@@ -14,7 +14,7 @@ from physbench.rollout.store import Rollout
 from physbench.score.motion import error_curve, error_out_of_place
 from physbench.score.predictability import ENSEMBLE, Predictability
 from physbench.score.protocol import Reading, not_modelled, nothing_expected, scorer
-from physbench.shadowing.levels import HANDOVER_WINDOW, importance
+from physbench.shadowing.levels import HANDOVER_WINDOW, discriminative_weight
 from physbench.shadowing.observed_motion import distance_of_extrapolations
 from physbench.shadowing.search import SEGMENT, Break
 from physbench.shadowing.shadow import Shadowing
@@ -89,7 +89,9 @@ def stability_of(shadowing: Shadowing) -> Stability:
     """Stability of a prediction, over the tolerance levels."""
     seen = shadowing.problem.seen
     each = (
-        quarter_shares(seen.times, seen.expected_visible, level.counted, level.weight, level.breaks, level.importance)
+        quarter_shares(
+            seen.times, seen.expected_visible, level.counted, level.weight, level.breaks, level.discriminative_weight
+        )
         for level in shadowing.levels
     )
     return Stability(tuple(each), float(seen.times[-1]), tuple(level.share for level in shadowing.levels))
@@ -105,7 +107,7 @@ def quarter_shares(
     expected: Mask,
     weight: Array,
     breaks: Sequence[Break],
-    importance: Array | None = None,
+    discriminative_weight: Array | None = None,
 ) -> tuple[float | None, ...]:
     """Explained share of each quarter of the horizon.
 
@@ -117,11 +119,11 @@ def quarter_shares(
         breaks: of all bodies. A break in the first frame of a quarter lies before it: the motion after it starts there.
             Where a quarter has fewer than MIN_BREAK_FRAMES, breaks in the missing number of frames before it count too,
             except for one at the hand-over.
-        importance: (T, N) what a frame weighs in its quarter; None: all the same.
+        discriminative_weight: (T, N) what a frame weighs in its quarter; None: all the same.
 
     Returns:
         A share 0..1 per quarter. None where ground truth shows bodies for less than `min_expected`. NaN where it shows
-        them and none is expected: only unbroken motion is excused, so all of it is lawfully hidden or outside.
+        them and none is expected: only unbroken motion may be hidden, so all of it is lawfully hidden or outside.
     """
     dt, horizon = float(times[1] - times[0]), float(times[-1])
     quarters: list[float | None] = []
@@ -143,8 +145,8 @@ def quarter_shares(
             if each.frame <= (frames[0] if each.time <= max(HANDOVER_WINDOW, dt) + 1e-9 else start)
         ]
         fresh = weight[frames] * 2.0 ** discounted_breaks(before, weight.shape[1])
-        important = None if importance is None else importance[frames][counted]
-        quarters.append(1 - float(np.average(1 - np.minimum(fresh, 1.0)[counted], weights=important)))
+        weights = None if discriminative_weight is None else discriminative_weight[frames][counted]
+        quarters.append(1 - float(np.average(1 - np.minimum(fresh, 1.0)[counted], weights=weights)))
     return tuple(quarters)
 
 
@@ -230,7 +232,7 @@ def _share(clip: Clip, tracks: Tracks, objects: NDArray[np.intp], failures: NDAr
         return float(failures.mean()) / limit
     good = times[ahead, None] <= failures + 1e-9  # a frame stands for the time up to it
     expected = np.ones(good.shape, dtype=bool)  # truth is known while it is hidden, too
-    weight = importance((extrapolations > MAX_ERROR)[ahead], good, expected)
+    weight = discriminative_weight((extrapolations > MAX_ERROR)[ahead], good, expected)
     return 1 - float(weight[~good].sum() / weight.sum())
 
 

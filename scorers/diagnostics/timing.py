@@ -41,15 +41,17 @@ def timing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     return {
         "": _reading(measured.lead, "nothing moves steadily from the hand-over on", "frames"),
         "rate": _reading(measured.rate, "the context shows no steady motion that goes on", "1"),
-        "repeats": Reading(measured.repeats, unit="1") if enough else _untold(few, "1"),
-        "left-out": Reading(measured.left_out, unit="1") if enough else _untold(few, "1"),
-        "smear": _untold("no ball moves fast in full view", "1") if blurred is None else Reading(blurred, unit="1"),
+        "repeats": Reading(measured.repeats, unit="1") if enough else _not_applicable(few, "1"),
+        "left-out": Reading(measured.left_out, unit="1") if enough else _not_applicable(few, "1"),
+        "smear": _not_applicable("no ball moves fast in full view", "1")
+        if blurred is None
+        else Reading(blurred, unit="1"),
     }
 
 
 def _reading(estimate: Estimate | None, missing: str, unit: str) -> Reading:
-    return _untold(missing, unit) if estimate is None else Reading(estimate.value, unit=unit)
+    return _not_applicable(missing, unit) if estimate is None else Reading(estimate.value, unit=unit)
 
 
-def _untold(reason: str, unit: str) -> Reading:
+def _not_applicable(reason: str, unit: str) -> Reading:
     return Reading(None, "not applicable", reason, unit)

@@ -1,4 +1,4 @@
-"""How runs come onto a board: through all checks, with a badge, and never over another entry unasked."""
+"""How runs come onto a board: through all checks, with a badge, and never over another entry inapplicable."""
 
 from __future__ import annotations
 

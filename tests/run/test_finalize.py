@@ -19,7 +19,7 @@ from physbench.cli.main import run
 from physbench.result.document import ImpliedWorldResult, read_result
 from physbench.result.findings import write_diagnosis
 from physbench.run import finalize
-from physbench.run.finalize import run_so_far, timed
+from physbench.run.finalize import run_progress, timed
 from physbench.run.progress import StatusLines
 from physbench.run.state import Run
 from physbench.support.files import read_sealed_json
@@ -118,11 +118,11 @@ def contents(folder: RunFolder) -> dict[Path, bytes]:
 
 
 def test_when_all_is_scored_it_is_the_result(staged_run: RunFolder, unfinished: RunFolder) -> None:
-    before, found, result = contents(unfinished), run_so_far(unfinished), read_result(staged_run.result)
+    before, found, result = contents(unfinished), run_progress(unfinished), read_result(staged_run.result)
     assert (found.rolled, found.scored, found.of, found.clips, found.finished) == (8, 8, 8, 4, False)
     assert found.result == result
     assert contents(unfinished) == before
-    finished = run_so_far(staged_run)
+    finished = run_progress(staged_run)
     assert finished.finished and finished.result == result
 
 

@@ -19,7 +19,7 @@ from physbench.shadowing.levels import (
     UNDECIDED,
     at_levels,
     decided,
-    importance,
+    discriminative_weight,
     jitter,
     judge,
     quality,
@@ -69,9 +69,16 @@ def test_undecided_lawful_time_counts_a_tenth_and_nothing_unlawful_is_excused() 
     decisive = np.array([[False, False], [False, False], [True, False], [True, False]])
     lawful = np.array([[True, True], [False, True], [True, True], [False, False]])
     due = np.ones((4, 2), dtype=bool)
-    assert importance(decisive, lawful, due).tolist() == [[UNDECIDED] * 2, [1, UNDECIDED], [1, UNDECIDED], [1, 1]]
-    assert (importance(np.zeros((4, 2), dtype=bool), lawful, due) == 1).all()
-    assert (importance(decisive, lawful, ~decisive) == 1).all(), "what is decided out of sight makes nothing cheaper"
+    assert discriminative_weight(decisive, lawful, due).tolist() == [
+        [UNDECIDED] * 2,
+        [1, UNDECIDED],
+        [1, UNDECIDED],
+        [1, 1],
+    ]
+    assert (discriminative_weight(np.zeros((4, 2), dtype=bool), lawful, due) == 1).all()
+    assert (discriminative_weight(decisive, lawful, ~decisive) == 1).all(), (
+        "what is decided out of sight makes nothing cheaper"
+    )
 
 
 def test_a_tolerance_weighs_as_the_time_that_is_decided_there(clip_of: ClipOf) -> None:
@@ -110,7 +117,7 @@ def test_lawful_time_before_a_screen_is_worth_little_to_what_comes_out_where_it_
     for places in (true_places(clip), plane_from_world(clip.scene.camera, moved)):
         seen = place_bodies(clip, tracks_at(clip, places, CONTEXT), model)
         assert seen.sight is not None
-        gone = seen.sight.excused(seen.position)
+        gone = seen.sight.out_of_sight(seen.position)
         place = np.where(gone[..., None], np.nan, seen.position)
         problem = Hypothesis(model, replace(seen, position=place, present=seen.present & ~gone))
         (level,) = at_levels(problem, (0.03,))

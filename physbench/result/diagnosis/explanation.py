@@ -21,7 +21,7 @@ from physbench.laws.scene_law import SceneLaw
 from physbench.result.diagnosis.worlds import ChangedWorld, altered_by, change_of
 from physbench.result.findings import FEWEST_CLIPS
 from physbench.shadowing.fit import Arc, ArcFit, Hypothesis, Tolerance
-from physbench.shadowing.levels import EXCUSING, TOLERANCES
+from physbench.shadowing.levels import HIDDEN_TOLERANCE, TOLERANCES
 from physbench.shadowing.nuisances import independent_noise, local_means, with_noise
 from physbench.shadowing.observed_motion import POSITION, PlacedBodies
 from physbench.shadowing.search import SegmentSearch, SegmentStarts
@@ -29,7 +29,7 @@ from physbench.shadowing.shadow import place_bodies, scene_law_of
 from physbench.support.arrays import Array, Mask
 from physbench.track.tracks import Tracks
 
-LIMITS = tuple(each for each in TOLERANCES if each <= EXCUSING)  # diameters; a looser one tells no laws apart
+LIMITS = tuple(each for each in TOLERANCES if each <= HIDDEN_TOLERANCE)  # diameters; a looser one tells no laws apart
 
 
 class LeastSquaresSearch(SegmentSearch):
@@ -183,11 +183,11 @@ def _explain(
         starts = _whole(tuple(search.find_arcs()[: len(starts)]), total)
         position = problem.simulate(starts, total - 1).positions(seen.steps)
         errors = problem.errors(position, slice(0, total))[0]
-        excused = seen.expected_visible & ~seen.present
+        absent = seen.expected_visible & ~seen.present
         if seen.sight is None:
-            excused = np.zeros_like(counted)
-        elif excused.any():
-            excused &= seen.sight.excused(position[0])
+            absent = np.zeros_like(counted)
+        elif absent.any():
+            absent &= seen.sight.out_of_sight(position[0])
         far = seen.known & begun & ~(errors <= seen.limit(LIMITS[-1]))
         away = (seen.position - position[0]) / seen.diameter[:, None]
         mean, mean_sd = local_means(away, seen.known & begun & (np.cumsum(far, axis=0) == 0), seen)
@@ -195,7 +195,7 @@ def _explain(
             missed = seen.known & begun & ~(errors <= seen.limit(limit))
             missed |= mean > np.maximum(limit, POSITION.limit_sds * mean_sd)
             alive = begun & (np.cumsum(missed, axis=0) == 0)
-            hidden = excused & _seen_later(alive & seen.known) if worlds else excused
+            hidden = absent & _seen_later(alive & seen.known) if worlds else absent
             good = alive & counted & (seen.present | seen.known | hidden)
             shares[level] = max(shares[level], float(good.sum()) / expected)
         used = alive & seen.known

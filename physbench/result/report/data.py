@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from physbench.clips.clip import Clip, Row
-from physbench.result.coverage import unasked_axes
+from physbench.result.coverage import inapplicable_axes
 from physbench.result.findings import SAID
 from physbench.result.formats import AXIS_NAMES, fixed, joined, plain
 from physbench.result.manifest import Manifest
@@ -65,8 +65,8 @@ def select(manifest: Manifest, tables: Mapping[str, pd.DataFrame]) -> tuple[Sele
     first = tables["model"][tables["model"]["sample"] == 0]
     failed = set(first.loc[first["axis"].notna() & (first["status"] == "failed"), "clip"])
     qualities = clip_qualities({"model": first}, tables["truth"], tables["freeze"], events=False)
-    unasked = unasked_axes(manifest.card)
-    counted = [a for a, axis in enumerate(AXES) if axis not in unasked]
+    inapplicable = inapplicable_axes(manifest.card)
+    counted = [a for a, axis in enumerate(AXES) if axis not in inapplicable]
     skills = clip_skills(qualities, kinds(qualities, fixed_kinds(manifest)), counted)
     tasks: dict[str, list[tuple[float, str]]] = {}
     for stratum, clips in qualities.clips.items():

@@ -36,11 +36,11 @@ from physbench.support.progress import duration
 
 def unseen_sentences(result: ResultDocument) -> list[str]:
     """Consistency with unseen constants free, and the factors found for them; [] where the context shows them all."""
-    freed = result.unseen_constants
-    if not freed:
+    unseen = result.unseen_constants
+    if not unseen:
         return []
     who = "an image cannot" if result.context == 1 else "the context does not"
-    own, axis = freed.consistency, result.axes["consistency"]
+    own, axis = unseen.consistency, result.axes["consistency"]
     free = f"With the strength of forces left free ({who} show it):"
     if own.skill is None:
         return [f"{free} no skill in consistency ({own.reason})."]
@@ -55,8 +55,8 @@ def unseen_sentences(result: ResultDocument) -> list[str]:
 
 def family_factors(result: ResultDocument) -> dict[str, str]:
     """The median factor of each family that has one, with its interval."""
-    freed = result.unseen_constants
-    families = {} if freed is None else {family: each.factor for family, each in freed.families.items()}
+    unseen = result.unseen_constants
+    families = {} if unseen is None else {family: each.factor for family, each in unseen.families.items()}
     return {
         family: _with(factor.value, factor.interval) for family, factor in families.items() if factor.value is not None
     }

@@ -203,13 +203,13 @@ def over_tasks(result: document.ResultDocument) -> Table | None:
 
 def unseen_constants(result: document.ResultDocument) -> Table | None:
     """Consistency with unseen constants free, by task; None where the context shows them all."""
-    freed = result.unseen_constants
-    if not freed:
+    unseen = result.unseen_constants
+    if not unseen:
         return None
-    axes = [cell(skill.skill, skill.interval) for skill in (freed.consistency, result.axes["consistency"])]
-    whole = (*axes, Cell(""), Cell(str(freed.clips)))
+    axes = [cell(skill.skill, skill.interval) for skill in (unseen.consistency, result.axes["consistency"])]
+    whole = (*axes, Cell(""), Cell(str(unseen.clips)))
     rows = [TableRow("all families", whole)]
-    for task, own in freed.tasks.items():
+    for task, own in unseen.tasks.items():
         if own.applies:
             given = result.tasks[task]["consistency"]
             scored = cell(given.skill, given.skill_interval)

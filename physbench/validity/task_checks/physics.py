@@ -219,8 +219,8 @@ def check_energy(clip: Clip) -> Iterator[Finding]:
     pushes = [action.time for action in clip.scene.impulses]
     # At its release a body has its new velocity already; at a push it still has the old one.
     releases = [body.release - 1e-6 for body in clip.scene.bodies if body.release is not None]
-    untold = any(field.energy(clip.scene, clip.states[..., :3]) is None for field in clip.scene.fields)
-    if pushers or untold or len(_surfaces(clip.scene)) > 1:
+    unknown_energy = any(field.energy(clip.scene, clip.states[..., :3]) is None for field in clip.scene.fields)
+    if pushers or unknown_energy or len(_surfaces(clip.scene)) > 1:
         return
     edges = [float(clip.times[0]), *sorted({*pushes, *releases}), float(clip.times[-1])]
     energy = energy_of(clip.scene, clip.states, clip.times)
