@@ -27,7 +27,7 @@ from physbench.validity.table import (
     records,
 )
 from physbench.validity.text import SEEN
-from physbench.validity.thresholds import is_strength, measure_of
+from physbench.validity.thresholds import is_strength, last_part, measure_of
 from physbench.validity.violations import REGISTRY
 
 README, PAGE = (Path(__file__).parents[2] / name for name in ("README.md", "docs/methodology.md"))
@@ -136,8 +136,13 @@ def _lawful(table: pd.DataFrame) -> list[str]:
     rows = list(records(table[(table["level"] == LEVEL) & (table["task"] == "*")]))
     above = [row for row in rows if row["source"].startswith(SOURCE) and is_strength(row["reading"])]
     below = [row for row in rows if row["source"].startswith(LOW)]
-    counts = [f"{row['value'] * row['clips']:.0f} above {row['source'].removeprefix(SOURCE)}" for row in above]
-    said = [f"strengths of {above[0]['clips']:,.0f} lawful clips, in diameters: {', '.join(counts)}."] if above else []
+    counts = [(f"{row['value'] * row['clips']:.0f}", row["source"].removeprefix(SOURCE)) for row in above]
+    said = []
+    if above:
+        (many, limit), *further = counts
+        lies = f"{'lies' if many == '1' else 'lie'} more than {limit} diameters off every lawful path"
+        more = "".join(f", {many} more than {limit}" for many, limit in further)
+        said = [f"{many} of {above[0]['clips']:,.0f} lawful clips {lies}{more}."]
     worst = max(below, key=lambda row: (row["value"], row["clips"]), default=None)
     if worst is not None:
         many, limit = round(worst["value"] * worst["clips"]), worst["source"].removeprefix(LOW)
@@ -155,11 +160,13 @@ def _violations(barred: list[Row]) -> list[str]:
         clips = sorted(row["clips"] for row in apart)
         sure = sum(row["auroc"] >= SEEN for row in apart)
         least = sorted((row for row in apart if row["auroc"] < WEAK), key=lambda row: row["auroc"])
-        named = "; ".join(f"`{row['source']}` in {row['family']} {row['auroc']:.2f}" for row in least)
+        named = "; ".join(
+            f"`{row['source']}` in {row['family']} {row['auroc']:.2f} (`{last_part(row['reading'])}`)" for row in least
+        )
         said.append(
-            f"{len({row['source'] for row in apart})} violations and wrong timings are told from lawful clips: in "
-            f"{sure} of {len(apart)} cases (each in a family, {clips[0]:.0f} to {clips[-1]:.0f} clips) with an "
-            f"AUROC of {SEEN:g} or more" + (f"; worst {named}." if named else ".")
+            f"{len({row['source'] for row in apart})} broken laws and wrong timings are told from lawful clips with an "
+            f"AUROC of {SEEN:g} or more in {sure} of {len(apart)} cases (each in a family, {clips[0]:.0f} to "
+            f"{clips[-1]:.0f} clips)" + (f"; worst {named}." if named else ".")
         )
     if located:
         found = sum(row["located"] * row["clips"] for row in located)
@@ -177,7 +184,7 @@ def _gaming(table: pd.DataFrame) -> list[str]:
     if blind.empty or STRAIGHT not in rows:
         return []
     said = [
-        f"The best of {len(blind)} gaming baselines (`{blind.idxmax()}`) has {blind.max():.2f} overall, "
+        f"Of {len(blind)} futures made to score well the best (`{blind.idxmax()}`) has {blind.max():.2f} overall, "
         f"constant velocity {rows[STRAIGHT]:.2f}."
     ]
     said += [f"`{name}`, which is given the future at first, has {value:.2f}." for name, value in cheats[shown].items()]

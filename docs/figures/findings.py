@@ -397,17 +397,23 @@ class Samples:
 
 
 def read_samples(runs: Sequence[Path]) -> dict[str, dict]:
-    """What finished runs with several samples a clip say, by label. Raises ValueError where a run has one."""
-    made = {}
+    """What finished runs with several samples a clip say, by label, and the overall skill of constant velocity there.
+
+    Raises ValueError where another run has one sample.
+    """
+    made: dict[str, dict] = {}
     for run in runs:
         result = read_result(run / "result.json")
+        suite = {"suite": f"{result.suite.name} {result.suite.version}", "clips": result.suite.clips}
+        if result.model.target == VELOCITY:
+            made[label_of(result)] = {**suite, "overall": result.overall.skill}
+            continue
         names = ("drift/crps", "drift/crps.best", "drift/crps.spread")
         crps = [None if name not in result.readings else over_families(result.readings[name].tasks) for name in names]
         if result.best_of is None or result.best_of.overall is None or result.overall.skill is None or None in crps:
             raise ValueError(f"{run}: holds no skill of several samples")
         made[label_of(result)] = {
-            "suite": f"{result.suite.name} {result.suite.version}",
-            "clips": result.suite.clips,
+            **suite,
             "samples": result.best_of.samples,
             "overall": result.overall.skill,
             "best": result.best_of.overall,
@@ -771,6 +777,16 @@ def pixels_text(correlations: Mapping[str, tuple[Value, int]]) -> list[str]:
     return [f"Rank correlation with overall skill over {over} models: {each}."]
 
 
+def straight_on(found: Sequence[Samples]) -> float:
+    """Overall skill of constant velocity on the clips of these samples. Raises ValueError where it was not read."""
+    if not found:
+        return 0.0
+    for each in kept_values().get("samples", {}).values():
+        if "best" not in each and all((each["suite"], each["clips"]) == (one.suite, one.clips) for one in found):
+            return float(each["overall"])
+    raise ValueError("--samples: give a run of baseline:constant-velocity on the same clips, too")
+
+
 def samples_text(found: Sequence[Samples], bound: float) -> list[str]:
     """Sentences on what samples cover; `bound` is the overall skill of constant velocity."""
     if not found:
@@ -781,7 +797,8 @@ def samples_text(found: Sequence[Samples], bound: float) -> list[str]:
     spreading = counted(len(wide), len(found), wide)
     return [
         f"The choice after the fact adds most to `{most.model}`: {most.best - most.overall:.2f}. With it "
-        f"{counted(len(over), len(found), over)} would be above constant velocity, which has no choice ({bound:.2f}).",
+        f"{counted(len(over), len(found), over)} would be above constant velocity, which has no choice ({bound:.2f} on "
+        "these clips).",
         f"Eight frames of context tell the motion: right samples are alike. Those of {spreading} "
         "spread by more than the context leaves open, so that their spread is error, not knowledge of what is open.",
     ]
@@ -1081,7 +1098,7 @@ def page(found: Findings) -> str:
         has_pixels=bool(found.correlations),
         stochastic=[m for m in board.models if m.result.model.card.stochastic],
         samples=found.samples,
-        samples_text=samples_text(found.samples, velocity.overall if (velocity := board.baseline(VELOCITY)) else 0.0),
+        samples_text=samples_text(found.samples, straight_on(found.samples)),
         transfer=found.transfer,
         transfer_cells=transfer_cells(board, found.transfer),
         transfer_text=transfer_text(board, found.transfer),

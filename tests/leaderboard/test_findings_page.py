@@ -91,6 +91,19 @@ def test_the_words_on_samples(findings: ModuleType) -> None:
     assert findings.samples_text([], 0.2) == []
 
 
+def test_samples_are_compared_with_constant_velocity_on_their_own_clips(
+    findings: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = {"suite": "core 4", "clips": 112}
+    found = [findings.Samples("a", overall=0.1, best=0.3, spread=1.0, samples=4, crps=2.0, open=0.01, **one)]
+    monkeypatch.setattr(findings, "kept_values", lambda: {"samples": {"a": {**one, "best": 0.3, "overall": 0.1}}})
+    with pytest.raises(ValueError, match="give a run of baseline:constant-velocity"):
+        findings.straight_on(found)
+    straight = {"constant-velocity": {**one, "overall": 0.16}}
+    monkeypatch.setattr(findings, "kept_values", lambda: {"samples": straight})
+    assert findings.straight_on(found) == 0.16 and findings.straight_on([]) == 0.0
+
+
 def test_the_words_on_surprise(findings: ModuleType) -> None:
     """Above is said where intervals lie apart; models without an untrained copy are not counted."""
 
