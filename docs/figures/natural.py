@@ -1,20 +1,25 @@
 """Write pictures of the natural look into docs/images/natural.
 
-python docs/figures/natural.py [stills|near|moving|release|door]
+python docs/figures/natural.py [stills|near|moving|release|door|tasks]
 """
 
 import sys
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
+from physbench.clips.suite import find_suite
+from physbench.clips.task import short_names
+from physbench.support.errors import UsageError
 from physbench.world.bullet import simulate
 from physbench.world.camera import in_view
-from physbench.world.scene import FAR, MOVING, RenderSpec
+from physbench.world.scene import FAR, MOVING, PLAIN, RenderSpec
 from physbench.world.styles.catalogue import draw
 
 FOLDER = Path(__file__).parents[1] / "images" / "natural"
@@ -31,15 +36,16 @@ MOVING_CLIPS = (("occlusion/screen-pass-v1", 1), ("falling/projectile-v1", 1))
 MOVING_TIMES = np.array([-0.1, 0.5, 1.1, 1.7])  # s
 RELEASES = (("falling/projectile-v1", 1), ("collisions/billiards-v1", 1), ("falling/stack-v1", 2))
 FIRST, LAST, STEPS = -0.05, 0.3, 5  # s of the frames of a release
+SIDE, BLOCKS, LABEL, SHOWN_AT = 96, 3, 14, 0.3  # px a picture, blocks beside each other, px of a name, s
 GAP = 4  # px
 
 
 def frames(
-    task: str, seed: int, times: NDArray[np.float64], width: int, height: int, view: str = FAR
+    task: str, seed: int, times: NDArray[np.float64], width: int, height: int, view: str = FAR, look: str = "natural"
 ) -> list[NDArray[np.uint8]]:
     """The frames (H, W, 3) of a clip of `test` at some times."""
     scene = in_view(make_scene(Row(task, "test", seed)), view)
-    spec = RenderSpec(height, width, 16.0, "natural", view)
+    spec = RenderSpec(height, width, 16.0, look, view)
     return list(draw(scene, times, simulate(scene, times).states, spec).frames)
 
 
@@ -88,8 +94,24 @@ def door() -> Image.Image:
     return found.resize((800, 440), Image.Resampling.LANCZOS)
 
 
+def tasks() -> Image.Image:
+    """Every task of full: plain from afar and near, natural from afar and near; a gap where a pair is refused."""
+    names = find_suite("full").tasks
+    rows, width = -(-len(names) // BLOCKS), 4 * (SIDE + GAP)
+    page = Image.new("RGB", (BLOCKS * (width + 2 * GAP), rows * (SIDE + LABEL)), "white")
+    for k, task in enumerate(names):
+        left, top = k // rows * (width + 2 * GAP), k % rows * (SIDE + LABEL)
+        ImageDraw.Draw(page).text((left, top), short_names(task)[1], fill=(70, 74, 80), font_size=11)
+        for x, (look, view) in enumerate(product((PLAIN, "natural"), (FAR, "near"))):
+            with suppress(UsageError):
+                (one,) = frames(task, 2, np.array([SHOWN_AT]), 2 * SIDE, 2 * SIDE, view, look)
+                small = Image.fromarray(one).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+                page.paste(small, (left + x * (SIDE + GAP), top + LABEL))
+    return page
+
+
 def main(asked: list[str]) -> None:
-    for picture in (stills, near, moving, release, door):
+    for picture in (stills, near, moving, release, door, tasks):
         name = picture.__name__
         if not asked or name in asked:
             path = FOLDER / f"{name}.jpg"

@@ -277,7 +277,7 @@ def devices(incomplete: str) -> Iterable[str]:
 
 
 def dtypes(incomplete: str) -> Iterable[str]:
-    return _beginning(incomplete, ("float32", "float16", "bfloat16"))
+    return _beginning(incomplete, ("float32", "float16", "bfloat16", "float64"))
 
 
 def autocast_types(incomplete: str) -> Iterable[str]:

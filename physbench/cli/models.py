@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NOTHING = "nothing wrong was found"
 ModelArg = Annotated[list[str] | None, typer.Option(metavar="K=V", help="Passed to the model's factory; repeatable.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
-Dtype = Annotated[str, typer.Option(help="float32, float16 or bfloat16.")]
+Dtype = Annotated[str, typer.Option(help="float32, float16, bfloat16 or float64.")]
 TrustCode = Annotated[bool, typer.Option("--trust-code", help="Load files that can run code: .pt2.")]
 app = typer.Typer(help="List what can be evaluated, and check a model.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -240,7 +240,7 @@ class Options:
     fresh_seeds: int | str | None = option(None, WHAT, "Clips that no suite holds: N seeds of each task, drawn now, or "
         "those of a run on such seeds.", metavar="N|RUN", typed=str | None, parse=_parse_fresh_seeds,
         check=_check_fresh_seeds)
-    dtype: str = option("float32", HOW, "float32, float16, bfloat16.",
+    dtype: str = option("float32", HOW, "float32, float16, bfloat16, float64.",
         in_file=True, offers="dtypes", known=("float32", "float16", "bfloat16", "float64"))
     autocast: str | None = option(None, HOW, "torch.autocast around the model's calls; on the CPU bfloat16.",
         in_file=True, metavar="float16|bfloat16", offers="autocast_types", known=("float16", "bfloat16"))

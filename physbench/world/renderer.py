@@ -147,7 +147,8 @@ def body_mesh(body: Body, camera: Camera, widest: float = math.pi) -> Mesh:
         unit = unit_tube(body.bore) if body.bore else unit_cylinder()
         return _scaled(unit, (body.size[0], body.size[0], length))
     if body.shape == "box":
-        x, y, z = (min(half, DRAWN.flat_half_depth) if axis == across else half for axis, half in enumerate(body.size))
+        size = enumerate(size_before(body, camera))
+        x, y, z = (min(half, DRAWN.flat_half_depth) if axis == across else half for axis, half in size)
         thin = camera.view == "front" and body.role == "fixed" and abs(body.position[1] - camera.center[1]) < y
         thin = thin and not camera.tilt
         return _scaled(unit_box(), (x, min(y, DRAWN.plate_half_depth) if thin else y, z))
@@ -172,9 +173,22 @@ def body_mesh(body: Body, camera: Camera, widest: float = math.pi) -> Mesh:
 
 def is_plate(body: Body, camera: Camera) -> bool:
     """True if a box, or a cylinder seen from its end, is drawn thin: a flat one, or one with a hue in a tilted view."""
-    if not (body.flat or (camera.tilt and body.hue is not None)):
+    if (camera.tilt and is_painted(body)) or not (body.flat or (camera.tilt and body.hue is not None)):
         return False
     return body.shape == "box" or (body.shape == "cylinder" and axis_across(body, camera) == 2)
+
+
+def is_painted(body: Body) -> bool:
+    """True of what lies on the front of another body, as deep as that one, such as the marks of a belt."""
+    return body.flat and body.hue is None and body.role == "kinematic" and not body.collides
+
+
+def size_before(body: Body, camera: Camera) -> tuple[float, ...]:
+    """Size of a body as it is drawn before a camera; a tilted one sees what is painted on the front of deep bodies."""
+    if not (camera.tilt and is_painted(body)):
+        return body.size
+    across = axis_across(body, camera)
+    return tuple(half + DRAWN.flat_half_depth * (axis == across) for axis, half in enumerate(body.size))
 
 
 def axis_across(body: Body, camera: Camera) -> int:
@@ -258,7 +272,7 @@ class TinyRenderer:
         if widest is None and body.shape == "sphere":
             widest = _widest_angle(body, self.camera, self.spec)
         mesh = body_mesh(body, self.camera, math.pi if widest is None else widest)
-        grey = body.grey * _slant(body, self.camera)
+        grey = min(body.grey * _slant(body, self.camera), 1.0)
         colour = (grey,) * 3 if body.hue is None else PALETTE[body.hue]
         number = api.createVisualShape(
             api.GEOM_MESH,
@@ -337,11 +351,17 @@ class TinyRenderer:
     def picture(self) -> Layer:
         """Draw the copies as they are placed now."""
         width, height, rgba, depth, number = self._client.api.getCameraImage(**self._arguments)
-        return Layer(
+        layer = Layer(
             np.asarray(rgba, dtype=np.uint8).reshape(height, width, 4),
             np.asarray(depth, dtype=np.float32).reshape(height, width),
             np.asarray(number, dtype=np.int32).reshape(height, width),
         )
+        for index, body in self.bodies.items():
+            brighter = body.grey * _slant(body, self.camera)
+            if body.hue is None and brighter > 1.0:  # colours end at 1, and light only takes from them
+                own = np.isin(layer.number, self.numbers[index])
+                layer.rgb[own] = np.minimum(np.rint(layer.rgb[own] * brighter), 255).astype(np.uint8)
+        return layer
 
 
 def _slant(body: Body, camera: Camera) -> float:

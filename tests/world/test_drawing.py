@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from slow_cases import others_slow
 
+from physbench.world.bodies import belt
 from physbench.world.bullet import initial_states, simulate
-from physbench.world.camera import PLANE_AXES, pixels_per_metre, px_from_plane
+from physbench.world.camera import PLANE_AXES, in_view, pixels_per_metre, px_from_plane
 from physbench.world.drawing import apparent_radius, render, static_layer
 from physbench.world.renderer import TinyRenderer, downsample, paint_background
 from physbench.world.scene import FLOOR_GREY, SCREEN_GREY, Body, Camera, RenderSpec, Scene, Vector, ramp, sphere_mass
@@ -306,3 +307,23 @@ def test_a_body_whose_position_is_a_list_is_drawn() -> None:
         states = still(scene, np.array([(0.0, 0.0, 1.0)]))
         pictures.append(render(scene, np.zeros(1), states, RenderSpec(64, 64, 10)).frames)
     np.testing.assert_array_equal(*pictures)
+
+
+@pytest.mark.parametrize("grey", [0.45, 0.84, 0.95])
+def test_a_floor_is_as_bright_from_near_as_from_afar(grey: float) -> None:
+    """A tilted camera sees it at a slant: what it loses by that is given back, also where a colour would exceed 1."""
+    shown = []
+    for view in ("far", "near"):
+        scene = in_view(Scene((replace(FLOOR, grey=grey),), FRONT), view)
+        picture = render(scene, [0.0], still(scene, np.zeros((1, 3))), RenderSpec(64, 64, 15.0)).frames[0]
+        shown.append(picture[-2].astype(int))
+    assert np.abs(shown[0] - shown[1]).max() <= 2 and shown[0].max() == pytest.approx(0.95 * 255 * grey, abs=2)
+
+
+def test_the_marks_of_a_belt_are_seen_from_near() -> None:
+    """They lie on its front, which a tilted camera sees before the plane of motion."""
+    scene = in_view(Scene(belt((7.0, 0.8, 0.4), (0.0, 0.0, 0.9), 1.0, 4.0, grey=0.8, mark_grey=0.3), FRONT), "near")
+    states = simulate(scene, [0.0]).states
+    picture = render(scene, [0.0], states, RenderSpec(128, 128, 15.0)).frames[0, ..., 0].astype(int)
+    dark = (picture < 90).any(axis=0)
+    assert 3 <= np.count_nonzero(np.diff(dark.astype(int)) == 1) <= 5, "four marks of 1.6 m in some 6 m"

@@ -15,7 +15,7 @@ from physbench.support.errors import UsageError
 from physbench.world.camera import normal
 from physbench.world.drawing import shown
 from physbench.world.geometry import rotate, unrotate
-from physbench.world.renderer import DRAWN, axis_across, is_plate
+from physbench.world.renderer import DRAWN, axis_across, is_painted, is_plate
 from physbench.world.scene import Body, Camera, Scene, Vector
 from physbench.world.styles.natural.compiled_shadows import lamp_behind_solid, sky_behind_solid
 from physbench.world.styles.natural.rays import CUBE, NOTHING_MET, PRISM, dot, hit_box, length, placed, planes
@@ -300,7 +300,8 @@ def movers_at(
         centre, turn = np.array(states[index, :3]), np.array(states[index, 3:7])
         deep = normal(scene.camera) * (_depth(body, scene.camera) / 2 - DRAWN.flat_half_depth if thin else 0.0)
         albedo = rgb_albedo(colours[index]) if index in colours else body_albedo(body, stage.kind)
-        movers.append(Mover(index, body, centre, turn, albedo, half, shines, deep))
+        casts = 0.0 if is_painted(body) else 1.0
+        movers.append(Mover(index, body, centre, turn, albedo, half, shines, deep, casts))
         hung = replace(body, grey=FITTING.level)
         leaving += [
             Mover(index, hung, place, turn, steel, size, False, np.zeros(3), casts=0.0, behind=True, backs=True)
