@@ -47,7 +47,13 @@ from physbench.leaderboard.commitment import (
     unmet,
     unmet_words,
 )
-from physbench.leaderboard.eligibility import of_claim, refuse_ineligible, refuse_present, refuse_unmeasurable
+from physbench.leaderboard.eligibility import (
+    of_claim,
+    refuse_ineligible,
+    refuse_present,
+    refuse_unmeasurable,
+    refuse_unrankable,
+)
 from physbench.leaderboard.entries import Entry, add, candidates, entry_place
 from physbench.leaderboard.fresh_rollouts import ModelToRun, check_model, check_ready
 from physbench.leaderboard.submission import Submission, opened_submission
@@ -140,6 +146,7 @@ def _check(sent: RunFolder, place: Path, how: How) -> Checked:
     if not _problems(verdicts):
         write_checked(checked, claim, tables)
         verdicts.append(check_aggregates(sent, checked, how.resamples))
+        verdicts.append(_of_ranking(sent, claim, tables, how.board))
     folder = checked
     if how.model is not None and not _problems(verdicts):
         verdicts += _model_problem(how.model, claim)
@@ -160,6 +167,20 @@ def _check(sent: RunFolder, place: Path, how: How) -> Checked:
 
 def _problems(verdicts: list[Verdict]) -> bool:
     return bool(Verification(tuple(verdicts)).problems)
+
+
+def _of_ranking(sent: RunFolder, claim: Claim, tables: Tables, board: Path | None) -> Verdict:
+    """Check that a board takes such a run: this one beside its entries, or any where none is given."""
+    candidate = of_claim(claim)
+    try:
+        if board is None:
+            refuse_unrankable(sent.path, candidate)
+        else:
+            refuse_ineligible(sent.path, candidate, board, candidates(board))
+        refuse_unmeasurable(sent.path, claim.card.spec, claim.card.scored_context, tables["truth"])
+    except UsageError as error:
+        return failed("ranking", f"not rankable: {str(error).removeprefix(f'{sent.path}: ')}")
+    return passed("ranking", f"boards rank {candidate.suite_words} at {candidate.spec}")
 
 
 def _of_commitment(sent: RunFolder, claim: Claim, tables: Tables, commitment: Commitment | None, how: How) -> Verdict:

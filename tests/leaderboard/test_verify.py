@@ -48,9 +48,12 @@ def test_an_honest_run_passes_all_checks(tiny_copy: RunFolder) -> None:
     found = outcomes(tiny_copy.path)
     assert found.pop("commitment")[0] == "not possible"
     assert {check: outcome for check, (outcome, _) in found.items()} == dict.fromkeys(
-        ("documents", "clips", "ranges", "rows", "qualities", "aggregates", "references", "tracks", "rollouts"),
+        (
+            "documents", "clips", "ranges", "rows", "qualities", "aggregates", "ranking", "references", "tracks",
+            "rollouts",
+        ),
         "passed",
-    )
+    )  # fmt: skip
     assert "equal to the last bit" in found["references"][1] and "equal to the last bit" in found["tracks"][1]
     assert found["rollouts"][1].startswith("4 rollouts decoded and tracked again")
 
@@ -358,6 +361,29 @@ def test_verify_says_what_it_found(
     document = json.loads(capsys.readouterr().out)
     assert document["accepted"] is False and document["badge"] is None
     assert {"check": "tracks", "outcome": "not possible", "detail": "an earlier check failed"} in document["checks"]
+
+
+def test_verify_does_not_accept_what_add_refuses_to_rank(
+    tiny_run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All else about it is right: here `core` is the whole one, of which the run has four clips."""
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(tiny_run.path, run.path)
+    run.result.unlink()
+    part = find_suite("core", 4, ",".join(row.task for row in TINY_ROWS))
+
+    def to_part(document: dict) -> None:
+        document["suite"].update(version=part.version, hash=part.hash)
+        document["options"].update(limit=4, tasks=",".join(row.task for row in TINY_ROWS))
+
+    with_changed_document(run.manifest, to_part)
+    assert cli(["leaderboard", "verify", str(run.path), "--quick"]) == 1
+    text = capsys.readouterr().out
+    why = f"ran 4 clips of {part.label} ({part.hash[:12]}); the board ranks all"
+    assert "qualities   passed" in text and f"ranking     failed        not rankable: {why}" in text
+    assert text.endswith("\nNot accepted.\n")
+    assert cli(["leaderboard", "add", str(run.path), "--board", str(tmp_path / "board"), "--self-reported"]) == 2
+    assert why in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
