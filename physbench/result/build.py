@@ -41,7 +41,7 @@ from physbench.result.document import (
 from physbench.result.findings import Diagnosis, findings, law_phrases, read_diagnosis
 from physbench.result.levels import combination_gaps, skill_by_part
 from physbench.result.manifest import Manifest, read_manifest, renew
-from physbench.result.read import read_run
+from physbench.result.read import failed_samples, read_run
 from physbench.result.readings import over_families
 from physbench.result.sentences import note, sentences
 from physbench.result.skill import Stratum, clip_qualities, event_results, kinds, skills, task_means, valued_rows
@@ -244,9 +244,8 @@ def _incomplete(suite: SuiteInfo, manifest: Manifest, rows: tuple[Row, ...]) -> 
 
 def _failures(table: pd.DataFrame) -> list[Failure]:
     """Samples whose headline readings failed, each once."""
-    rows = table[(table["status"] == "failed") & table["axis"].notna()]
-    rows = rows.sort_values(["task", "split", "seed", "sample"]).drop_duplicates(["clip", "sample"])
-    return [Failure(clip=str(r.clip), sample=int(str(r.sample)), reason=str(r.reason)) for r in rows.itertuples()]
+    rows = failed_samples(table).itertuples()
+    return [Failure(clip=str(r.clip), sample=int(str(r.sample)), reason=str(r.reason)) for r in rows]
 
 
 def _counts(table: pd.DataFrame, rows: tuple[Row, ...], failures: list[Failure], manifest: Manifest) -> Counts:

@@ -22,7 +22,7 @@ from physbench.result.coverage import inapplicable_axes
 from physbench.result.document import Interval, Record
 from physbench.result.formats import counted
 from physbench.result.manifest import Manifest
-from physbench.result.read import key_of_manifest, read_run, same_weights
+from physbench.result.read import failed_samples, key_of_manifest, read_run, same_weights
 from physbench.result.readings import strength_of_run
 from physbench.result.skill import Skills
 from physbench.result.task_roles import fixed_kinds
@@ -91,6 +91,7 @@ class RunInfo(Record):
     render_spec: str = Field(description="Size and rate of its clips.")
     context: int = Field(description="Context frames that count as seen.")
     look: str = Field(default=PLAIN, description="How its clips were drawn.")
+    failed: int = Field(default=0, description="Compared clips in which a sample failed; what failed counts as 0.")
 
 
 class Against(Record):
@@ -121,6 +122,13 @@ class Comparison(Record):
     )
     first: RunInfo = Field(description="The first run.")
     against: list[Against] = Field(description="The first run against each other one, in their order.")
+
+    @property
+    def failures(self) -> list[str]:
+        """ "half failed on 5 of 8 clips: what failed counts as 0.", of each run in which a clip failed."""
+        runs = (self.first, *(each.other for each in self.against))
+        of = counted(self.clips, "clip")
+        return [f"{run.name} failed on {run.failed} of {of}: what failed counts as 0." for run in runs if run.failed]
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +180,7 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
             render_spec=str(manifest.spec),
             context=manifest.scored_context,
             look=manifest.spec.picture,
+            failed=failed_samples(kept["model"])["clip"].nunique(),
         )
         inapplicable = inapplicable_axes(manifest.card)
         own_estimate = estimate(kept, resamples=resamples, fixed=fixed_kinds(manifest), inapplicable=inapplicable)

@@ -125,6 +125,12 @@ def read_scores(folder: RunFolder) -> pd.DataFrame:
     return table
 
 
+def failed_samples(table: pd.DataFrame) -> pd.DataFrame:
+    """A row of each sample whose headline readings failed."""
+    failed = table[(table["status"] == "failed") & table["axis"].notna()]
+    return failed.sort_values(["task", "split", "seed", "sample"]).drop_duplicates(["clip", "sample"])
+
+
 def refuse_huge_table(content: bytes) -> None:
     """Raise ValueError for a table that would fill the memory: a Parquet file may say a long text a million times.
 

@@ -12,8 +12,11 @@ from made_runs import built_once
 from rich.console import Console
 
 from physbench.cli.main import run
+from physbench.result.build import write_result
 from physbench.result.compare import Comparison, compare, sign_test
 from physbench.result.manifest import read_manifest
+from physbench.result.read import summary
+from physbench.result.report.runs import two_runs_page
 from physbench.result.report.terminal import print_comparison
 from physbench.support.errors import UsageError
 from physbench.support.files import write_json
@@ -79,6 +82,22 @@ def test_pairing_makes_the_interval_narrow(make_run) -> None:
     low, high = found.axes["drift"].interval
     assert high - low < 0.25 * (alone[1] - alone[0])
     assert low > 0
+
+
+def test_it_says_on_how_many_clips_a_model_failed(make_run, capsys: pytest.CaptureFixture[str]) -> None:
+    tasks = ("falling.projectile-v1", "orbits.kepler-v1")
+    clips = frozenset(f"{task}.test.{seed}" for task in tasks for seed in range(3))
+    whole, half = rename(make_run(4, 0, name="a"), "whole"), rename(make_run(4, 0, failed=clips, name="b"), "half")
+    found = compare(half, whole, **FEW)
+    assert (found.first.failed, found.against[0].other.failed) == (6, 0)
+    assert run(["compare", str(whole.path), str(half.path)]) == 0
+    text = capsys.readouterr().out
+    assert "half failed on 6 of 16 clips: what failed counts as 0." in text.splitlines()
+    assert "whole failed" not in text
+    for each in (half, whole):
+        write_result(each)
+    page = two_runs_page(whole.path.parent, [summary(half), summary(whole)])
+    assert "half failed on 6 of 16 clips" in page
 
 
 def test_a_model_is_not_ahead_of_itself(make_run) -> None:

@@ -107,7 +107,8 @@ def two_runs_page(folder: Path, pair: Sequence[RunSummary]) -> str:
         rows.append((level, printable(name), list(zip(*cells, strict=False))))  # by axis, both runs
     try:
         # few, as a page is waited for
-        sentence = compare(*(RunFolder(Path(run.path)) for run in pair), resamples=1000).against[0].sentence
+        found = compare(*(RunFolder(Path(run.path)) for run in pair), resamples=1000)
+        sentence = " ".join([found.against[0].sentence, *found.failures])
     except (PhysbenchError, OSError) as error:
         sentence = str(error)
     page = page_environment("physbench.result.report").get_template("two_runs.html.j2")

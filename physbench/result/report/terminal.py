@@ -55,6 +55,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     suite = suite_label(comparison.suite, comparison.version, comparison.provisional)
     head = f"{suite}, {counted(comparison.clips, 'clip')}{shared}, paired; {limits}."
     console.print(Text(head, style="dim"))
+    for failure in comparison.failures:
+        console.print(Text(failure, style="red"))
     if any(
         difference.parts and any(part.lost is not None for part in difference.parts)
         for against in comparison.against
