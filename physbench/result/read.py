@@ -229,6 +229,9 @@ class RunSummary:
     changed: float  # s since 1970 at which its result, or else its manifest, was written
     done: int  # rollouts that are scored
     of: int  # rollouts of the run
+    clips: int  # of a result; 0 where there is none
+    scored: int  # of these, in which a sample was scored
+    failed: int  # of these, in which a sample failed
     note: str  # what was said of it with --note, or why it cannot be read
     tags: tuple[str, ...]
 
@@ -289,7 +292,7 @@ def summary(folder: RunFolder) -> RunSummary:
     except (UsageError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         reason = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
         return RunSummary(
-            str(folder.path), "damaged", "", "", None, None, "", {}, changed, 0, 0, reason.splitlines()[0], ()
+            str(folder.path), "damaged", "", "", None, None, "", {}, changed, 0, 0, 0, 0, 0, reason.splitlines()[0], ()
         )
 
 
@@ -302,11 +305,13 @@ def _of_manifest(folder: RunFolder, manifest: Manifest, changed: float) -> RunSu
     axes: dict[str, float | None] = {}
     reason = ""
     state: State = "unfinished"
+    counts = (0, 0, 0)
     if folder.result.is_file():
         result = read_result(folder.result)
         overall, interval = result.overall.skill, result.overall.interval
         reason = result.overall.reason if overall is None else ""
         axes = {axis: skill.skill for axis, skill in result.axes.items()}
+        counts = (result.counts.clips, result.counts.scored, result.counts.failed)
         ended = result.partial
         state, done = ("partial", ended.clips * options.samples) if ended else ("finished", of)
         name = f"{result.suite_label}, {counted(ended.of if ended else result.suite.clips, 'clip')}"
@@ -327,6 +332,7 @@ def _of_manifest(folder: RunFolder, manifest: Manifest, changed: float) -> RunSu
         changed,
         done,
         of,
+        *counts,
         options.note or "",
         tuple(options.tags or ()),
     )

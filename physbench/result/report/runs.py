@@ -71,10 +71,13 @@ def axis_words(run: RunSummary, axis: str) -> str:
 
 
 def state_words(run: RunSummary) -> str:
-    """ "finished"; "partial: 14 of 56"; "12 of 56 scored"."""
-    if run.state == "partial":
-        return f"partial: {run.done} of {run.of}"
-    return f"{run.done} of {run.of} scored" if run.state == "unfinished" else run.state
+    """ "finished"; "finished: 3 of 8 failed"; "finished: 0 of 8 scored"; "partial: 14 of 56"; "12 of 56 scored"."""
+    if run.state == "unfinished":
+        return f"{run.done} of {run.of} scored"
+    words = [f"{run.done} of {run.of}"] if run.state == "partial" else []
+    if run.failed:
+        words.append(f"{run.failed} of {run.clips} failed" if run.scored else f"0 of {run.clips} scored")
+    return f"{run.state}: {', '.join(words)}" if words else run.state
 
 
 def runs_page(folder: Path, runs: Sequence[RunSummary], by: str = "changed") -> str:

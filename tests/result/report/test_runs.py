@@ -29,6 +29,7 @@ from physbench.result.report.runs import (
     overall_words,
     report_link,
     runs_page,
+    state_words,
     two_runs_page,
 )
 
@@ -91,6 +92,20 @@ def test_runs_are_shown_with_axes_and_why_overall_is_blank(make_run, tmp_path: P
     assert overall_words(found["half"]) == "–" and found["half"].axes == {}
     text = " ".join(Texts(runs_page(whole.path.parent, runs)).text.split())
     assert "physical consistency" in text and reason in text
+
+
+def test_a_run_says_how_many_clips_failed(make_run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Skills alone would read as those of a model that answered: what failed counts as 0."""
+    clips = sorted(pd.read_parquet(make_run(2, 0, name="whole").scores)["clip"].unique())
+    for name, failed in (("whole", 0), ("part", 3), ("none", 8)):
+        write_result(make_run(2, 0, name=name, failed=frozenset(clips[:failed])))
+    runs = find_runs(make_run(2, 0, name="half").path.parent)
+    words = {"whole": "finished", "part": "finished: 3 of 8 failed", "none": "finished: 0 of 8 scored"}
+    assert {Path(each.path).name: state_words(each) for each in runs if each.axes} == words
+    page = Texts(runs_page(Path(runs[0].path).parent, runs)).text
+    assert run(["runs", str(Path(runs[0].path).parent)]) == 0
+    for text in (page, capsys.readouterr().out):
+        assert "finished: 3 of 8 failed" in text and "finished: 0 of 8 scored" in text
 
 
 def test_runs_are_sorted_by_any_column(make_run) -> None:
