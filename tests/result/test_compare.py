@@ -13,7 +13,7 @@ from rich.console import Console
 
 from physbench.cli.main import run
 from physbench.result.build import write_result
-from physbench.result.compare import Comparison, compare, sign_test
+from physbench.result.compare import Comparison, SkillParts, compare, sign_test
 from physbench.result.manifest import read_manifest
 from physbench.result.read import summary
 from physbench.result.report.runs import two_runs_page
@@ -98,6 +98,17 @@ def test_it_says_on_how_many_clips_a_model_failed(make_run, capsys: pytest.Captu
         write_result(each)
     page = two_runs_page(whole.path.parent, [summary(half), summary(whole)])
     assert "half failed on 6 of 16 clips" in page
+
+
+def test_what_a_family_loses_is_called_lost_beside_a_gain_too(make_run) -> None:
+    comparison = compare(make_run(name="a"), make_run(name="b"), **FEW)
+    (found,) = comparison.against
+    both = SkillParts(gained=0.06, lost=-0.17)
+    drift = found.families["orbits"]["drift"]
+    found.families["orbits"]["drift"] = drift.model_copy(update={"parts": (both, both)})
+    target = io.StringIO()
+    print_comparison(comparison, Console(file=target, width=80))
+    assert ["-0.17", "lost"] * 2 in [line.split() for line in target.getvalue().splitlines()]
 
 
 def test_a_model_is_not_ahead_of_itself(make_run) -> None:

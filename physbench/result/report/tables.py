@@ -522,11 +522,11 @@ def _family(value: document.FamilyResult) -> Cell:
 
 
 def gained_and_lost(gained: float | None, lost: float | None) -> str:
-    """A family on an axis: "0.64", "0.64 −0.05" with what it loses, "−0.05 lost" or "kept" with no gain."""
-    if gained is None:
-        cell = _saturated(lost, "")
-        return f"{cell.text} {cell.note}".rstrip()
-    return fixed(gained) if lost is None or lost >= KEPT_FROM else f"{fixed(gained)} {fixed(lost)}"
+    """A family on an axis: "0.64", "0.64 −0.05 lost" with what it loses, "−0.05 lost" or "kept" with no gain."""
+    if gained is not None and (lost is None or lost >= KEPT_FROM):
+        return fixed(gained)
+    cell = _saturated(lost, "")
+    return f"{'' if gained is None else fixed(gained)} {cell.text} {cell.note}".strip()
 
 
 def _task(value: document.TaskResult) -> Cell:

@@ -110,7 +110,7 @@ def _cells(difference: SkillDifference) -> list[Text]:
     if difference.parts is None:
         both = [fixed(difference.first), fixed(difference.other)]
     else:
-        both = [tables.gained_and_lost(part.gained, part.lost) for part in difference.parts]
+        both = [_stacked(tables.gained_and_lost(part.gained, part.lost)) for part in difference.parts]
     return [
         *(Text(ascii_minus(text), style="dim") for text in both),
         Text(ascii_minus(fixed(difference.ahead)), style=style),
@@ -179,7 +179,7 @@ def _summary_table(result: ResultDocument) -> Table:
     table.add_column("over-\nall", justify="right", no_wrap=True)
     for axis in result.axes:
         name = AXIS_NAMES.get(axis, axis)
-        table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)  # two short lines
+        table.add_column(name.replace(" ", "\n"), justify="right")  # two short lines
     sized = result.strength is not None
     if sized:
         table.add_column("strength", justify="right", no_wrap=True, style="dim")
@@ -210,8 +210,14 @@ def _plain_table(shown: TableView) -> Table:
 
 def _cell(cell: tables.Cell) -> Text:
     word = f" {cell.note}" if cell.note == "lost" else ""
-    text = cell.note if cell.note in ("unscored", "absent") else ascii_minus(cell.text) + word
+    text = cell.note if cell.note in ("unscored", "absent") else _stacked(ascii_minus(cell.text) + word)
     return Text(text, style="dim" if cell.tone in ("kept", "none") else "")
+
+
+def _stacked(text: str) -> str:
+    """ "0.64 -0.05 lost" with the gain above the loss: 80 columns do not hold both beside each other on every axis."""
+    gained, _, lost = text.partition(" ")
+    return f"{gained}\n{lost}" if lost.endswith(" lost") else text
 
 
 def _overall(view: SummaryView) -> Text:

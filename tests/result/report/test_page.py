@@ -280,7 +280,7 @@ def test_what_a_family_gains_and_loses_is_written_one_way() -> None:
     for parts, words in (
         ((0.64, None), "0.64"),
         ((0.64, -0.001), "0.64"),
-        ((0.06, -0.05), "0.06 −0.05"),
+        ((0.06, -0.05), "0.06 −0.05 lost"),
         ((None, -0.31), "−0.31 lost"),
         ((None, -0.001), "kept"),
         ((None, None), "–"),

@@ -149,6 +149,18 @@ def test_families_of_several_tasks_are_grouped(make_run) -> None:
     assert "kept" in lines[first + 1] or "lost" in lines[first + 1]
 
 
+def test_what_a_family_loses_is_called_lost_beside_a_gain_too(make_run) -> None:
+    """On each axis at once, in as few columns as the table needs; nothing is cut."""
+    result = built_once(make_run(tasks=("falling/projectile-v1", "falling/drop-bounce-v1")), resamples=200)
+    for axis, own in result.families["falling"].items():
+        result.families["falling"][axis] = own.model_copy(update={"skill": 0.06, "guard": -0.17})
+    for width in (72, 80, 120):
+        lines = printed(result, width=width).splitlines()
+        first = next(i for i, line in enumerate(lines) if line.startswith("falling "))
+        assert lines[first].count("0.06") == 3 and lines[first + 1].split() == ["-0.17", "lost"] * 3
+        assert not any("…" in line for line in lines)
+
+
 def test_a_run_of_failures_alone_has_no_table(make_run) -> None:
     clips = frozenset(pd.read_parquet(make_run(2, 0).scores)["clip"])
     text = printed(built_once(make_run(2, 0, failed=clips, name="failed"), resamples=200))
