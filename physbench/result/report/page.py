@@ -80,6 +80,10 @@ def page_environment(package: str, **filters: Callable[..., object]) -> Environm
 GLOSSARY: dict[str, tuple[str, str]] = {  # by key: the term, and what it means
     "skill": ("skill", "0 is the last frame frozen, 1 is ground truth, both through the same measuring chain."),
     "quality": ("quality", "A share of time or of objects, from 0 to 1, before it is set between freeze and truth."),
+    "reading": (
+        "reading",
+        "One number that a scorer makes of a clip, with its unit; a headline reading makes the quality of its axis.",
+    ),
     "consistency": (
         AXIS_NAMES["consistency"],
         "Could this have happened under the laws of the scene, whatever the recorded future was?",
@@ -89,6 +93,21 @@ GLOSSARY: dict[str, tuple[str, str]] = {  # by key: the term, and what it means
         AXIS_NAMES["drift"],
         "Is it what happens here, for as long as that can be known? More is better: 1 drifts no more than truth.",
     ),
+    "accuracy": (
+        "accuracy (half of drift)",
+        "The share of the predictability time before an object is missing or off the recorded future, by a diameter or "
+        "by more than the context leaves open.",
+    ),
+    "stability": (
+        "stability (half of drift)",
+        "The share explained by shadowing in quarters 2 to 4 of the horizon, breaks counted from each quarter’s own "
+        "start.",
+    ),
+    "informative": (
+        "informative task",
+        "A task on which the quality of ground truth is ahead of that of the frozen frame by 0.25 or more.",
+    ),
+    "guard": ("guard", "A task on which it is not, so that a model can only lose."),
     "kept": (
         "kept, lost",
         SATURATED_MEANING,

@@ -192,6 +192,7 @@ def test_terms_are_explained_to_those_who_hover_and_those_who_do_not(page: Page)
     }
     assert all(a["href"] == f"#{a['aria-describedby']}" for a in terms), "focused by a keyboard, followed by touch"
     assert all(f"<dt>{name}</dt>" in page.source for name, _ in GLOSSARY.values())
+    assert {"reading", "accuracy", "stability", "informative", "guard"} <= GLOSSARY.keys()
     assert all(f'"{event}"' in SCRIPT for event in ("mouseenter", "focus", "blur", "keydown"))
 
 
