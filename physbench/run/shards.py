@@ -89,7 +89,7 @@ def merge_runs(
         say(f"Joined {counted(len(runs), 'shard')} into {out}.")
         whole = stages.stored_run(folder, ("finish",), say, debug=debug)
         whole.workers = worker_count(workers)
-        if stages.unscored(whole) or stages.unread_together(whole):
+        if stages.unscored(whole):
             stages.note_environment(whole)
             whole.save_manifest()
             whole.stages = ("score", "finish")

@@ -17,7 +17,7 @@ from physbench.clips.generate import CLIP_PRELOAD
 from physbench.clips.packed import PackedClips, opened_archive
 from physbench.clips.suite import Suite
 from physbench.result.findings import own_laws_document
-from physbench.result.formats import counted
+from physbench.result.formats import counted, joined
 from physbench.result.manifest import Manifest, NamedArchive, read_manifest
 from physbench.result.read import REFERENCE_MODELS, clips_of, refuse_other_archive
 from physbench.rollout.store import stored_failure
@@ -131,16 +131,21 @@ def failed_rollouts(run: Run) -> str:
     return f"{len(failed)} of {counted(len(reasons), 'rollout')} failed and will count as 0: {failed[0]}"
 
 
-def unscored(run: Run) -> int:
-    """Samples, and clips of the references, that have no scores yet."""
-    own = sum(not run.scored(item) for item in run.items)
+def unscored(run: Run) -> list[str]:
+    """Scores that are still to be made, in words: "6 of 6 rollouts", "the references of 2 of 6 clips"; [] for none.
+
+    Of a shard nothing is read together.
+    """
     folders = [run.folder.reference(name) for name in REFERENCE_MODELS]
-    return own + sum(any(read_part(each.part(row.id)) is None for each in folders) for row in run.rows)
-
-
-def unread_together(run: Run) -> int:
-    """Clips whose samples, or whose changes, are not read together yet; a shard has none."""
-    return 0 if run.shard is not None else len(unread_samples(run)) + len(unread_pairs(run))
+    whole = run.shard is None
+    left = (
+        (sum(not run.scored(item) for item in run.items), "", len(run.items), "rollout"),
+        (sum(any(read_part(each.part(row.id)) is None for each in folders) for row in run.rows),
+         "the references of ", len(run.rows), "clip"),
+        (len(unread_samples(run)) if whole else 0, "the samples together of ", len(run.rows), "clip"),
+        (len(unread_pairs(run)) if whole else 0, "the effects of changes in ", len(run.rows), "clip"),
+    )  # fmt: skip
+    return [f"{of}{many} of {counted(total, thing)}" for many, of, total, thing in left if many]
 
 
 def score_run(
@@ -178,7 +183,7 @@ def score_run(
         if damaged:
             say(f"Files of {counted(damaged, 'sample')} are damaged or lost: scored again.")
         _refuse_unrolled(run)
-        if unscored(run) or unread_together(run):
+        if unscored(run):
             note_environment(run)
             run.manifest.contents = None
             run.save_manifest()
@@ -210,10 +215,10 @@ def finish_run(
                 "SHARD SHARD [...] --out DIR"
             )
         _refuse_unrolled(run)  # before what is not scored, as `score` would be refused
-        if left := unscored(run) + unread_together(run):
+        if left := unscored(run):
             raise UsageError(
-                f"{path}: is not scored: {counted(left, 'rollout')}, or clips of references, without scores. First: "
-                f"physbench score {shlex.quote(str(path))}"
+                f"{path}: is not scored yet: no scores of {joined(left)}. First: physbench score "
+                f"{shlex.quote(str(path))}"
             )
         run.save_manifest()  # diagnosis and report read in it where the clips are
         work(run)

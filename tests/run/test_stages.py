@@ -87,7 +87,9 @@ def test_three_stages_are_one_eval(staged_run: RunFolder, copy: Path, capsys: py
     """The same bytes of tables, the same result but for times, and each stage leaves what is its own."""
     assert {path.name for path in copy.iterdir()} == {"manifest.json", "rollouts", ".lock"}
     assert run(("finish", str(copy))) == 2
-    assert "is not scored: " in capsys.readouterr().err
+    missing = "no scores of 8 of 8 rollouts, the references of 4 of 4 clips and the samples together of 4 of 4 clips"
+    said = capsys.readouterr().err
+    assert f"{copy}: is not scored yet: {missing}. First: physbench score {copy}" in said
     assert run(("score", str(copy))) == 0
     said = capsys.readouterr()
     assert said.out == f"{copy}\n" and f"physbench finish {copy}" in said.err
