@@ -233,10 +233,9 @@ def _print(checked: CheckedModel, picture: Path | None, verdict: str) -> None:
     if checked.seconds:  # videos take none
         rate = checked.clips[0].horizon / max(checked.seconds, 1e-9)
         lines.append(("time", f"{checked.seconds:.3g} s a clip ({rate:,.0f} {thing}s/s)"))
-    memory = f"{checked.rss / 1e6:,.0f} MB"
-    if checked.accelerator:
-        memory += f", {checked.accelerator / 1e6:,.0f} MB on the device"
-    lines.append(("memory", memory))
+    if checked.rss:  # a process that ended without an answer was not measured
+        on_device = f", {checked.accelerator / 1e6:,.0f} MB on the device" if checked.accelerator else ""
+        lines.append(("memory", f"{checked.rss / 1e6:,.0f} MB{on_device}"))
     lines += [("problem", text) for text in checked.problems]
     lines += [("note", text) for text in checked.notes]
     lines.append(("result", verdict or summed_up(len(checked.problems), len(checked.notes), checked.failed)))

@@ -73,6 +73,24 @@ def make(*, device, dtype):
 
 
 @pytest.mark.usefixtures("warm_models")
+def test_memory_that_was_not_measured_is_not_said(check, tmp_path) -> None:
+    """The process of a model that exits tells nothing more; "0 MB" would be a measured value."""
+    (tmp_path / "exits.py").write_text(
+        """import os
+from physbench import ModelCard
+class Exits:
+    card = ModelCard("exits", (32, 32), 8, 4)
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        os._exit(3)
+def make(*, device, dtype):
+    return Exits()
+"""
+    )
+    code, out, _ = check("exits.py:make", "--device", "cpu")
+    assert code == 1 and "problem" in out and "memory" not in out
+
+
+@pytest.mark.usefixtures("warm_models")
 def test_surprise_that_depends_on_later_frames_is_a_problem(check, tmp_path) -> None:
     (tmp_path / "surprised.py").write_text(
         """import torch
