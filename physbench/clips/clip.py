@@ -94,6 +94,10 @@ class Clip:
                 self, "stated_velocities", velocities_in_prompt(self.row, self.scene, self.states[self.handover])
             )
 
+    def __repr__(self) -> str:
+        """ "Clip(falling.projectile-v1.test.3, 64x64@15, 79 frames)": in a line, and no frame is unpacked."""
+        return f"Clip({self.id}, {self.spec}, {len(self.times)} frames)"
+
     @property
     def id(self) -> str:
         return self.row.id

@@ -59,6 +59,11 @@ class Rollout:
     states: NDArray[np.float64] | None = None
     surprise: NDArray[np.float64] | None = None
 
+    def __repr__(self) -> str:
+        """ "Rollout(falling.projectile-v1.test.3, sample 0, 60 steps)", or in place of the steps why it failed."""
+        outcome = f"failed: {self.failure.splitlines()[0]}" if self.failure else f"{self.steps} steps"
+        return f"Rollout({self.clip_id}, sample {self.sample}, {outcome})"
+
     @property
     def steps(self) -> int:
         """Number of predicted moments."""

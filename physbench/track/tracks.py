@@ -58,6 +58,10 @@ class Tracks:
     scenery_off: NDArray[np.float64] | None = None  #: (T, F) px by which they are off, besides the camera
     scenery_lost: NDArray[np.bool_] | None = None  #: (T, F) where a frame shows that they are gone, or other
 
+    def __repr__(self) -> str:
+        """ "Tracks(red ball, post; 68 frames, 8 of them context)"."""
+        return f"Tracks({', '.join(self.names)}; {len(self.times)} frames, {self.context} of them context)"
+
 
 # Tracks on disk.
 

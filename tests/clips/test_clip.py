@@ -93,6 +93,7 @@ def test_context_and_states_unpack_no_frame_of_the_future(made: Clip) -> None:
     known = {each.name: getattr(made, each.name) for each in fields(Clip) if each.name != "frames"}
     clip = LazyClip.of(unpack, **known)
     np.testing.assert_array_equal(clip.plane_positions(), made.plane_positions())
+    assert repr(clip) == repr(made) == f"Clip(falling.projectile-v1.test.3, 48x32@15, {len(made.times)} frames)"
     assert clip.prompt == made.prompt and not asked
     for context in (1, 4, made.handover + 1):
         np.testing.assert_array_equal(clip.context(context), made.context(context))

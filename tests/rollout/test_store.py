@@ -42,6 +42,14 @@ def shared(frames: np.ndarray = FRAMES) -> SharedRollout:
     return found
 
 
+def test_it_is_printed_in_a_line() -> None:
+    assert repr(Rollout("falling.projectile-v1.test.3", 1, FRAMES)) == (
+        "Rollout(falling.projectile-v1.test.3, sample 1, 5 steps)"
+    )
+    failed = Rollout("a", 0, FRAMES[:0], "ValueError: NaN\nin frame 3")
+    assert repr(failed) == "Rollout(a, sample 0, failed: ValueError: NaN)"
+
+
 @needs_memory
 def test_another_process_reads_what_was_rolled_out() -> None:
     sent = shared(FRAMES[:, :, ::-1])  # not contiguous

@@ -26,6 +26,7 @@ def test_true_states_are_where_the_camera_sees_them(clip) -> None:
     assert (tracks.position_sd == 0).all() and (tracks.state == Visibility.VISIBLE).all()
     assert not tracks.duplicates.any() and not tracks.hallucinations.any()
     assert tracks.context == 8 and len(tracks.times) == 8 + clip.horizon
+    assert repr(tracks) == f"Tracks({tracks.names[0]}; {8 + clip.horizon} frames, 8 of them context)"
 
 
 def test_a_body_out_of_its_plane_has_no_place_and_one_far_away_is_absent(clip) -> None:
