@@ -210,8 +210,8 @@ def _overall(
         return document.SkillValue(skill=None, interval=None, reason=incomplete)
     if not np.isfinite(point):
         lacking = [AXIS_NAMES[e.qualities.axes[a]] for a in e.asked if not np.isfinite(e.point[0].axis[a])]
-        # Each family adds the mean of the axes that it has, and shows it: it says why overall is not the mean of these.
-        reason = f"no skill on {', '.join(lacking)}, and overall needs every axis; families have the mean of theirs"
+        # Each family shows the mean of the axes that it has: it has to be said why overall is not the mean of these.
+        reason = f"no skill on {', '.join(lacking)}, and overall needs every axis"
         return document.SkillValue(skill=None, interval=None, reason=reason)
     reasons = [e.too_few(a, e.scored(a)) for a in e.asked]
     reason = next((r for r in reasons if r), "")
