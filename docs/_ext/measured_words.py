@@ -127,7 +127,7 @@ def summary(table: Published) -> str:
         *_violations(barred),
     ]
     said += [*_gaming(table.table), f"Of {len(barred)} bars {met} are met, {len(barred) - met - few} are missed,"]
-    said.append(f"{few} need more clips to tell.")
+    said.append(f"{few} need more clips.")
     return " ".join(said)
 
 
@@ -187,9 +187,9 @@ def _gaming(table: pd.DataFrame) -> list[str]:
         f"Of {len(blind)} futures made to score well the best (`{blind.idxmax()}`) has {blind.max():.2f} overall, "
         f"constant velocity {rows[STRAIGHT]:.2f}."
     ]
-    said += [f"`{name}`, which is given the future at first, has {value:.2f}." for name, value in cheats[shown].items()]
+    said += [f"`{name}`, given the future at first, has {value:.2f}." for name, value in cheats[shown].items()]
     if PORTFOLIO in rows:
-        unaided = f", among those that are given nothing {rows[UNAIDED]:.2f}" if UNAIDED in rows else ""
+        unaided = f", among the others {rows[UNAIDED]:.2f}" if UNAIDED in rows else ""
         said.append(f"The best choice among all of them by task has {rows[PORTFOLIO]:.2f}{unaided}.")
     return said
 

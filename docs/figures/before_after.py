@@ -107,8 +107,8 @@ def page(tables: dict[str, Published]) -> str:
         (
             "best choice of cheats by task",
             ".34 to .44",
-            f"{skill(main, PORTFOLIO)} with ground truth for a second among them; from one image "
-            f"{skill(image, PORTFOLIO)}, without it {skill(image, UNAIDED)}",
+            f"{skill(main, PORTFOLIO)} with ground truth for a second among them, {skill(main, UNAIDED)} without; from "
+            f"one image {skill(image, PORTFOLIO)} and {skill(image, UNAIDED)}",
         ),
         ("truth for 1 s, then straight", ".49", skill(main, "cheat-truth-straight")),
         ("best other cheat of the tables", ".16 to .28", best_cheat(main)),
