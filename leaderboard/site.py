@@ -505,13 +505,22 @@ class BoardServer(LoopbackServer):
 
 
 class _BoardHandler(SimpleHTTPRequestHandler):
-    """Answers GET and HEAD with a file of the board; no folder is listed."""
+    """Answers GET and HEAD with a file of the board, no hidden one; no folder is listed, no link leads out."""
+
+    timeout = 30  # s for a request to arrive
 
     def send_head(self) -> BytesIO | BinaryIO | None:
         if not is_for_loopback(self):
             self.send_error(HTTPStatus.FORBIDDEN, "Only for this machine")
             return None
-        return super().send_head()
+        try:
+            path, board = Path(self.translate_path(self.path)).resolve(), Path(self.directory).resolve()
+            if not any(part.startswith(".") for part in path.relative_to(board).parts):
+                return super().send_head()
+        except ValueError:  # a link out of the board, or a NUL
+            pass
+        self.send_error(HTTPStatus.NOT_FOUND, "There is no such page")
+        return None
 
     def list_directory(self, path: str | os.PathLike[str]) -> None:
         """Nothing: pages link to files."""

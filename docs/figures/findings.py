@@ -792,7 +792,7 @@ def samples_text(found: Sequence[Samples], bound: float) -> list[str]:
     if not found:
         return []
     most = max(found, key=lambda each: each.best - each.overall)
-    over = [f"`{each.model}`" for each in found if each.best > bound]
+    over = [f"`{each.model}`" for each in found if round(each.best, 2) > round(bound, 2)]
     wide = [f"`{each.model}`" for each in found if each.spread > 1]
     spreading = counted(len(wide), len(found), wide)
     return [

@@ -233,23 +233,24 @@ def import_(
 ) -> None:
     """Take the clips of an archive into the cache, where every command finds them instead of making them.
 
-    Refused is an archive whose states are not the golden ones of its suite. Its pictures are taken as they are: take
-    archives from people whom you trust, or give them to one run alone, eval --clips FILE.
+    Refused is an archive that was made by another build of the physics, of a suite without golden states, or in the
+    natural look: give those to one run, eval --clips FILE. Hashes tell damage and no forgery: take archives from people
+    whom you trust.
 
     Example: physbench data import core-128.clips
     """
     from physbench.clips.store import ClipStore
 
-    if out is not None:
-        refuse_unwritable(out)
-    store = ClipStore(out, required=True)
     with _archive(archive) as packed:
         if other := packed.other_states():
             raise UsageError(
                 f"{archive}: {len(other)} of its clips differ from the golden states of {packed.suite['name']}, the "
                 f"first {other[0]}: another build of the physics made them. Give it to one run, eval --clips {archive}."
             )
-        rows = packed.rows()
+        rows = packed.golden_rows()
+        if out is not None:
+            refuse_unwritable(out)
+        store = ClipStore(out, required=True)
         with Progress(f"importing {packed.spec}", len(rows)) as progress:
             for row in rows:
                 store.put(packed.get(row, packed.spec))

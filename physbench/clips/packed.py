@@ -32,7 +32,6 @@ from physbench.clips.suite import (
     GOLDEN_SUITES,
     OWN,
     PROMPT_MOTION_OPTION,
-    TRAINING_LISTS,
     Golden,
     Suite,
     chosen_suite,
@@ -238,17 +237,19 @@ class PackedClips:
             self._bytes_of(name, entry)
             done()
 
-    def rows(self) -> list[Row]:
-        """Rows of the clips in here. Raises UsageError where some are of tasks that do not come with physbench."""
+    def golden_rows(self) -> list[Row]:
+        """Rows of the clips in here, all of one suite with golden states, in the plain look.
+
+        Raises UsageError where they are others: a store would take them for clips of this machine.
+        """
         name, prompt_motion = split_name(self.suite["name"])
-        limit = len(self) if name in TRAINING_LISTS else None
-        known = () if name.startswith(OWN) else chosen_suite(name, limit, None, prompt_motion).rows
+        known = chosen_suite(name, None, None, prompt_motion).rows if name in GOLDEN_SUITES else ()
         rows = [row for row in known if row.id in self._clips]
-        if len(rows) != len(self):
-            raise UsageError(
-                f"--clips: {self.name} holds clips that {self.suite['name']} has not: those of your own "
-                "tasks, or a part of a list to train on. Give it to the commands that take --clips FILE."
-            )
+        alone = "Give it to the commands that take --clips FILE."
+        if not rows or len(rows) != len(self):
+            raise UsageError(f"--clips: {self.name} holds clips of no suite with golden states. {alone}")
+        if self.spec.look != PLAIN:
+            raise UsageError(f"--clips: {self.name} holds clips of the look {self.spec.look}. {alone}")
         return rows
 
     def other_states(self) -> list[str]:

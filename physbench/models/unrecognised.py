@@ -352,8 +352,9 @@ def _names_in_archive(path: Path) -> list[str]:
 def _describe_file(path: Path, start: bytes) -> str:
     if not start:
         return f"{path} is empty. Download or copy it again."
-    if _hold_videos(_names_in_archive(path)):
-        return f"{path} is an archive of videos: give videos:{path}, which holds what `physbench data export` asks for."
+    names = _names_in_archive(path)
+    if _hold_videos(names) and not any(name.endswith("data.pkl") for name in names):
+        return f"{path} holds videos: give videos:{path} if they are the answers to a `physbench data export`."
     if start.startswith(b"PK"):
         return _describe_zip(path)
     if looks_like_pickle(start):

@@ -210,7 +210,7 @@ def _overall(
         return document.SkillValue(skill=None, interval=None, reason=incomplete)
     if not np.isfinite(point):
         lacking = [AXIS_NAMES[e.qualities.axes[a]] for a in e.asked if not np.isfinite(e.point[0].axis[a])]
-        # Each family shows the mean of the axes that it has: it has to be said why overall is not the mean of these.
+        # Each family is scored on the axes that it has: it has to be said why overall is not the mean of these.
         reason = f"no skill on {', '.join(lacking)}, and overall needs every axis"
         return document.SkillValue(skill=None, interval=None, reason=reason)
     reasons = [e.too_few(a, e.scored(a)) for a in e.asked]

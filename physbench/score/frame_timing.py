@@ -2,7 +2,7 @@
 
 All is read from places over time, in units of the motion that the prediction itself shows, so that wrong laws are no
 wrong timing: a body that falls too slowly moves on in every frame, and begins where it was. A body at rest tells
-nothing, nor does one that turns round; these frames are *untold*.
+nothing, nor does one that turns round; these frames do not count.
 
 The *clock* of a prediction is the number of frames of motion that have passed by each frame, 1, 2, 3 ... where nothing
 is wrong. A frame that repeats the one before advances it by 0, one before which m - 1 frames are left out by m.

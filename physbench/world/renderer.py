@@ -179,8 +179,12 @@ def is_plate(body: Body, camera: Camera) -> bool:
 
 
 def is_painted(body: Body) -> bool:
-    """True of what lies on the front of another body, as deep as that one, such as the marks of a belt."""
-    return body.flat and body.hue is None and body.role == "kinematic" and not body.collides
+    """True of what lies on the front of a deep body, such as the marks of a belt.
+
+    It is a flat grey box, three times as deep as it is wide, that moves along a path and touches nothing.
+    """
+    seen_only = body.flat and body.hue is None and body.role == "kinematic" and not body.collides
+    return seen_only and body.shape == "box" and max(body.size) >= 3 * sorted(body.size)[1]
 
 
 def size_before(body: Body, camera: Camera) -> tuple[float, ...]:

@@ -246,7 +246,13 @@ def test_clips_of_another_build_or_no_suite_are_not_imported(
     other, own = tmp_path / "other.clips", tmp_path / "own.clips"
     pack_clips(SUITE, SPEC, lambda row: replace(clips[row.id], state_hash="0" * 64), other)
     pack_clips(replace(SUITE, name="own-smoke"), SPEC, lambda row: clips[row.id], own)
-    for path, words in ((other, "2 of its clips differ from the golden states of smoke"), (own, "of your own tasks")):
+    learn = find_suite("train", 1)
+    pack_clips(learn, SPEC, lambda row: make_clip(row, SPEC), tmp_path / "train.clips")
+    for path, words in (
+        (other, "2 of its clips differ from the golden states of smoke"),
+        (own, "no suite with golden states"),
+        (tmp_path / "train.clips", "no suite with golden states"),
+    ):
         assert run(["data", "import", str(path), "--out", str(tmp_path / "clips")]) == 2
         assert words in capsys.readouterr().err
     assert not list((tmp_path / "clips").rglob("*.npz"))

@@ -259,13 +259,13 @@ def test_what_an_image_cannot_show_has_a_board_of_its_own(make_run: MakeRun, tmp
     add(make_run("video", 0.9, seed=3), board, resamples=FEW)
     add(make_run("learner", 0.7, seed=4, unseen=0.7, track="trained"), board, resamples=FEW)
     found = entries(board)
-    main, freed = ranked_entries(found, FEW), ranked_with_free_constants(found, FEW)
+    main, unseen = ranked_entries(found, FEW), ranked_with_free_constants(found, FEW)
     assert [line.result.model.name for line in main[ZERO_SHOT]] == ["video"]
     assert [line.result.model.name for line in main[ONE_IMAGE]] == ["image", "light"]
-    assert [line.result.model.name for line in freed[ONE_IMAGE]] == ["light", "image"]
-    assert [str(line.rank) for line in freed[ONE_IMAGE]] == ["1", "2"]
-    learners = freed[RankedTable(PLAIN, "trained", True)]
-    assert [line.result.model.name for line in learners] == ["learner"] and len(freed) == 2
+    assert [line.result.model.name for line in unseen[ONE_IMAGE]] == ["light", "image"]
+    assert [str(line.rank) for line in unseen[ONE_IMAGE]] == ["1", "2"]
+    learners = unseen[RankedTable(PLAIN, "trained", True)]
+    assert [line.result.model.name for line in learners] == ["learner"] and len(unseen) == 2
     text = build(board, resamples=FEW).read_text(encoding="utf-8")
     own = text[text.index("What an image cannot show, left free") :]
     assert own.index("light") < own.index("image</th>") < own.index("learner") and "video</th>" not in own
@@ -281,12 +281,12 @@ def test_what_an_image_cannot_show_is_ranked_by_what_add_computed(make_run: Make
     assert {line.entry.name for line in found} == set(names)
     assert [str(line.rank) for line in found] == ["1–2", "1–2"]
     for line in found:
-        freed = line.result.unseen_constants
-        assert freed is not None and freed.clips == 224
+        unseen = line.result.unseen_constants
+        assert unseen is not None and unseen.clips == 224
         mine = resampled_skill(
             line.entry.unseen_tables(), resamples=FEW, fixed=unseen_kinds_of(line.result), axes=AXES[:1]
         )
-        assert mine.skill == pytest.approx(freed.consistency.skill, abs=1e-6)
+        assert mine.skill == pytest.approx(unseen.consistency.skill, abs=1e-6)
         assert mine.skill == pytest.approx((2 * 0.8 + 2 * 0.5) / 4, abs=0.03)
         assert line.result.axes["consistency"].skill == pytest.approx(0.5, abs=0.03)
 
@@ -692,13 +692,13 @@ def test_a_model_that_dodges_events_is_ranked_by_what_that_leaves(make_run: Make
     for entry in entries(board):
         assert entry.result.unseen_constants is not None
         overall = resampled_skill(entry.tables(), resamples=FEW, fixed=kinds_of(entry.result))
-        freed = resampled_skill(
+        unseen = resampled_skill(
             entry.unseen_tables(), resamples=FEW, fixed=unseen_kinds_of(entry.result), axes=AXES[:1]
         )
         assert overall.skill == pytest.approx(entry.result.overall.skill, abs=1e-6)
-        assert freed.skill == pytest.approx(entry.result.unseen_constants.consistency.skill, abs=1e-6)
+        assert unseen.skill == pytest.approx(entry.result.unseen_constants.consistency.skill, abs=1e-6)
         lost = entry.result.model.name == "dodges"
-        assert freed.skill == pytest.approx(0.0 if lost else 0.6, abs=0.03)
+        assert unseen.skill == pytest.approx(0.0 if lost else 0.6, abs=0.03)
 
 
 @pytest.mark.slow

@@ -18,8 +18,19 @@ from physbench.world.bodies import belt
 from physbench.world.bullet import initial_states, simulate
 from physbench.world.camera import PLANE_AXES, in_view, pixels_per_metre, px_from_plane
 from physbench.world.drawing import apparent_radius, render, static_layer
-from physbench.world.renderer import TinyRenderer, downsample, paint_background
-from physbench.world.scene import FLOOR_GREY, SCREEN_GREY, Body, Camera, RenderSpec, Scene, Vector, ramp, sphere_mass
+from physbench.world.renderer import TinyRenderer, downsample, is_painted, is_plate, paint_background
+from physbench.world.scene import (
+    FLOOR_GREY,
+    SCREEN_GREY,
+    Body,
+    Camera,
+    RenderSpec,
+    Scene,
+    Vector,
+    Waypoint,
+    ramp,
+    sphere_mass,
+)
 
 FRONT, TOP = Camera("front", (0.0, 0.0, 2.0)), Camera("top", (0.3, 0.2, 0.0))
 FLOOR = Body("floor", "plane", (), "fixed", (0.0, 0.0, 0.0), grey=FLOOR_GREY, friction=1.0)
@@ -327,3 +338,11 @@ def test_the_marks_of_a_belt_are_seen_from_near() -> None:
     picture = render(scene, [0.0], states, RenderSpec(128, 128, 15.0)).frames[0, ..., 0].astype(int)
     dark = (picture < 90).any(axis=0)
     assert 3 <= np.count_nonzero(np.diff(dark.astype(int)) == 1) <= 5, "four marks of 1.6 m in some 6 m"
+
+
+def test_a_flat_body_that_is_as_wide_as_deep_stays_a_plate_from_near() -> None:
+    path = (Waypoint(-2.0, (0.0, 0.0, 2.0)), Waypoint(4.0, (1.0, 0.0, 2.0)))
+    curtain = Body("curtain", "box", (0.8, 1.0, 0.8), "kinematic", path[0].position, grey=0.3, flat=True, path=path)
+    assert not is_painted(replace(curtain, collides=False)) and is_plate(
+        curtain, in_view(Scene((), FRONT), "near").camera
+    )

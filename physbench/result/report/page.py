@@ -107,7 +107,10 @@ GLOSSARY: dict[str, tuple[str, str]] = {  # by key: the term, and what it means
         "informative task",
         "A task on which the quality of ground truth is ahead of that of the frozen frame by 0.25 or more.",
     ),
-    "guard": ("guard", "A task on which it is not, so that a model can only lose."),
+    "guard": (
+        "guard",
+        "A task on which a frozen frame does nearly as well as ground truth, so that a model can only lose.",
+    ),
     "kept": (
         "kept, lost",
         SATURATED_MEANING,

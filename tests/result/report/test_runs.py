@@ -254,6 +254,11 @@ def test_a_board_shows_its_files_and_lists_no_folder(tmp_path: Path) -> None:
             status, text, _ = asked(server, path)
             assert (status in (301, 404)) and "secret" not in text and "report" not in text
         assert asked(server, "/", host="evil.example")[0] == 403
+        (tmp_path / "board" / "out.txt").symlink_to(tmp_path / "secret.txt")
+        (tmp_path / "board" / ".hidden").write_text("secret")
+        for path in ("/out.txt", "/.hidden", "/%00"):
+            status, text, _ = asked(server, path)
+            assert status == 404 and "secret" not in text
 
 
 def test_ctrl_c_ends_it(tmp_path: Path) -> None:
