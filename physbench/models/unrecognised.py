@@ -353,7 +353,7 @@ def _describe_file(path: Path, start: bytes) -> str:
     if not start:
         return f"{path} is empty. Download or copy it again."
     names = _names_in_archive(path)
-    if _hold_videos(names) and not any(name.endswith("data.pkl") for name in names):
+    if names and _hold_videos(names) and not any(name.endswith("data.pkl") for name in names):
         return f"{path} holds videos: give videos:{path} if they are the answers to a `physbench data export`."
     if start.startswith(b"PK"):
         return _describe_zip(path)

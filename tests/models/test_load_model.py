@@ -108,7 +108,7 @@ def test_what_is_no_graph_is_said_to_be_none(tmp_path, content) -> None:
 
 def test_folders_are_named(tmp_path) -> None:
     assert "is empty: was the download finished?" in told(tmp_path)
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}')
     assert "transformers" in told(tmp_path)
     (tmp_path / "manifest.json").write_text("{}")
     assert "physbench report" in told(tmp_path)
