@@ -147,7 +147,7 @@ def body_mesh(body: Body, camera: Camera, widest: float = math.pi) -> Mesh:
         unit = unit_tube(body.bore) if body.bore else unit_cylinder()
         return _scaled(unit, (body.size[0], body.size[0], length))
     if body.shape == "box":
-        size = enumerate(size_before(body, camera))
+        size = enumerate(drawn_size(body, camera))
         x, y, z = (min(half, DRAWN.flat_half_depth) if axis == across else half for axis, half in size)
         thin = camera.view == "front" and body.role == "fixed" and abs(body.position[1] - camera.center[1]) < y
         thin = thin and not camera.tilt
@@ -187,7 +187,7 @@ def is_painted(body: Body) -> bool:
     return seen_only and body.shape == "box" and max(body.size) >= 3 * sorted(body.size)[1]
 
 
-def size_before(body: Body, camera: Camera) -> tuple[float, ...]:
+def drawn_size(body: Body, camera: Camera) -> tuple[float, ...]:
     """Size of a body as it is drawn before a camera; a tilted one sees what is painted on the front of deep bodies."""
     if not (camera.tilt and is_painted(body)):
         return body.size
@@ -259,6 +259,8 @@ class TinyRenderer:
         self._client = Client()
         self._arguments = self._camera_arguments()
         self._shapes = {i: self._shape(body, widest.get(i)) for i, body in bodies.items()}
+        slanted = {i: body.grey * _slant(body, camera) for i, body in bodies.items() if body.hue is None}
+        self._brighter = {i: grey for i, grey in slanted.items() if grey > 1.0}  # colours end at 1: see `picture`
         counts = dict.fromkeys(bodies, 1) if copies is None else copies
         self.numbers = {i: [self._create(i) for _ in range(count)] for i, count in counts.items()}  # [body][copy]
 
@@ -360,11 +362,9 @@ class TinyRenderer:
             np.asarray(depth, dtype=np.float32).reshape(height, width),
             np.asarray(number, dtype=np.int32).reshape(height, width),
         )
-        for index, body in self.bodies.items():
-            brighter = body.grey * _slant(body, self.camera)
-            if body.hue is None and brighter > 1.0:  # colours end at 1, and light only takes from them
-                own = np.isin(layer.number, self.numbers[index])
-                layer.rgb[own] = np.minimum(np.rint(layer.rgb[own] * brighter), 255).astype(np.uint8)
+        for index, factor in self._brighter.items():
+            own = np.isin(layer.number, self.numbers[index])
+            layer.rgb[own] = np.minimum(np.rint(layer.rgb[own] * factor), 255).astype(np.uint8)
         return layer
 
 

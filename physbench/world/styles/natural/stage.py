@@ -20,7 +20,7 @@ from physbench.support.arrays import Array, Real
 from physbench.world.bodies import DARK, is_among_stars, is_screen
 from physbench.world.camera import eye, looking, pixels_per_metre, up
 from physbench.world.geometry import rotate
-from physbench.world.renderer import DRAWN, axis_across, is_plate, size_before
+from physbench.world.renderer import DRAWN, axis_across, drawn_size, is_plate
 from physbench.world.scene import FLOOR_GREY, PALETTE, SCREEN_GREY, Body, Camera, RenderSpec, Scene, Vector
 
 # The values of a display (sRGB, IEC 61966-2-1) and linear ones.
@@ -429,7 +429,7 @@ def cables(body: Body, centre: Real) -> list[tuple[Real, Vector, Vector]]:
 
 def drawn_half(body: Body, scene: Scene) -> Vector:
     """Half extents (m) of a box that moves, as it is seen: flat ones are thin, as in the plain look."""
-    x, y, z = size_before(body, scene.camera)
+    x, y, z = drawn_size(body, scene.camera)
     if not is_plate(body, scene.camera):
         return x, y, z
     across = axis_across(body, scene.camera)
