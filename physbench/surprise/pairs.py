@@ -27,6 +27,13 @@ from physbench.world.scene import HISTORY, PHYSICS_HZ, Scene
 # What is impossible in the films of the suite `expectation`, and by how much: kinds, their sizes, their words.
 
 Scale = Literal["as it is", "below 1", "above 1", "below 2"]  # how a violation's severity becomes an amount
+# The severity at which nothing is wrong, and whether faults rise (1) or fall (-1) from there.
+SCALES: Mapping[Scale, tuple[float, int]] = {
+    "as it is": (0.0, 1),
+    "below 1": (1.0, -1),
+    "above 1": (1.0, 1),
+    "below 2": (2.0, -1),
+}
 
 
 @dataclass(frozen=True)
@@ -51,27 +58,13 @@ class ImpossibleKind:
 
     def amount(self, size: float) -> float:
         """Size of the fault, above 0."""
-        match self.scale:
-            case "below 1":
-                return 1.0 - size
-            case "above 1":
-                return size - 1.0
-            case "below 2":
-                return 2.0 - size
-            case _:
-                return size
+        lawful, sign = SCALES[self.scale]
+        return sign * (size - lawful)
 
     def severity(self, amount: float) -> float:
         """The severity of an amount: the inverse of `amount`, for thresholds between the sizes."""
-        match self.scale:
-            case "below 1":
-                return 1.0 - amount
-            case "above 1":
-                return 1.0 + amount
-            case "below 2":
-                return 2.0 - amount
-            case _:
-                return amount
+        lawful, sign = SCALES[self.scale]
+        return lawful + sign * amount
 
 
 BELOW: tuple[str, Scale] = ("times", "below 1")  # unit and scale of factors below 1, and above it
@@ -98,15 +91,7 @@ _KINDS = (
     ImpossibleKind("blink", (0.1, 0.2, 0.4, 0.8, 1.6), "absence", "from {} s on", "s", look=True),
     ImpossibleKind("return-late", (0.1, 0.2, 0.4, 0.8, 1.6), "a late return", "from {} s on", "s"),
     ImpossibleKind("return-early", (0.05, 0.1, 0.2, 0.3, 0.4), "an early return", "from {} s on", "s"),
-    ImpossibleKind(
-        "return-hue",
-        (10.0, 20.0, 45.0, 90.0, 180.0),
-        "another hue behind a screen",
-        "from {}° on",
-        "deg",
-        quadruple=True,
-        look=True,
-    ),
+    ImpossibleKind("return-hue", _HUES, "another hue behind a screen", "from {}° on", "deg", quadruple=True, look=True),
     ImpossibleKind(
         "return-size", (0.9, 0.8, 0.65, 0.5, 0.35), "shrinking behind a screen", "below × {}", *BELOW, look=True
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -321,24 +321,26 @@ def _of(readings: Readings, kind: str) -> list[PairReading]:
 # Shares of pairs.
 
 
-def by_clip(readings: Readings) -> tuple[tuple[Row, ...], Array, Array]:
-    """Clips, and for each how many of its pairs (C,) are told apart and how many there are (C,)."""
-    rows = tuple(dict.fromkeys(reading.pair.row for reading in readings))
-    right, pairs = np.zeros(len(rows)), np.zeros(len(rows))
+def by_clip(
+    readings: Readings, cell: Callable[[FilmPair], Hashable], cells: Sequence[Hashable], *, by_peak: bool = False
+) -> tuple[Array, Array]:
+    """How many pairs of each clip are told apart in each of the cells, and how many there are, both (C, cells)."""
+    rows = list(dict.fromkeys(reading.pair.row for reading in readings))
+    right, pairs = np.zeros((len(rows), len(cells))), np.zeros((len(rows), len(cells)))
     for reading in readings:
-        at = rows.index(reading.pair.row)
-        right[at] += reading.right
+        at = rows.index(reading.pair.row), cells.index(cell(reading.pair))
+        right[at] += reading.right_by_peak if by_peak else reading.right
         pairs[at] += 1
-    return rows, right, pairs
+    return right, pairs
 
 
 def share(readings: Readings, none: str = "there is no pair") -> document.PairShare:
     """Accuracy over pairs with an interval over clips, whose pairs are drawn together."""
-    rows, right, pairs = by_clip(readings)
-    if not len(rows):
+    right, pairs = (each[:, 0] for each in by_clip(readings, lambda pair: None, [None]))
+    if not len(pairs):
         return document.PairShare(accuracy=None, interval=None, pairs=0, reason=none)
     accuracy = float(right.sum() / pairs.sum())
-    if len(rows) < PAIRS.fewest:
+    if len(pairs) < PAIRS.fewest:
         return document.PairShare(accuracy=accuracy, interval=None, pairs=int(pairs.sum()), reason="too few clips")
     return document.PairShare(accuracy=accuracy, interval=_interval(right, pairs), pairs=int(pairs.sum()))
 
@@ -370,16 +372,11 @@ def _not_a_point(ends: Array, share: float, clips: int) -> tuple[float, float]:
 
 def over_kinds(readings: Readings, none: str = "there is no pair", *, by_peak: bool = False) -> document.PairShare:
     """Mean over kinds of the mean over sizes, so that no kind weighs more for having more pairs."""
-    kinds = list(dict.fromkeys(reading.pair.kind for reading in readings))
-    rows = list(dict.fromkeys(reading.pair.row for reading in readings))
-    if not kinds:
+    if not readings:
         return document.PairShare(accuracy=None, interval=None, pairs=0, reason=none)
     cells = list(dict.fromkeys((reading.pair.kind, reading.pair.size) for reading in readings))
-    right, pairs = np.zeros((len(rows), len(cells))), np.zeros((len(rows), len(cells)))
-    for reading in readings:
-        at = rows.index(reading.pair.row), cells.index((reading.pair.kind, reading.pair.size))
-        right[at] += reading.right_by_peak if by_peak else reading.right
-        pairs[at] += 1
+    right, pairs = by_clip(readings, lambda pair: (pair.kind, pair.size), cells, by_peak=by_peak)
+    n = len(pairs)
     weights = np.array([1 / sum(kind == other for other, _ in cells) for kind, _ in cells])
 
     def mean(times: Array) -> Array:
@@ -389,11 +386,10 @@ def over_kinds(readings: Readings, none: str = "there is no pair", *, by_peak: b
         used = weights * (there > 0)
         return np.asarray((each * used).sum(1) / np.maximum(used.sum(1), 1e-12))
 
-    accuracy = float(mean(np.ones((1, len(rows))))[0])
+    accuracy = float(mean(np.ones((1, n)))[0])
     total = int(pairs.sum())
-    if len(rows) < PAIRS.fewest:
+    if n < PAIRS.fewest:
         return document.PairShare(accuracy=accuracy, interval=None, pairs=total, reason="too few clips")
-    n = len(rows)
     drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=PAIRS.resamples).astype(np.float64)
     draws = accuracy + np.sqrt(n / (n - 1)) * (mean(drawn) - accuracy)
     low, high = _not_a_point(np.clip(np.quantile(draws, [MISS / 2, 1 - MISS / 2]), 0, 1), accuracy, n)
@@ -472,14 +468,10 @@ def _shown(kind: ImpossibleKind, readings: Readings) -> list[float]:
 def fitted(kind: ImpossibleKind, readings: Readings, resamples: int = FIT.resamples) -> FittedThreshold | None:
     """The psychometric curve of a kind; None without sizes or with too few clips."""
     sizes = _shown(kind, readings)
-    rows = list(dict.fromkeys(reading.pair.row for reading in readings))
-    if not kind.sized or len(sizes) < 2 or len(rows) < PAIRS.fewest:
+    clips = {reading.pair.row for reading in readings}
+    if not kind.sized or len(sizes) < 2 or len(clips) < PAIRS.fewest:
         return None
-    right, pairs = np.zeros((len(rows), len(sizes))), np.zeros((len(rows), len(sizes)))
-    for reading in readings:
-        at = rows.index(reading.pair.row), sizes.index(reading.pair.size)
-        right[at] += reading.right
-        pairs[at] += 1
+    right, pairs = by_clip(readings, lambda pair: pair.size, sizes)
     return fit_threshold(tuple(kind.amount(size) for size in sizes), right, pairs, resamples=resamples)
 
 
