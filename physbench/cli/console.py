@@ -264,32 +264,14 @@ def run_folders(incomplete: str) -> Iterable[str]:
     return _beginning(incomplete, [str(path.parent) for path in sorted(Path("runs").glob("*/manifest.json"))])
 
 
-def looks(incomplete: str) -> Iterable[str]:
-    return _beginning(incomplete, ("plain", "natural", "natural:shutter=0", "natural:noise=1.5"))
+def one_of(names: Iterable[str]) -> Callable[[str], Iterable[str]]:
+    """Offers these."""
+    return lambda incomplete: _beginning(incomplete, names)
 
 
-def views(incomplete: str) -> Iterable[str]:
-    return _beginning(incomplete, ("far", "near", "moving"))
-
-
-def devices(incomplete: str) -> Iterable[str]:
-    return _beginning(incomplete, ("auto", "cpu", "cuda", "mps"))
-
-
-def dtypes(incomplete: str) -> Iterable[str]:
-    return _beginning(incomplete, ("float32", "float16", "bfloat16", "float64"))
-
-
-def autocast_types(incomplete: str) -> Iterable[str]:
-    return _beginning(incomplete, ("float16", "bfloat16"))
-
-
-def kept_rollouts(incomplete: str) -> Iterable[str]:
-    return _beginning(incomplete, ("shown", "all", "none"))
-
-
-def executors(incomplete: str) -> Iterable[str]:
-    return _beginning(incomplete, ("local", "ray"))
+looks = one_of(("plain", "natural", "natural:shutter=0", "natural:noise=1.5"))
+views = one_of(("far", "near", "moving"))
+devices = one_of(("auto", "cpu", "cuda", "mps"))
 
 
 def _registered(group: str) -> list[str]:

@@ -55,7 +55,6 @@ def _torch() -> HostFinding:
 def _pybullet() -> HostFinding:
     try:
         importlib.import_module("physbench.world.bullet")
-        importlib.import_module("physbench.world.bullet")
     except ImportError as error:
         return HostFinding(
             "pybullet",

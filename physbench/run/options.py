@@ -148,7 +148,7 @@ class Option:
         flag: Its name on the command line; "": that of the field.
         typed: Its type there, and `usual` its value there, where these are not those of the field.
         parse: Makes the value of the field of the one that was typed.
-        offers: Function of `cli.console` that offers values.
+        offers: Function of `cli.console` that offers values, where none are `known`.
         granted: Whether it is given with the word alone, and has no --no- form.
         in_file: Whether a file with settings may set it.
         eval_alone: Whether only `eval` has it, and no stage of it.
@@ -241,9 +241,9 @@ class Options:
         "those of a run on such seeds.", metavar="N|RUN", typed=str | None, parse=_parse_fresh_seeds,
         check=_check_fresh_seeds)
     dtype: str = option("float32", HOW, "float32, float16, bfloat16, float64.",
-        in_file=True, offers="dtypes", known=("float32", "float16", "bfloat16", "float64"))
+        in_file=True, known=("float32", "float16", "bfloat16", "float64"))
     autocast: str | None = option(None, HOW, "torch.autocast around the model's calls; on the CPU bfloat16.",
-        in_file=True, metavar="float16|bfloat16", offers="autocast_types", known=("float16", "bfloat16"))
+        in_file=True, metavar="float16|bfloat16", known=("float16", "bfloat16"))
     compile: bool = option(False, HOW, "torch.compile of the model's networks.", in_file=True)
     timeout: float = option(600.0, HOW, "Time limit of one batch; then its clips fail.",
         in_file=True, metavar="SECONDS", check=check_timeout)
@@ -258,7 +258,7 @@ class Options:
         "fixed fractions of the suite.", eval_alone=True, metavar="WIDTH", check=_check_until)
     keep_rollouts: Keep = option("shown", WHERE,  # noqa: RUF009
         "Videos to keep; shown: those in the report. New scorers need all.",
-        in_file=True, metavar="shown|all|none", typed=str, offers="kept_rollouts", known=get_args(Keep))
+        in_file=True, metavar="shown|all|none", typed=str, known=get_args(Keep))
     for_board: bool = option(False, WHERE, "Keep all that `leaderboard submit` sends: every rollout of all of core.",
         eval_alone=True, granted=True)
     diagnosis: bool = option(True, HOW, "Seek the laws that the model follows instead.", in_file=True)
@@ -266,7 +266,7 @@ class Options:
         "anew, too.", eval_alone=True, granted=True)
     executor: Executor = option("local", ADVANCED,  # noqa: RUF009
         "Where it runs: processes of this machine, or a Ray cluster (pip install 'physbench[ray]').",
-        metavar="local|ray", typed=str, offers="executors", known=get_args(Executor))
+        metavar="local|ray", typed=str, known=get_args(Executor))
     address: str | None = option(None, ADVANCED, "Head of the Ray cluster; auto: one that runs here. [default: "
         "$RAY_ADDRESS, or this machine alone]", metavar="HOST:PORT|auto")
     workers: int | None = option(None, HOW, "Processes that track and score; 0: this one does. [default: cores]",
