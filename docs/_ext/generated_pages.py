@@ -17,7 +17,7 @@ from validity_curves import CURVES, curves, draw
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip, make_scene, render_spec
-from physbench.clips.preview import animate
+from physbench.clips.preview import preview
 from physbench.clips.task import find_task, short_names, task_ids
 from physbench.leaderboard.entries import entries
 from physbench.result.document import ResultDocument
@@ -127,7 +127,7 @@ def write_task(task_id: str, target: Path, figures: dict[str, dict[str, dict[str
     """
     task, picture = find_task(task_id), target.with_suffix(".webp")
     if not picture.exists() or picture.stat().st_mtime < Path(inspect.getfile(type(task))).stat().st_mtime:
-        animate(task, "test", range(CLIPS), picture)
+        preview(task, "test", range(CLIPS), picture)
     first, _, rest = (inspect.getdoc(task) or "").partition("\n")
     reason = why_not(make_clip(Row(task_id, "test", 0), render_spec(16, 10.0)))
     scene = make_scene(Row(task_id, "test", 0))

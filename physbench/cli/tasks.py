@@ -189,6 +189,7 @@ def preview(
 ) -> None:
     """Draw a few clips: frames over time and each clip's trajectories in one picture, or an animation."""
     from physbench.clips.preview import SUFFIXES, default_name, drawn_as
+    from physbench.clips.preview import preview as write
     from physbench.clips.task import find_task, short_names
     from physbench.world.styles.catalogue import check_drawn
 
@@ -207,15 +208,7 @@ def preview(
             f"--out: expected a .png, {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file but got '{path}'. "
             f"Write --out {path.with_suffix('.png')} or {path.with_suffix('.gif')}."
         )
-    seeds = range(seed, seed + clips)
-    if path.suffix.lower() == ".png":
-        from physbench.clips.preview import preview as sheet
-
-        sheet(task, chosen, seeds, path, look, view, size)
-    else:
-        from physbench.clips.preview import animate
-
-        animate(task, chosen, seeds, path, look, view, size)
+    write(task, chosen, range(seed, seed + clips), path, look, view, size)
     note(", ".join([f"{counted(clips, 'clip')} of {task.id}", split, *drawn_as(look, view)]))
     typer.echo(path)
 

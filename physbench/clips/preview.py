@@ -74,11 +74,18 @@ def preview(
     view: str = FAR,
     size: int | None = None,
 ) -> None:
-    """Write a contact sheet of the clips with these seeds as a PNG. size: px of a picture; None: the usual one."""
-    spec = render_spec(size or usual_size(SHEET_SIZE, look), SHEET_FPS, look, view)
-    figure = draw_sheet(task, make_clips(task, split, seeds, spec))
+    """Write the clips with these seeds as the suffix of `path` says: .png, a contact sheet, or one of SUFFIXES.
+
+    size: px of a picture; None: the usual one.
+    """
+    sheet = path.suffix.lower() == ".png"
+    side, fps = (SHEET_SIZE, SHEET_FPS) if sheet else (CLIP_SIZE, CLIP_FPS)
+    clips = make_clips(task, split, seeds, render_spec(size or usual_size(side, look), fps, look, view))
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150, facecolor="white")
+    if sheet:
+        draw_sheet(task, clips).savefig(path, dpi=150, facecolor="white")
+    else:
+        write(path, tile(clips))
 
 
 def column_times(horizon: float) -> list[float]:
@@ -203,26 +210,9 @@ def _drawn(task: Task, row: Row) -> list[str]:
 
 CLIP_SIZE, CLIP_FPS = 160, 15.0  # px of a clip, frames/s
 TILE_GAP, TIME_BAR = 4, 4  # px between clips; of the bar that shows the time
-SUFFIXES = (".gif", ".webp", ".mp4")
+SUFFIXES = (".gif", ".webp", ".mp4")  # of animations
 
 Frames = NDArray[np.uint8]
-
-
-def animate(
-    task: Task,
-    split: Split,
-    seeds: Sequence[int],
-    path: Path,
-    look: str = PLAIN,
-    view: str = FAR,
-    size: int | None = None,
-) -> None:
-    """Write an animation of the clips with these seeds, as the suffix of `path` says: .gif, .webp or .mp4.
-
-    size: px of a clip; None: the usual one.
-    """
-    spec = render_spec(size or usual_size(CLIP_SIZE, look), CLIP_FPS, look, view)
-    write(path, tile(make_clips(task, split, seeds, spec)))
 
 
 def tile(clips: Sequence[Clip]) -> Frames:
@@ -247,7 +237,6 @@ def tile(clips: Sequence[Clip]) -> Frames:
 
 def write(path: Path, frames: Frames) -> None:
     """Write frames (T, H, W, 3) as .gif, .webp or .mp4; the last one stays for PAUSE s."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     end_pause = 0.8  # s at the end
     small_h264 = Codec(".mp4", "mp4", "libx264", "yuv420p", {"crf": "23", "preset": "medium", "movflags": "+faststart"})
     if path.suffix.lower() == ".mp4":
