@@ -59,16 +59,12 @@ def list_models(
         return
 
     console = stdout_console()
-    ready = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("ready to evaluate", "card", "what it is"):
-        ready.add_column(column)
+    ready = Table("ready to evaluate", "card", "what it is", box=None, pad_edge=False, header_style="bold")
     for target, card, about in examples:
         ready.add_row(target, describe_card(card) if card else "", about)
     console.print(ready)
     console.print()
-    kinds = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("a model can be", ""):
-        kinds.add_column(column)
+    kinds = Table("a model can be", "", box=None, pad_edge=False, header_style="bold")
     for adapter in adapters.working:
         form, _, meaning = adapter.summary.partition("  ")
         kinds.add_row(form, meaning.strip())

@@ -69,11 +69,11 @@ def verify(suite: Suite, workers: int = 2) -> Iterator[GoldenMismatch]:
             yield GoldenMismatch(row, golden.state_hash == here.state_hash, distance)
 
 
-def write_golden(folder: Path, workers: int = 2, names: Sequence[str] = tuple(GOLDEN_SUITES)) -> None:
+def write_golden(folder: Path, names: Sequence[str] = tuple(GOLDEN_SUITES)) -> None:
     """Write the golden files of the suites `names` into `folder`."""
     suites = {name: golden_rows(name, golden_tasks(name)) for name in names}
     rows = sorted({row for suite in suites.values() for row in suite})
-    with scheduled(compute_golden, rows, workers=workers, preload=CLIP_PRELOAD) as computed:
+    with scheduled(compute_golden, rows, workers=2, preload=CLIP_PRELOAD) as computed:
         golden = dict(zip(rows, computed, strict=True))
     for name, suite in suites.items():
         clips = [(row, golden[row]) for row in suite]
@@ -115,10 +115,10 @@ def published_lists(name: str) -> Mapping[int, str]:
     return {int(clips): digest for clips, digest in document["lists"].items()} if same else {}
 
 
-def write_train_lists(folder: Path, workers: int = 2) -> None:
+def write_train_lists(folder: Path) -> None:
     """Write the hashes of the lists of clips to learn from into `folder`."""
     suites = [find_suite(TRAIN, limit=clips) for clips in TRAIN_LISTS]
-    states = state_hashes(suites[-1].rows, workers)  # the largest list holds the others
+    states = state_hashes(suites[-1].rows)  # the largest list holds the others
     lists = {str(len(suite.rows)): suite_hash((row, states[row]) for row in suite.rows) for suite in suites}
     document = {"suite": TRAIN, "version": SUITE_VERSION, "made_by": f"{GOLDEN_COMMAND} {TRAIN}", "lists": lists}
     (folder / f"{TRAIN}.json").write_text(json.dumps(document, indent=1) + "\n")

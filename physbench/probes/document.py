@@ -205,9 +205,7 @@ def print_probes(document: ProbeDocument, console: Console) -> None:
     for title, columns, rows in _tables(document):
         if title:
             console.print(title, style="bold")
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column)
+        table = Table(*columns, box=None, pad_edge=False, header_style="bold")
         for row in rows:
             table.add_row(*row)
         console.print(table)

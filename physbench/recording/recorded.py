@@ -443,11 +443,12 @@ def _fitted(
         0.0 if floor is None else floor,
         (0.0,) * len(radius),
     )
+    reach = FOOTAGE.floor_range * float(radius.min())
     free = {
         **({"restitution": recording.restitution} if meets_floor else {}),
         **({"between": recording.restitution} if meet else {}),
         **({"friction": recording.friction} if meets_floor and moves else {}),
-        **(_about(own.floor, FOOTAGE.floor_range * float(radius.min())) if meets_floor else {}),
+        **({"floor": (own.floor - reach, own.floor + reach)} if meets_floor else {}),
         **({f"spin{k}": (-1.5 * fastest, 1.5 * fastest) for k in range(len(radius))} if meets_floor and moves else {}),
     }
     seen = from_tracks(clip, tracks, law_of_scene(clip.scene, own.spin))
@@ -473,10 +474,6 @@ def _fitted(
     return Recorded(
         recording, size, plane, hues, lawful, rate, stride, constants, shown, tracks, segments, off, gravity
     )
-
-
-def _about(middle: float, reach: float) -> dict[str, tuple[float, float]]:
-    return {"floor": (middle - reach, middle + reach)}
 
 
 def _scene(scene: Scene, constants: Constants) -> Scene:

@@ -196,11 +196,11 @@ def _stratum(values: Array, times_drawn: Counts, bounded: Collection[int]) -> tu
     return mean, resampled, left_out, unseen
 
 
-def median_interval(strata: Mapping[Key, Array], *, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:
+def median_interval(strata: Mapping[Key, Array], *, resamples: int = RESAMPLES) -> tuple[float, float]:
     """Interval of the median over all strata of values (n,) in any unit without NaN, widened for their total number."""
     pooled = np.concatenate(list(strata.values()))
     order = np.argsort(pooled, kind="stable")
-    parts = [_times_drawn(key.task, key.split, len(values), resamples, seed) for key, values in strata.items()]
+    parts = [_times_drawn(key.task, key.split, len(values), resamples, 0) for key, values in strata.items()]
     reached = np.cumsum(np.concatenate(parts)[order], axis=0, dtype=np.min_scalar_type(len(pooled)))  # (N, R)
     value, n = pooled[order], len(pooled)
     low_half, high_half = (value[(reached <= rank).sum(axis=0)] for rank in ((n - 1) // 2, n // 2))
@@ -291,7 +291,6 @@ def estimate(
     tables: Mapping[str, pd.DataFrame],
     *,
     resamples: int = RESAMPLES,
-    seed: int = 0,
     fixed: Fixed | None = None,
     axes: tuple[str, ...] = AXES,
     inapplicable: Collection[str] = (),
@@ -302,7 +301,7 @@ def estimate(
     is the mean of these without those in `inapplicable`.
     """
     qualities = lined_up(tables, axes).qualities()
-    return estimate_of(qualities, resamples=resamples, seed=seed, fixed=fixed, inapplicable=inapplicable)
+    return estimate_of(qualities, resamples=resamples, fixed=fixed, inapplicable=inapplicable)
 
 
 def lined_up(tables: Mapping[str, pd.DataFrame], axes: tuple[str, ...] = AXES) -> ScoredClips:
@@ -314,7 +313,6 @@ def estimate_of(
     qualities: Qualities,
     *,
     resamples: int = RESAMPLES,
-    seed: int = 0,
     fixed: Fixed | None = None,
     inapplicable: Collection[str] = (),
 ) -> Estimate:
@@ -324,7 +322,7 @@ def estimate_of(
     sources, width = len(qualities.sources), len(qualities.axes)
     flat = {key: block.reshape(sources * width, -1) for key, block in qualities.values.items()}
     bounded = range(len(MODELS) * width)  # references are what is compared with: no rule of three on them
-    resampled = resample(flat, resamples=resamples, seed=seed, bounded=bounded)
+    resampled = resample(flat, resamples=resamples, bounded=bounded)
     drawn = {key: values.reshape(-1, sources, width) for key, values in resampled.means.items()}
     kind = kinds(qualities, fixed)
     counted = tuple(a for a, axis in enumerate(axes) if axis not in inapplicable)

@@ -845,9 +845,5 @@ def write_document(path: Path, result: ResultDocument) -> None:
     write_sealed_json(path, result.model_dump(mode="json"))
 
 
-def write_schema(path: Path = SCHEMA_FILE) -> None:
-    path.write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    write_schema()
+    SCHEMA_FILE.write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")

@@ -73,11 +73,10 @@ def bracket(interval: Sequence[float] | None, places: int = 2) -> str:
     return "" if interval is None else f"[{fixed(interval[0], places)}, {fixed(interval[1], places)}]"
 
 
-def ahead(skill: float, interval: Sequence[float], of: str = "") -> str:
-    """ "ahead by 0.25 [0.16, 0.31]", "behind it by 0.13 [0.10, 0.16]" with of="it"."""
+def ahead(skill: float, interval: Sequence[float]) -> str:
+    """ "ahead by 0.25 [0.16, 0.31]", "behind by 0.13 [0.10, 0.16]"."""
     low, high = interval if skill >= 0 else (-interval[1], -interval[0])
-    way = ("ahead of" if skill >= 0 else "behind") if of else ("ahead" if skill >= 0 else "behind")
-    return f"{way} {of} by {fixed(abs(skill))} {bracket((low, high))}".replace("  ", " ")
+    return f"{'ahead' if skill >= 0 else 'behind'} by {fixed(abs(skill))} {bracket((low, high))}"
 
 
 def joined(parts: Sequence[str]) -> str:

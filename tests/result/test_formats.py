@@ -54,7 +54,7 @@ def test_names() -> None:
 
 def test_a_negative_lead_is_a_lag() -> None:
     assert ahead(0.25, (0.16, 0.31)) == "ahead by 0.25 [0.16, 0.31]"
-    assert ahead(-0.13, (-0.16, -0.10), "it") == "behind it by 0.13 [0.10, 0.16]"
+    assert ahead(-0.13, (-0.16, -0.10)) == "behind by 0.13 [0.10, 0.16]"
 
 
 def test_numbers_of_things_are_written_in_singular_and_plural() -> None:

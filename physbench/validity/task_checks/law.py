@@ -199,31 +199,25 @@ class LawProbe:
             )
         return None
 
-    def otherwise_timed(self) -> float:
-        """Largest distance in diameters by which other times move what is at these: some, unevenly, and the last."""
+    def not_timed(self) -> Fault | None:
+        """Motion that depends on which times are asked: all, some of them unevenly, or the last alone."""
         some = np.cumsum(np.arange(int(np.sqrt(2 * len(self.steps)))))  # 0, 1, 3, 6, 10 ...
         everyone = range(len(self.given))
-        return max(
+        far = max(
             self.apart(self.motion[:, part], self.moved(everyone, steps=self.steps[part])) for part in (some, [-1])
         )
-
-    def not_timed(self) -> Fault | None:
-        """Motion that depends on which times are asked."""
-        if (far := self.otherwise_timed()) <= self.near:
+        if far <= self.near:
             return None
         return (
             f"moves bodies otherwise where other times are asked, {_diameters(far)} apart",
             "Give each of `times` its state by itself: they come in any spacing, and a law takes steps of its own.",
         )
 
-    def otherwise_resumed(self) -> float:
-        """Largest distance in diameters from a motion that is taken up again in the middle."""
-        middle = int(self.steps[len(self.steps) // 2])
-        return self.apart(self.motion, self.moved(range(len(self.given)), resumed=middle))
-
     def not_resumed(self) -> Fault | None:
         """Motion that goes on otherwise from a state on its way."""
-        if (far := self.otherwise_resumed()) <= self.near:
+        middle = int(self.steps[len(self.steps) // 2])
+        far = self.apart(self.motion, self.moved(range(len(self.given)), resumed=middle))
+        if far <= self.near:
             return None
         return (
             f"moves bodies otherwise when it goes on from a state halfway, {_diameters(far)} apart",
