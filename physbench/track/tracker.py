@@ -41,7 +41,7 @@ from physbench.track.patches import STATS, patch_area
 from physbench.track.scenery import SceneryTracks, SeenBodies, observe_scenery, without_camera
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import MIN_DETECTED_SHARE, VISIBLE_SHARE
-from physbench.world.bodies import is_among_stars, is_screen
+from physbench.world.bodies import darkness_over, is_among_stars, is_screen
 from physbench.world.camera import (
     PLANE_AXES,
     BallSight,
@@ -802,8 +802,9 @@ def _true_scenery(clip: Clip, context: int) -> _TrueScenery:
 
 
 def _surroundings(clip: Clip, context: int) -> intruders.Surroundings:
-    """Surroundings of the bodies in some frames of ground truth in the window."""
+    """Surroundings of the bodies in some frames of ground truth in the window: what it shows while the light is on."""
     index = np.linspace(clip.handover + 1 - context, len(clip.frames) - 1, TRUTH.surrounding_frames).astype(int)
+    index = index[darkness_over(clip.scene, clip.states[index]) < 0]
     frames = blobs.shrink(torch.from_numpy(still_frames(clip, index)))[0]
     factor = blobs.coarse_factor(frames)
     least = intruders.GREYS.least_from_near if clip.scene.camera.path else intruders.GREYS.least

@@ -67,13 +67,31 @@ def in_frame(clip: Clip, tracks: Tracks, position: Array) -> Mask:
         ],
         axis=-1,
     )
-    most = MOST_CAMERA[0] + MOST_CAMERA[1] * np.maximum(tracks.times, 0.0)
-    slow = np.abs(tracks.camera / [*size, 1.0, 1.0]).max(axis=1) <= most
     with np.errstate(invalid="ignore"):
         if tracks.framing is not None:
             shown = mapped(tracks.framing.reshape(-1, *[1] * (position.ndim - 2), 3, 3), position)
         inside = np.all((shown >= 0) & (shown <= size), axis=-1)
-    return np.asarray(inside | ~slow.reshape(x.shape) | np.isnan(position[..., 0]))
+    return np.asarray(
+        inside | ~_is_slow(clip, tracks.camera, tracks.times).reshape(x.shape) | np.isnan(position[..., 0])
+    )
+
+
+def due_framing(clip: Clip, tracks: Tracks) -> Array | None:
+    """Homographies (C + T, 3, 3) of what a prediction should frame, as `Tracks.framing`; None where nothing moves.
+
+    That is what its own camera shows, as in `in_frame`, and where it strays from a path faster than MOST_CAMERA what
+    the path shows: a camera that should turn back to a body, and does not, excuses nothing.
+    """
+    if tracks.framing is None or tracks.camera is None or not clip.scene.camera.path:
+        return tracks.framing
+    slow = _is_slow(clip, tracks.camera, tracks.times)[:, None, None]
+    return np.asarray(np.where(slow, tracks.framing, path_framing(clip)[clip.window(tracks.context)][: len(slow)]))
+
+
+def _is_slow(clip: Clip, camera: Array, times: Array) -> Mask:
+    """Mask (C + T,) of frames up to which a camera (C + T, 4) has strayed by no more than framing does."""
+    most = MOST_CAMERA[0] + MOST_CAMERA[1] * np.maximum(times, 0.0)
+    return np.asarray(np.abs(camera / [clip.spec.width, clip.spec.height, 1.0, 1.0]).max(axis=1) <= most)
 
 
 def truth_framed(clip: Clip, tracks: Tracks) -> Mask:

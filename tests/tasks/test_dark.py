@@ -90,3 +90,13 @@ def test_a_wrong_light_and_a_forgotten_ball_are_told_from_truth() -> None:
     assert never["permanence"] <= 0.1 <= never["consistency"]
     assert ever["permanence"] <= 0.1 and ever["consistency"] <= 0.4 and ever["drift"] <= 0.3
     assert forgot["permanence"] <= 0.1 and forgot["consistency"] <= 0.4 and forgot["drift"] <= 0.3
+
+
+@pytest.mark.parametrize("grey", [0, 60, 255])
+def test_something_grey_in_the_light_is_one_too_many(grey: int) -> None:
+    clip = make_clip(Row(Dark.id, "test", 0), render_spec(64, 10))
+    frames = clip.future().copy()
+    across = np.arange(64) - 32.0
+    disc = (across[:, None] + 20) ** 2 + across**2 <= 5**2  # up in the middle, where the ball does not come
+    frames[:, disc] = grey
+    assert qualities(clip, frames)["permanence"] <= 0.5

@@ -12,7 +12,7 @@ from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.clips.task import HALF_WINDOW
 from physbench.rollout.store import Rollout
-from physbench.score.score_clip import find_scorers
+from physbench.score.score_clip import find_scorers, score_clip
 from physbench.scorers.diagnostics.appearance import camera
 from physbench.tasks.moving_camera import TURN_TIME, LookAway, away_meeting
 from physbench.track.tracker import track
@@ -79,6 +79,19 @@ def test_what_happens_to_an_unseen_ball_is_read_when_it_is_back() -> None:
     waits, ahead = readings(clip, "return-late:1.0"), readings(clip, "return-early:0.2")
     assert waits[0] < 0.5 and waits[1] > 0.9
     assert ahead[0] < 0.9 and ahead[1] > 0.9 and waits[2] == ahead[2] == 1
+
+
+def test_a_camera_that_stays_turned_away_loses_the_ball() -> None:
+    clip = kept_clip(LookAway.id, size=64, fps=10)
+    p, ahead = make_params(clip.row), clip.times[clip.handover + 1 :]
+    turned, due = p["away_at"] + TURN_TIME, p["away_at"] + p["away_for"] + TURN_TIME
+    frames = clip.future().copy()
+    frames[ahead > turned + 0.1] = frames[np.argmax(ahead > turned)]
+    scorers = [scorer for scorer in find_scorers() if scorer.id in (CONSISTENCY, PERMANENCE)]
+    read, _ = score_clip(clip, Rollout(clip.id, 0, frames), CONTEXT, scorers)
+    quality = {each.reading: each.quality for each in read}
+    shown = 1 - np.mean(ahead >= due) / (1 - np.mean((ahead > p["away_at"]) & (ahead < due)))  # at most
+    assert quality[CONSISTENCY] < 0.2 and quality[PERMANENCE] < shown + 0.1 < 0.7
 
 
 def test_the_camera_is_read_where_it_has_not_turned_right_away() -> None:
