@@ -118,6 +118,9 @@ def judge(
     for tolerance in reversed(tolerances[:-1]):
         kept = _meets(problem.seen, searched[-1], tolerance)
         searched.append(searched[-1] if kept else SegmentSearch(problem, tolerance, coarser=searched[-1]).run())
+    for k in reversed(range(len(searched) - 1)):  # a search may miss what one at a smaller tolerance finds
+        if searched[k].breaks and searched[k + 1].arcs and not searched[k + 1].breaks:
+            searched[k] = searched[k + 1]
     return problem, _levels(searched[::-1], problem.seen, tolerances)
 
 

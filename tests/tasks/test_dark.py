@@ -92,6 +92,12 @@ def test_a_wrong_light_and_a_forgotten_ball_are_told_from_truth() -> None:
     assert forgot["permanence"] <= 0.1 and forgot["consistency"] <= 0.4 and forgot["drift"] <= 0.3
 
 
+def test_a_motion_that_only_the_smallest_tolerances_find_is_lawful_at_all() -> None:
+    """At half a diameter the search for this bounce in the dark ends with a break."""
+    clip = make_clip(Row(Dark.id, "test", 37), render_spec(64, 15))
+    assert qualities(clip, clip.future())["consistency"] == pytest.approx(1, abs=0.005)
+
+
 @pytest.mark.parametrize("grey", [0, 60, 255])
 def test_something_grey_in_the_light_is_one_too_many(grey: int) -> None:
     clip = make_clip(Row(Dark.id, "test", 0), render_spec(64, 10))
