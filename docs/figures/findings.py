@@ -443,7 +443,10 @@ def value_of(stored: Sequence | None) -> Value | None:
 
 
 def read_surprise(runs: Sequence[Path]) -> dict[str, dict]:
-    """What finished runs of the suite `expectation` say, by label. Raises ValueError where a run shows no films."""
+    """What finished runs of the suite `expectation` say, by label; of untrained copies in runs of their own, too.
+
+    Raises ValueError where a run shows no films.
+    """
     made = {}
     for run in runs:
         result = read_result(run / "result.json")
@@ -459,6 +462,8 @@ def read_surprise(runs: Sequence[Path]) -> dict[str, dict]:
             "untrained": seen.get("untrained copy"),
             "baseline": max(others, key=lambda each: each[0]),
         }
+    for name in [each for each in made if f"{each} untrained" in made]:
+        made[name]["untrained"] = made.pop(f"{name} untrained")["all"]
     return made
 
 

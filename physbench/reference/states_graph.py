@@ -5,15 +5,16 @@ computed by one network for all edges and added up at the nodes, in rounds. The 
 networks that keep momentum (arXiv 2501.07373): what one end of an edge gets, the other gets reversed.
 
 Given: gravity, inertia, where surfaces lie and when they touch, the integrator, that a pull is in proportion to the
-constant of its source and a rebound to restitution, with a factor that begins at 1. Learned: how a pull depends on
-distance, and what a contact does along its normal and across: factors of rebound, of what it carries, of how it ends an
-overlap, and the share of sliding that it ends, of restitution, friction, how bodies meet and what else they touch.
+constant of its source and a rebound to restitution, and that friction stays within Coulomb's cone, with factors that
+begin at 1. Learned: how a pull depends on distance, and what a contact does along its normal and across: factors of
+rebound, of what it carries, of how it ends an overlap and of the cone, and the share of sliding that it ends, of
+restitution, friction, how bodies meet and what else they touch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any
 
@@ -29,6 +30,7 @@ CORNERS = torch.tensor([[1.0, 0, 1], [1, 0, -1], [-1, 0, 1], [-1, 0, -1]])  # of
 GROUND = 20.0  # m, half extents of the box whose top is a plane
 LEAST = 1e-3  # m/s, in logarithms of speeds; a contact that lacks less gets no impulse
 RECOVERY = 6  # substeps in which an overlap opens
+BESIDE = 0.005  # m beside a face of a box at which a corner still lies on it
 GRADIENT_BOUND = 0.1  # of a body at a substep: where things rest, gradients grow without end from round to round
 PULL_GAIN = GRIP_GAIN = 5.0  # of numbers that are learned, so that they may change fast
 
@@ -88,6 +90,22 @@ class Contacts:
         return Contacts(self.gap[chosen], self.normal[chosen], self.arms[:, chosen])
 
 
+@dataclass(frozen=True)
+class Speeds:
+    """Motion at E contacts in a round of a substep, and what the rounds before it gave."""
+
+    relative: Tensor  # (E, 3) m/s, velocity of the first body less that of the other, where they touch
+    along: Tensor  # (E,) m/s, its part along the normal
+    least: Tensor  # (E,) m/s along the normal that neither overlaps nor leaves them overlapping
+    late: Tensor  # (E,) m/s that gravity and pulls add to the approach within the substep
+    given: Tensor  # (E, 3) N s, impulse on the first body so far
+    goal: Tensor  # (E,) m/s along the normal at which they were made to part
+
+    def select(self, chosen: Tensor) -> Speeds:
+        """Some of them."""
+        return Speeds(*(getattr(self, each.name)[chosen] for each in fields(self)))
+
+
 def bounded(gradient: Tensor) -> Tensor:
     """Gradients (K, n) of rows, those of a norm above GRADIENT_BOUND scaled to it."""
     out: Tensor = gradient * (GRADIENT_BOUND / gradient.norm(dim=1, keepdim=True).clamp_min(GRADIENT_BOUND))
@@ -129,6 +147,28 @@ def surface(place: Tensor, turn: Tensor, extent: Tensor, point: Tensor) -> tuple
     return torch.where(deepest > 0, away, deepest), rotate(turn, direction * sign)
 
 
+def face(place: Tensor, turn: Tensor, extent: Tensor, point: Tensor) -> tuple[Tensor, Tensor]:
+    """Signed distance (E,) m of corners of boxes from the face of another box that lies between both, and its normal.
+
+    A corner near an edge of the other box may be nearest to a face that the boxes cannot meet at. So the face is that
+    from which the whole box is farthest away. A corner beside the face is not above it: its distance is 1 m.
+
+    Args:
+        place, turn, extent: (2, E, n) of the box with the corner and of the other one.
+        point: (E, 3) m, the corner.
+    """
+    reach = torch.zeros_like(point)
+    for axis in torch.eye(3).to(point):
+        edge = rotate(turn[0], axis * extent[0])
+        reach = reach + rotate(turn[1], edge, back=True).abs()
+    local, middle = (rotate(turn[1], each - place[1], back=True) for each in (point, place[0]))
+    chosen = functional.one_hot((middle.abs() - reach - extent[1]).argmax(-1), 3).to(point)
+    sign = torch.where(middle < 0, -1.0, 1.0)
+    beside = ((local.abs() - extent[1] - BESIDE) * (1 - chosen)).amax(-1) > 0
+    distance = ((local * sign - extent[1]) * chosen).sum(-1)
+    return torch.where(beside, 1.0, distance), rotate(turn[1], chosen * sign)
+
+
 class StateGraph(StateNet):
     """Pulls between bodies, then rounds of impulses at contacts, `substeps` times from one state to the next.
 
@@ -150,7 +190,7 @@ class StateGraph(StateNet):
         self.power = nn.Linear(1, 1)  # log of a distance -> log of acceleration over pull; and what this leaves
         self.profile = networks(1, 32, 1)
         self.encode = networks(10, self.width, self.width)  # numbers of a contact
-        self.respond = networks(2 * self.width, self.width, 4)
+        self.respond = networks(2 * self.width, self.width, 5)
         for last in (self.power, self.profile[-1], self.respond[-1]):
             assert isinstance(last, nn.Linear)
             nn.init.zeros_(last.weight)
@@ -180,20 +220,29 @@ class StateGraph(StateNet):
         place, motion = halfway + self.step / 2 * velocity, torch.cat([velocity, spin], 1)
         contacts = touch(bodies, now, edges)
         added = added[edges.ends]
-        late = (-((added[0] - added[1]) * contacts.normal).sum(1)).clamp_min(0)  # (E,) m/s
-        least = -torch.where(contacts.gap > 0, contacts.gap, contacts.gap / RECOVERY) / self.step  # (E,) m/s apart
+        late = (torch.stack([-added[0], added[1]]) * contacts.normal).sum(-1).clamp_min(0).sum(0)
+        least = -torch.where(contacts.gap > 0, contacts.gap, contacts.gap / RECOVERY) / self.step
+        given, goal = torch.zeros_like(edges.point), torch.zeros_like(least)
         for _ in range(self.rounds):
             relative = approach(edges, contacts, motion)
             along = (relative * contacts.normal).sum(1)
-            some = (along < least - LEAST).nonzero()[:, 0]
+            slip = (relative - along[:, None] * contacts.normal).norm(dim=1)
+            # Those that still close in; and of those that were pushed, those that slide or part too fast by now
+            revised = given.any(1) & ((slip > LEAST) | (along > goal + LEAST))
+            some = ((along < least - LEAST) | revised).nonzero()[:, 0]
             if not len(some):
                 break
-            speeds = relative[some], along[some], late[some]
-            gained = self.impulses(bodies, edges.select(some), contacts.select(some), *speeds)
+            speeds = Speeds(relative, along, least, late, given, goal).select(some)
+            impulse, target, gained = self.impulses(bodies, edges.select(some), contacts.select(some), speeds)
+            given, goal = given.index_add(0, some, impulse), goal.index_add(0, some, target - speeds.goal)
             place, motion = place + self.step * gained[:, 6:], motion + gained[:, :6]
-        spin = functional.pad(motion[:, 3:], (0, 1))
-        turn = functional.normalize(now.turn + self.step / 2 * multiply(spin, now.turn), dim=1)
-        return Moment(place, turn, motion)
+        velocity, spin = motion.split_with_sizes([3, 3], 1)
+        # Corners of a box lie in one plane: nothing would hold it against turning out of this plane
+        axle = rotate(now.turn, spin.new_tensor([0.0, 1.0, 0.0]).expand_as(spin))
+        box = bodies.extent.amax(1, keepdim=True) > 0
+        spin = torch.where(box, (spin * axle).sum(1, keepdim=True) * axle, spin)
+        turn = now.turn + self.step / 2 * multiply(functional.pad(spin, (0, 1)), now.turn)
+        return Moment(place, functional.normalize(turn, dim=1), torch.cat([velocity, spin], 1))
 
     def acceleration(self, place: Tensor, pairs: Pairs) -> Tensor:
         """Acceleration (K, 3) m/s2 by pulls."""
@@ -207,29 +256,29 @@ class StateGraph(StateNet):
         return total.index_add(0, pairs.pulled, size * apart / distance)
 
     def impulses(
-        self, bodies: Bodies, edges: Edges, contacts: Contacts, relative: Tensor, along: Tensor, late: Tensor
-    ) -> Tensor:  # fmt: skip
-        """The messages of a round at E contacts, added up at the bodies.
+        self, bodies: Bodies, edges: Edges, contacts: Contacts, speeds: Speeds
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The messages of a round at E contacts, and their sums at the bodies.
 
-        Args:
-            bodies, edges, contacts: Of what touches within the substep.
-            relative: (E, 3) m/s, velocity of the first body less that of the other, where they touch.
-            along: (E,) m/s, its part along the normal, at the end of the substep.
-            late: (E,) m/s that gravity and pulls add to the approach within a substep.
+        Impulses of a contact add up over the rounds of a substep. Along the normal their sum never pulls; across it
+        the sum stays within Coulomb's cone, so that later rounds take back what others made needless.
 
         Returns:
-            Change (K, 9) of velocity and spin, and change of velocity by the share of the substep for which it lasts.
+            Impulse (E, 3) N s on the first body; speed (E,) m/s at which contacts are to part; and of each body the
+            change (K, 9) of velocity, of spin, and of velocity by the share of the substep for which it lasts.
         """
+        relative, along, given = speeds.relative, speeds.along, speeds.given
         first, other = edges.ends
         slip = relative - along[:, None] * contacts.normal
-        sliding, closing = (slip.square().sum(1) + 1e-10).sqrt(), (-along).clamp_min(0)
+        sliding, closes = (slip.square().sum(1) + 1e-10).sqrt(), along < speeds.least
+        closing = torch.where(closes, -along, 0.0).clamp_min(0)
         wait = contacts.gap.clamp_min(0) / (closing * self.step).clamp_min(1e-9)
         lasting = 1 - wait.clamp_max(1)
-        meeting = (closing - late * lasting).clamp_min(0)  # speed when they touch
+        meeting = (closing - speeds.late * lasting).clamp_min(0)  # speed when they touch
         overlap = (-contacts.gap).clamp_min(0)
         # Boxes touch at many points, which share their mass: else impulses that are due once would be given many times.
         many = torch.zeros_like(bodies.light).index_add(0, edges.ends.flatten(), torch.ones_like(along).repeat(2))
-        many = torch.where(bodies.extent.amax(1) > 0, (many / 2).clamp_min(1), 1.0)
+        many = torch.where(bodies.extent.amax(1) > 0, many.clamp_min(1), 1.0)
         light, nimble = bodies.light[edges.ends], bodies.nimble[edges.ends]
         shared = many[edges.ends]
         mass = opposing_mass(light * shared, nimble * shared, contacts.arms, contacts.normal)
@@ -251,17 +300,33 @@ class StateGraph(StateNet):
         load = message.new_zeros(len(bodies.light), self.width)
         load = load.index_add(0, edges.ends.flatten(), message.repeat(2, 1))
         response = self.respond(torch.cat([message, load[first] + load[other]], 1))
-        rebound, carry, push = (2 * torch.sigmoid(response[:, :3])).unbind(1)
-        opening = (overlap / self.step / RECOVERY - along.clamp_min(0)).clamp_min(0)  # speed that it lacks
-        away = mass * (meeting * (1 + restitution * rebound) + (closing - meeting) * carry + opening * push)
+        rebound, carry, push, rub = (2 * torch.sigmoid(response[:, :4])).unbind(1)
+        opening = torch.where(closes, (overlap / self.step / RECOVERY - along.clamp_min(0)).clamp_min(0), 0.0) * push
+        back = meeting * restitution * rebound  # m/s with which they part, which gravity may end again
+        goal = torch.maximum(speeds.goal, back + opening)
+        struck = mass * (meeting + back + opening)
+        carried = mass * (closing - meeting - back).clamp_min(0) * carry
+        pressed = (given * contacts.normal).sum(1)
+        away = torch.maximum(struck + carried - mass * (along - goal).clamp_min(0), -pressed)
         across = opposing_mass(light * shared, nimble * shared, contacts.arms, slip / sliding[:, None])
-        share = torch.exp(-functional.softplus(GRIP_GAIN * response[:, 3]))  # of the sliding that ends
-        impulse = away[:, None] * contacts.normal - (across * share)[:, None] * slip
-        impulse = torch.stack([impulse, -impulse])  # of both ends
+        share = torch.exp(-functional.softplus(GRIP_GAIN * response[:, 4]))  # of the sliding that ends
+        held = given - pressed[:, None] * contacts.normal
+        hold = held - (across * share)[:, None] * slip
+        cone = rub * friction * (pressed + away)
+        hold = hold * (cone / hold.norm(dim=1).clamp_min(1e-9)).clamp_max(1)[:, None]
+        own = away[:, None] * contacts.normal + hold - held
+        impulse = torch.stack([own, -own])  # of both ends
         change = impulse * light[..., None]
         turn = torch.linalg.cross(contacts.arms, impulse) * nimble[..., None]
+        # What is carried, is carried little by little: bodies move by half of it
+        pushed = struck + carried
+        lasting = torch.where(pushed > 1e-9, lasting * (1 - carried / 2 / pushed.clamp_min(1e-9)), 0.5)
         gained = torch.cat([change, turn, change * lasting[:, None]], 2)
-        return gained.new_zeros(len(bodies.light), 9).index_add(0, edges.ends.flatten(), gained.flatten(0, 1))
+        return (
+            own,
+            goal,
+            gained.new_zeros(len(bodies.light), 9).index_add(0, edges.ends.flatten(), gained.flatten(0, 1)),
+        )
 
 
 def gather_bodies(states: Tensor, scene: StateScene) -> tuple[Bodies, Moment]:
@@ -304,33 +369,38 @@ def pulling_pairs(scene: StateScene) -> Pairs:
 
 def find_edges(bodies: Bodies, now: Moment, scene: StateScene, time: float) -> Edges:
     """Points of bodies that might touch a surface within a time in s."""
-    batch, many = scene.mask.shape
     there = torch.cat([scene.mask, scene.static("shape") >= 0], 1)
-    things = there.shape[1]
+    batch, things = there.shape
     moves = (bodies.light > 0).view(batch, things)
     box = (bodies.extent.amax(1) > 0).view(batch, things)
     number = torch.arange(things, device=there.device)
-    once = ~box[:, :many, None] & (number[:many, None] < number)  # two balls make one edge
-    fits = there[:, :many, None] & there[:, None] & (moves[:, :many, None] | moves[:, None]) & (box[:, None] | once)
-    clip, first, other = (fits & (number[:many, None] != number)).nonzero().unbind(1)
+    once = ~box[:, :, None] & (number[:, None] < number)  # two balls make one edge
+    fits = there[:, :, None] & there[:, None] & (moves[:, :, None] | moves[:, None]) & (box[:, None] | once)
+    clip, first, other = (fits & (number[:, None] != number)).nonzero().unbind(1)
     first, other = clip * things + first, clip * things + other
     ball = bodies.extent[first].amax(1, keepdim=True) == 0
     used = torch.cat([ball, ~ball.expand(-1, len(CORNERS))], 1)  # the middle of a ball, the corners of a box
     pair, corner = used.nonzero().unbind(1)
     corners = functional.pad(CORNERS, (0, 0, 1, 0)).to(now.place)
     edges = Edges(torch.stack([first[pair], other[pair]]), corners[corner] * bodies.extent[first[pair]])
-    contacts = touch(bodies, now, edges)
-    speed = approach(edges, contacts, now.motion).norm(dim=1)
+    speed = approach(edges, touch(bodies, now, edges), now.motion).norm(dim=1)
+    place, turn = now.place[edges.ends], now.turn[edges.ends]
+    point = place[0] + rotate(turn[0], edges.point)
+    gap = surface(place[1], turn[1], bodies.extent[edges.ends[1]], point)[0] - bodies.radius[edges.ends].sum(0)
     falling = scene.gravity.norm(dim=1).amax() * time
     # An edge joins what is nearer than 0.1 m, or will be within a state.
-    return edges.select((contacts.gap < 0.1 + time * (1.5 * speed + falling)).nonzero()[:, 0])
+    return edges.select((gap < 0.1 + time * (1.5 * speed + falling)).nonzero()[:, 0])
 
 
 def touch(bodies: Bodies, now: Moment, edges: Edges) -> Contacts:
     """Contacts of the points of edges above the surfaces."""
     radius, place, turn = bodies.radius[edges.ends], now.place[edges.ends], now.turn[edges.ends]
     arm = rotate(turn[0], edges.point)
-    distance, normal = surface(place[1], turn[1], bodies.extent[edges.ends[1]], place[0] + arm)
+    extent, point = bodies.extent[edges.ends], place[0] + arm
+    box = extent[0].amax(1) > 0
+    distance, normal = surface(place[1], turn[1], extent[1], point)
+    above, facing = face(place, turn, extent, point)
+    distance, normal = torch.where(box, above, distance), torch.where(box[:, None], facing, normal)
     gap = distance - radius.sum(0)
     own = arm - (radius[0] + gap.clamp_max(0) / 2)[:, None] * normal  # where they overlap, halfway
     its = own + place[0] - gap.clamp_min(0)[:, None] * normal - place[1]
@@ -357,7 +427,7 @@ class Graph(StateArchitecture):
     name = "states-graph"
     summary = "an interaction network over exact states; minutes of one core"
     steps = 1000
-    defaults: Mapping[str, Any] = {"fps": 15, "context": 1, "substeps": 6, "width": 64, "rounds": 20}
+    defaults: Mapping[str, Any] = {"fps": 15, "context": 1, "substeps": 6, "width": 64, "rounds": 28}
     net_class = StateGraph
 
 
