@@ -443,9 +443,10 @@ def value_of(stored: Sequence | None) -> Value | None:
 
 
 def read_surprise(runs: Sequence[Path]) -> dict[str, dict]:
-    """What finished runs of the suite `expectation` say, by label; of untrained copies in runs of their own, too.
+    """What finished runs of the suite `expectation` say, by label.
 
-    Raises ValueError where a run shows no films.
+    Of an untrained copy they speak with --untrained-copy, or in a run of its own beside that of its model. Raises
+    ValueError where a run shows no films, or has no model beside it.
     """
     made = {}
     for run in runs:
@@ -462,8 +463,11 @@ def read_surprise(runs: Sequence[Path]) -> dict[str, dict]:
             "untrained": seen.get("untrained copy"),
             "baseline": max(others, key=lambda each: each[0]),
         }
-    for name in [each for each in made if f"{each} untrained" in made]:
-        made[name]["untrained"] = made.pop(f"{name} untrained")["all"]
+    for copy in [each for each in made if each.endswith(" untrained")]:
+        read = made.pop(copy)["all"]
+        if (model := copy.removesuffix(" untrained")) not in made:
+            raise ValueError(f"{copy}: goes with a run of {model}")
+        made[model]["untrained"] = read
     return made
 
 

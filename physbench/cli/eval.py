@@ -152,7 +152,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result document to
 def declared(name: str) -> Any:
     """A setting of a run as an option of a command."""
     option = OPTIONS[name]
-    offered = console.one_of(option.known) if option.known else getattr(console, option.offers, None)
+    named = getattr(console, option.offers) if option.offers else None
+    offered = console.one_of(option.known) if option.known else named
     return typer.Option(
         *((option.word,) if option.granted or option.flag != name else ()),
         help=option.help,

@@ -31,6 +31,7 @@ GROUND = 20.0  # m, half extents of the box whose top is a plane
 LEAST = 1e-3  # m/s, in logarithms of speeds; a contact that lacks less gets no impulse
 RECOVERY = 6  # substeps in which an overlap opens
 BESIDE = 0.005  # m beside a face of a box at which a corner still lies on it
+APART = 1e3  # m, gap of what cannot meet: beyond the way of any body, or corner of a body that spins, in a substep
 GRADIENT_BOUND = 0.1  # of a body at a substep: where things rest, gradients grow without end from round to round
 PULL_GAIN = GRIP_GAIN = 5.0  # of numbers that are learned, so that they may change fast
 
@@ -97,7 +98,7 @@ class Speeds:
     relative: Tensor  # (E, 3) m/s, velocity of the first body less that of the other, where they touch
     along: Tensor  # (E,) m/s, its part along the normal
     least: Tensor  # (E,) m/s along the normal that neither overlaps nor leaves them overlapping
-    late: Tensor  # (E,) m/s that gravity and pulls add to the approach within the substep
+    late: Tensor  # (E,) m/s that gravity and pulls give each end towards the other within the substep, of both ends
     given: Tensor  # (E, 3) N s, impulse on the first body so far
     goal: Tensor  # (E,) m/s along the normal at which they were made to part
 
@@ -151,7 +152,7 @@ def face(place: Tensor, turn: Tensor, extent: Tensor, point: Tensor) -> tuple[Te
     """Signed distance (E,) m of corners of boxes from the face of another box that lies between both, and its normal.
 
     A corner near an edge of the other box may be nearest to a face that the boxes cannot meet at. So the face is that
-    from which the whole box is farthest away. A corner beside the face is not above it: its distance is 1 m.
+    from which the whole box is farthest away. A corner beside the face is not above it: its distance is APART.
 
     Args:
         place, turn, extent: (2, E, n) of the box with the corner and of the other one.
@@ -166,7 +167,7 @@ def face(place: Tensor, turn: Tensor, extent: Tensor, point: Tensor) -> tuple[Te
     sign = torch.where(middle < 0, -1.0, 1.0)
     beside = ((local.abs() - extent[1] - BESIDE) * (1 - chosen)).amax(-1) > 0
     distance = ((local * sign - extent[1]) * chosen).sum(-1)
-    return torch.where(beside, 1.0, distance), rotate(turn[1], chosen * sign)
+    return torch.where(beside, APART, distance), rotate(turn[1], chosen * sign)
 
 
 class StateGraph(StateNet):

@@ -85,7 +85,7 @@ class ToleranceLevel:
 
 
 def at_levels(problem: Hypothesis, tolerances: tuple[float, ...] = TOLERANCES) -> tuple[ToleranceLevel, ...]:
-    """Read a track at rising tolerances. What is lawful at one tolerance is lawful at all larger ones."""
+    """Read a track at rising tolerances. What is unbroken at one tolerance is unbroken at all larger ones."""
     return judge(problem, tolerances, noise=False)[1]
 
 
@@ -94,9 +94,9 @@ def judge(
 ) -> tuple[Hypothesis, tuple[ToleranceLevel, ...]]:
     """Read a track at rising tolerances, without its independent noise.
 
-    The largest comes first, and tells noise from motion. What is broken there is broken at all smaller ones, which look
-    for no lawful motion where a larger one found none; an unbroken motion that meets a smaller tolerance, too, is kept.
-    A track that is unbroken at the smallest has no break at all.
+    The largest comes first, and tells noise from motion. Smaller ones look for no lawful motion where a larger one
+    found none; an unbroken motion that meets a smaller tolerance, too, is kept. A track that is unbroken at one
+    tolerance has no break at larger ones.
 
     Args:
         problem: The bodies as they are placed, and the law.

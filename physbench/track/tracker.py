@@ -804,7 +804,8 @@ def _true_scenery(clip: Clip, context: int) -> _TrueScenery:
 def _surroundings(clip: Clip, context: int) -> intruders.Surroundings:
     """Surroundings of the bodies in some frames of ground truth in the window: what it shows while the light is on."""
     index = np.linspace(clip.handover + 1 - context, len(clip.frames) - 1, TRUTH.surrounding_frames).astype(int)
-    index = index[darkness_over(clip.scene, clip.states[index]) < 0]
+    lit = darkness_over(clip.scene, clip.states[index]) < 0
+    index = index[lit] if lit.any() else index
     frames = blobs.shrink(torch.from_numpy(still_frames(clip, index)))[0]
     factor = blobs.coarse_factor(frames)
     least = intruders.GREYS.least_from_near if clip.scene.camera.path else intruders.GREYS.least

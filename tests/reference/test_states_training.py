@@ -209,6 +209,13 @@ def test_a_box_slides_down_a_ramp_as_in_a_closed_form_and_rests_at_its_foot(grip
         assert abs(z) < 0.01 and abs(float(went[k, 1])) < 1e-3, k
 
 
+def test_a_box_far_above_a_floor_keeps_its_spin() -> None:
+    """Corners of the floor are 20 m away: as a body that turns sees them, they move faster than what can meet."""
+    start = state((0, 0, 3.0), spin=(0, 20.0, 0))
+    went = go(graph(6), [start], scene([body(1, (0.2, 0.2, 0.2))], [FLOOR], 9.81), 5)
+    assert went[:, 0, 11].tolist() == pytest.approx([20.0] * 5, rel=1e-4)
+
+
 def test_a_box_rests_on_a_narrower_one() -> None:
     """It touches corners of what does not move with its face alone."""
     post, start = fixed_box((0.2, 0.5, 0.3), (0, 0, 0.3), friction=0.5), state((0, 0, 0.9))

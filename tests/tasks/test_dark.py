@@ -98,6 +98,14 @@ def test_a_motion_that_only_the_smallest_tolerances_find_is_lawful_at_all() -> N
     assert qualities(clip, clip.future())["consistency"] == pytest.approx(1, abs=0.005)
 
 
+def test_a_clip_without_any_light_shows_no_ball() -> None:
+    clip = make_clip(Row(Dark.id, "test", 0), render_spec(64, 10))
+    states, darkness = clip.states.copy(), clip.scene.index("darkness")
+    states[:, darkness] = states[np.argmax(darkness_over(clip.scene, states) >= 0), darkness]
+    dark = replace(clip, states=states, frames=np.zeros_like(clip.frames))
+    assert qualities(dark, dark.future())["permanence"] == 0
+
+
 @pytest.mark.parametrize("grey", [0, 60, 255])
 def test_something_grey_in_the_light_is_one_too_many(grey: int) -> None:
     clip = make_clip(Row(Dark.id, "test", 0), render_spec(64, 10))
