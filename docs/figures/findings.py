@@ -445,8 +445,8 @@ def value_of(stored: Sequence | None) -> Value | None:
 def read_surprise(runs: Sequence[Path]) -> dict[str, dict]:
     """What finished runs of the suite `expectation` say, by label.
 
-    Of an untrained copy they speak with --untrained-copy, or in a run of its own beside that of its model. Raises
-    ValueError where a run shows no films, or has no model beside it.
+    That of an untrained copy is in a run of its model with --untrained-copy, or in its own run beside one of its model.
+    Raises ValueError where a run shows no films, or is of a copy alone.
     """
     made = {}
     for run in runs:

@@ -95,8 +95,8 @@ class Contacts:
 class Speeds:
     """Motion at E contacts in a round of a substep, and what the rounds before it gave."""
 
-    relative: Tensor  # (E, 3) m/s, velocity of the first body less that of the other, where they touch
-    along: Tensor  # (E,) m/s, its part along the normal
+    along: Tensor  # (E,) m/s along the normal, of the first body less the other, where they touch
+    slip: Tensor  # (E, 3) m/s, the same across it
     least: Tensor  # (E,) m/s along the normal that neither overlaps nor leaves them overlapping
     late: Tensor  # (E,) m/s that gravity and pulls give each end towards the other within the substep, of both ends
     given: Tensor  # (E, 3) N s, impulse on the first body so far
@@ -227,13 +227,13 @@ class StateGraph(StateNet):
         for _ in range(self.rounds):
             relative = approach(edges, contacts, motion)
             along = (relative * contacts.normal).sum(1)
-            slip = (relative - along[:, None] * contacts.normal).norm(dim=1)
+            slip = relative - along[:, None] * contacts.normal
             # Those that still close in; and of those that were pushed, those that slide or part too fast by now
-            revised = given.any(1) & ((slip > LEAST) | (along > goal + LEAST))
+            revised = given.any(1) & ((slip.norm(dim=1) > LEAST) | (along > goal + LEAST))
             some = ((along < least - LEAST) | revised).nonzero()[:, 0]
             if not len(some):
                 break
-            speeds = Speeds(relative, along, least, late, given, goal).select(some)
+            speeds = Speeds(along, slip, least, late, given, goal).select(some)
             impulse, target, gained = self.impulses(bodies, edges.select(some), contacts.select(some), speeds)
             given, goal = given.index_add(0, some, impulse), goal.index_add(0, some, target - speeds.goal)
             place, motion = place + self.step * gained[:, 6:], motion + gained[:, :6]
@@ -261,16 +261,16 @@ class StateGraph(StateNet):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The messages of a round at E contacts, and their sums at the bodies.
 
-        Impulses of a contact add up over the rounds of a substep. Along the normal their sum never pulls; across it
-        the sum stays within Coulomb's cone, so that later rounds take back what others made needless.
+        Impulses of a contact accumulate over the rounds of a substep (sequential impulses, Catto 2006). Along the
+        normal their sum never pulls; across it the sum stays within Coulomb's cone, so that later rounds take back what
+        others made needless.
 
         Returns:
             Impulse (E, 3) N s on the first body; speed (E,) m/s at which contacts are to part; and of each body the
             change (K, 9) of velocity, of spin, and of velocity by the share of the substep for which it lasts.
         """
-        relative, along, given = speeds.relative, speeds.along, speeds.given
+        along, slip, given = speeds.along, speeds.slip, speeds.given
         first, other = edges.ends
-        slip = relative - along[:, None] * contacts.normal
         sliding, closes = (slip.square().sum(1) + 1e-10).sqrt(), along < speeds.least
         closing = torch.where(closes, -along, 0.0).clamp_min(0)
         wait = contacts.gap.clamp_min(0) / (closing * self.step).clamp_min(1e-9)

@@ -71,9 +71,8 @@ def in_frame(clip: Clip, tracks: Tracks, position: Array) -> Mask:
         if tracks.framing is not None:
             shown = mapped(tracks.framing.reshape(-1, *[1] * (position.ndim - 2), 3, 3), position)
         inside = np.all((shown >= 0) & (shown <= size), axis=-1)
-    return np.asarray(
-        inside | ~_is_slow(clip, tracks.camera, tracks.times).reshape(x.shape) | np.isnan(position[..., 0])
-    )
+    slow = _is_slow(clip, tracks.camera, tracks.times).reshape(x.shape)
+    return np.asarray(inside | ~slow | np.isnan(position[..., 0]))
 
 
 def due_framing(clip: Clip, tracks: Tracks) -> Array | None:

@@ -92,7 +92,7 @@ def test_a_wrong_light_and_a_forgotten_ball_are_told_from_truth() -> None:
     assert forgot["permanence"] <= 0.1 and forgot["consistency"] <= 0.4 and forgot["drift"] <= 0.3
 
 
-def test_a_motion_that_only_the_smallest_tolerances_find_is_lawful_at_all() -> None:
+def test_a_motion_that_only_small_tolerances_find_is_lawful_at_large_ones() -> None:
     """At half a diameter the search for this bounce in the dark ends with a break."""
     clip = make_clip(Row(Dark.id, "test", 37), render_spec(64, 15))
     assert qualities(clip, clip.future())["consistency"] == pytest.approx(1, abs=0.005)
