@@ -159,7 +159,7 @@ LAWS: dict[str, tuple[tuple[str, str, str | Broken], ...]] = {
         ("consistency", "friction of a box and the belt x 0.6", smoother_belt),
         ("consistency", "restitution 0.4 in place of 0.6", "restitution:0.4"),
     ),
-    "falling/overhang-v1": (("consistency", "tips or stays, the other way", other_balance),),
+    "falling/overhang-v2": (("consistency", "tips or stays, the other way", other_balance),),
     "falling/seesaw-v1": (("consistency", "the other side goes down", other_side),),
     "falling/container-v1": (
         ("consistency", "gravity x 0.8", "gravity:0.8"),

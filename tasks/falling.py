@@ -635,15 +635,15 @@ class Overhang(Task):
     Camera: from the front, 5.12 m wide, the floor in its lower part. Actions: none.
     Hand-over: at rest between the walls until 0, when the walls vanish; horizon 4 s.
     Half of the blocks fall. Everything stays in view.
-    Outcomes: does the block fall; if so, to the left; does it hang in the air.
+    Outcomes: does the block fall; if so, to the left, and when; does it hang in the air.
     May be hidden: nothing.
 
-    Version history: v1, first release.
+    Version history: v1, did not ask when; v2, asks when the block falls.
     """
 
     core = False
 
-    id = "falling/overhang-v1"
+    id = "falling/overhang-v2"
     levels: ClassVar[Mapping[str, Level]] = {"difficulty": lambda p: -abs(overhang_margin(p))}
     static_history = True
     parameters = declare(
@@ -704,7 +704,12 @@ class Overhang(Task):
             "edge. The walls vanish, and the block stays or tips over. Static camera, seen from the side.",
             caption=f"A {hue_name(p['hue'])} foam block lies on a dark pedestal and sticks out over its edge. The "
             "two boards that held it have just been drawn back.",
-            outcomes=(Outcome("falls", "block"), Outcome("falls left", "block"), Outcome("hangs", None)),
+            outcomes=(
+                Outcome("falls", "block"),
+                Outcome("falls left", "block"),
+                Outcome("falls when", "block"),
+                Outcome("hangs", None),
+            ),
         )
 
 

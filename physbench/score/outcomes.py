@@ -46,6 +46,8 @@ class EndLimits:
 
 
 END = EndLimits()
+DESCENT = 1e-3  # m by which a body is lowered to see what lies below it
+BELOW = 0.1  # of that way; what comes nearer by less lies beside
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ def _answer_of(clip: Clip, outcome: Outcome, ends: dict[str, _End | None]) -> bo
 
 
 def _carried(clip: Clip, end: _End, ends: dict[str, _End | None], down: Array) -> bool:
-    """True if a body lies so near below another that it may support it, however both are turned."""
+    """True if another body lies so near below this one that it may carry it, however both are turned."""
     reach = _reach(clip, end.body)
     axes = [axis for axis in range(3) if axis != depth_axis(clip.scene.camera)]
     for other in clip.scene.bodies:
@@ -179,12 +181,13 @@ def _carried(clip: Clip, end: _End, ends: dict[str, _End | None], down: Array) -
                 continue
             offset = under.position - end.position
             far = float(np.linalg.norm(offset)) - reach - _reach(clip, other)
-            below = bool(offset @ down > -_reach(clip, other))
+            below = bool(offset @ down > 0)
         else:
             around = Body("around", "sphere", (reach,), "moving", (0.0, 0.0, 0.0))
-            place = np.array(other.position, dtype=np.float64)
-            place[axes] = end.position
-            far, below = float(gap(around, place, other, other.position)), True
+            places = np.tile(np.array(other.position, dtype=np.float64), (2, 1))
+            places[:, axes] = [end.position, end.position + DESCENT * down]
+            far, lower = gap(around, places, other, other.position)
+            below = bool(far - lower > BELOW * DESCENT)  # what lies beside comes no nearer
         if below and far < END.carried_gap * end.diameter:
             return True
     return False

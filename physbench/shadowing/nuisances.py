@@ -139,6 +139,10 @@ class NoiseLimits:
     # share of such a variance in what changes from frame to frame: 0 of a walk, 2 of what alternates
     white: tuple[float, float] = (0.5, 1.6)
     min_products: int = 8  # from which a variance is known
+    few_products: int = 16  # below which noise is presumed
+    least_products: int = 3  # for that
+    ratio: tuple[float, float] = (1.0, 3.2)  # of squares of steps to those about the mean, for that: 4 alternates
+    most_uneven_few: float = 9.0  # times the smaller of the two variances, at most, for that
     most_product: float = 8.0  # medians; a larger product counts as this, so that single jumps are no noise
     recurs_sds: float = 3.0  # standard errors by which steps three frames apart go together
     # variances by which a line, and a parabola, must be nearer than a mean: .3 % of noise alone
@@ -297,8 +301,8 @@ def _noise(away: Array, arc: Whole) -> Array:
     step = np.diff(away, axis=0)
     same = (arc[:-1] == arc[1:]) & (arc[1:] >= 0) & step.any(axis=1)  # a still picture tells nothing
     both = same[:-1] & same[1:]
-    if both.sum() < NOISE.min_products:
-        return np.zeros((2, 2))
+    if both.sum() < NOISE.few_products:
+        return _presumed_noise(away, step, same, both)
     products, changes = _clipped(-(step[:-1] * step[1:])[both]), _clipped(step[:-1][both] ** 2)  # (P, 2)
     variance, error = products.mean(axis=0), products.std(axis=0) / np.sqrt(len(products))
     pooled, pooled_error = variance.mean(), products.std() / np.sqrt(products.size)
@@ -307,6 +311,23 @@ def _noise(away: Array, arc: Whole) -> Array:
         return np.zeros((2, 2))
     counted = np.minimum(variance, NOISE.most_uneven * variance.min())
     return np.asarray(np.sqrt(np.stack([np.full(2, counted.mean()), counted / variance])))
+
+
+def _presumed_noise(away: Array, step: Array, same: Mask, both: Mask) -> Array:
+    """As `_noise`, of too few frames to tell noise from a walk by products: noise unless they look like something else.
+
+    Squares of steps are twice those about the mean where there is noise (von Neumann 1941,
+    doi:10.1214/aoms/1177731677), less often on a walk, 4 / n of them at one jump amid n frames, four times them where
+    frames repeat. The noise of both directions is the same: so few frames tell no two apart.
+    """
+    if both.sum() < NOISE.least_products:
+        return np.zeros((2, 2))
+    there = away[np.append(same, False) | np.append(False, same)]
+    ratio = float((step[same] ** 2).sum() / max(((there - there.mean(axis=0)) ** 2).sum(), 1e-18))
+    variance = (((step[:-1] - step[1:])[both] / 2) ** 2).mean(axis=0) / 1.5
+    if not NOISE.ratio[0] < ratio < NOISE.ratio[1] or variance.max() > NOISE.most_uneven_few * variance.min():
+        return np.zeros((2, 2))
+    return np.asarray([np.full(2, np.sqrt(variance.mean())), np.ones(2)])
 
 
 def _local(away: Array, frames: Whole, sd: float) -> tuple[Array, float]:

@@ -115,7 +115,7 @@ def test_of_the_tasks_only_boxes_that_turn_and_a_seesaw_have_no_law() -> None:
                     refused[task] = str(error)
     assert refused == {
         "collisions/domino-v1": "boxes that meet others turn and tip",
-        "falling/overhang-v1": "block is a box that is neither a ball nor a disc nor a cube",
+        "falling/overhang-v2": "block is a box that is neither a ball nor a disc nor a cube",
         "falling/seesaw-v1": "no law covers a scene with Hinge",
         "falling/stack-v1": "boxes that meet others turn and tip",
     }

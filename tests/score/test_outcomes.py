@@ -16,7 +16,7 @@ from physbench.score.outcomes import answer_questions
 from physbench.score.protocol import Observation
 from physbench.scorers.axes.consistency import outcome, shadowing
 from physbench.tasks.collisions import Domino
-from physbench.tasks.falling import Stack, support_margins
+from physbench.tasks.falling import Overhang, Stack, overhang_margin, support_margins
 from physbench.track.tracks import Tracks, Visibility
 from physbench.world.camera import px_from_plane
 
@@ -90,6 +90,20 @@ def test_a_block_that_stays_in_the_air_hangs(falling: Clip, standing: Clip, idea
         assert reading["hangs"] == 0 and (reading[""] or 0) < 1
     only = replace(standing, scene=replace(standing.scene, outcomes=standing.scene.outcomes[-1:]))
     assert read(only, ideal(only))[""] == 1 and read(only, moved(only, ideal, hang))[""] == 0
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_what_stands_beside_a_block_does_not_carry_it(clip_of: Clips, ideal: Ideal, beside: bool) -> None:
+    """A block that stays on its pedestal, and one in the air beside it, its middle below the upper face."""
+    stays = next(seed for seed in range(60) if overhang_margin(make_params(Row(Overhang.id, "test", seed))) > 0)
+    clip = clip_of(Overhang.id, seed=stays)
+    block, pedestal = (next(b for b in clip.scene.bodies if b.name == name) for name in ("block", "pedestal"))
+    reach = float(np.hypot(block.size[0], block.size[2]))
+
+    def change(plane: NDArray[np.float64]) -> None:
+        plane[:, 0] += [pedestal.position[0] + pedestal.size[0] + reach - block.position[0], -block.size[2] - 0.1]
+
+    assert read(clip, moved(clip, ideal, change if beside else lambda plane: None))["hangs"] == (not beside)
 
 
 def test_a_row_that_falls_late_falls_at_the_wrong_time(clip_of: Clips, ideal: Ideal) -> None:

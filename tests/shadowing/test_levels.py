@@ -237,6 +237,19 @@ def test_a_random_walk_of_the_same_steps_costs_in_full(task: str) -> None:
     assert quality(levels) < 0.6
 
 
+def test_few_frames_are_presumed_to_tremble_unless_they_walk_jump_or_repeat() -> None:
+    rng, arc = np.random.default_rng(0), np.zeros(7, dtype=np.int64)
+    noise = [_noise(rng.normal(0, 0.05, (7, 2)), arc) for _ in range(200)]
+    told = [each[0, 0] for each in noise if each.any()]
+    assert len(told) > 160 and np.mean(np.square(told)) == pytest.approx(0.05**2, rel=0.15)
+    walks = [_noise(rng.normal(0, 0.05, (7, 2)).cumsum(axis=0), arc) for _ in range(200)]
+    assert np.mean([each.any() for each in walks]) < 0.4
+    jump = np.where(np.arange(7) > 2, 0.25, 0.0)[:, None] * np.ones(2)
+    held = np.where(np.arange(7) % 2, 0.25, 0.0)[:, None] * np.ones(2)
+    for away in (jump, held, rng.normal(0, 0.05, (4, 2)), rng.normal(0, 0.05, (7, 2)) * [1.0, 0.1]):
+        assert not _noise(away + rng.normal(0, 1e-6, away.shape), arc[: len(away)]).any()
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_truth_has_no_noise(task: str) -> None:
     true = moved(task)

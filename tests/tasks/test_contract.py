@@ -57,7 +57,7 @@ def is_static(clip: Clip) -> bool:
 
 
 # What decides them begins at the hand-over, or goes on throughout.
-UNDATED = ("collisions/domino-v1", "falling/overhang-v1", "falling/seesaw-v1", "falling/stack-v1", "orbits/decay-v1",
+UNDATED = ("collisions/domino-v1", "falling/overhang-v2", "falling/seesaw-v1", "falling/stack-v1", "orbits/decay-v1",
            "orbits/three-body-v1")  # fmt: skip
 
 

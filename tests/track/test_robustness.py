@@ -12,7 +12,8 @@ from picture_styles import styled
 from scipy import ndimage
 from slow_cases import others_slow
 
-from physbench.clips.clip import Clip
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip, render_spec
 from physbench.support.errors import PhysbenchError
 from physbench.track import disc_fit, intruders, patches, tracker
 from physbench.track.tracker import track
@@ -126,6 +127,16 @@ def test_colours_that_are_off_move_nothing(clip: Clip, kind: str) -> None:
     assert np.abs(tracks.position - clip.px_positions()).max() < 0.25
     assert not tracks.duplicates.any()
     assert not tracks.hallucinations.any()
+
+
+@pytest.mark.parametrize("gains", ((1.02, 1.0, 0.97), (0.96, 1.0, 1.04)))
+def test_a_white_balance_moves_no_cylinder(gains: tuple[float, float, float]) -> None:
+    """It tints a bright ramp more than the ground behind it."""
+    rolling = make_clip(Row("falling/incline-v1", "test", 900), render_spec(64, 15))  # a cylinder on a ramp of 0.91
+    assert rolling.tracked_bodies[0].shape == "cylinder"
+    frames = predicted(rolling, rolling.frames[CONTEXT:].astype(float) * gains)
+    off = track(rolling, CONTEXT, frames).position - track(rolling, CONTEXT, rolling.frames).position
+    assert np.nanmax(np.abs(off)) < 0.2  # px of 9
 
 
 @pytest.mark.parametrize("name", ("unsharp-1", "unsharp-2"))
