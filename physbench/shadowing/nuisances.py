@@ -139,10 +139,6 @@ class NoiseLimits:
     # share of such a variance in what changes from frame to frame: 0 of a walk, 2 of what alternates
     white: tuple[float, float] = (0.5, 1.6)
     min_products: int = 8  # from which a variance is known
-    few_products: int = 16  # below which noise is presumed
-    least_products: int = 3  # for that
-    ratio: tuple[float, float] = (1.0, 3.2)  # of squares of steps to those about the mean, for that: 4 alternates
-    most_uneven_few: float = 9.0  # times the smaller of the two variances, at most, for that
     most_product: float = 8.0  # medians; a larger product counts as this, so that single jumps are no noise
     recurs_sds: float = 3.0  # standard errors by which steps three frames apart go together
     # variances by which a line, and a parabola, must be nearer than a mean: .3 % of noise alone
@@ -150,6 +146,21 @@ class NoiseLimits:
 
 
 NOISE = NoiseLimits()
+
+
+@dataclass(frozen=True)
+class PresumedNoiseLimits:
+    """Few positions of a body that is soon hidden, and what they look like where their noise is taken for one."""
+
+    seen: float = 1 / 3  # share of the predicted time in which the body is to be seen, at most
+    least_products: int = 3  # of neighbouring steps; from `NOISE.min_products` on they tell noise themselves
+    ratio: tuple[float, float] = (1.0, 3.2)  # squares of steps over those about the mean: 2 of noise
+    least_left: float = 0.2  # share of the squares about the mean, without one frame or two
+    most_recurring: float = 0.9  # correlation of positions two or three frames apart
+    most_uneven: float = 9.0  # times the smaller of the variances along and across
+
+
+PRESUMED = PresumedNoiseLimits()
 
 
 def without_independent_noise(seen: PlacedBodies, segments: LawfulSegments) -> PlacedBodies | None:
@@ -267,7 +278,8 @@ def _measured(seen: PlacedBodies, segments: LawfulSegments) -> _Measured:
     if _along_floor(seen) is not None and seen.shake is not None:
         trembles = away + seen.shake[:, None] / seen.diameter[:, None]
     away, trembles = (np.einsum("tnij,tnj->tni", ways, each) for each in (away, trembles))
-    noise = np.stack([_noise(away[:, n], arc[:, n]) for n in range(arc.shape[1])])
+    soon_hidden = seen.expected_visible[seen.times > 1e-9].mean(axis=0) <= PRESUMED.seen
+    noise = np.stack([_noise(away[:, n], arc[:, n], bool(soon_hidden[n])) for n in range(arc.shape[1])])
     uneven = np.flatnonzero((noise[:, 1] < NOISE.even).any(axis=1))
     for n in uneven:
         noise[n] = _noise(trembles[:, n], arc[:, n])
@@ -288,11 +300,12 @@ def _arcs(seen: PlacedBodies, segments: LawfulSegments) -> Whole:
     return numbers
 
 
-def _noise(away: Array, arc: Whole) -> Array:
+def _noise(away: Array, arc: Whole, soon_hidden: bool = False) -> Array:
     """Independent noise of distances (T, 2), along and across, from the arcs (T,) of a body.
 
     -E[(r(t) - r(t - 1)) (r(t + 1) - r(t))] is the variance of independent noise, 0 of a random walk (Roll 1984,
-    doi:10.1111/j.1540-6261.1984.tb03897.x), and below 0 of what changes slowly.
+    doi:10.1111/j.1540-6261.1984.tb03897.x), and below 0 of what changes slowly. soon_hidden: the body is to be seen for
+    so short a time that noise is presumed.
 
     Returns:
         (2, 2): its sd along and across, diameters, 0 where it is not significant; and the share of the distances that
@@ -301,8 +314,8 @@ def _noise(away: Array, arc: Whole) -> Array:
     step = np.diff(away, axis=0)
     same = (arc[:-1] == arc[1:]) & (arc[1:] >= 0) & step.any(axis=1)  # a still picture tells nothing
     both = same[:-1] & same[1:]
-    if both.sum() < NOISE.few_products:
-        return _presumed_noise(away, step, same, both)
+    if both.sum() < NOISE.min_products:
+        return _presumed_noise(away, step, same, both) if soon_hidden else np.zeros((2, 2))
     products, changes = _clipped(-(step[:-1] * step[1:])[both]), _clipped(step[:-1][both] ** 2)  # (P, 2)
     variance, error = products.mean(axis=0), products.std(axis=0) / np.sqrt(len(products))
     pooled, pooled_error = variance.mean(), products.std() / np.sqrt(products.size)
@@ -317,15 +330,26 @@ def _presumed_noise(away: Array, step: Array, same: Mask, both: Mask) -> Array:
     """As `_noise`, of too few frames to tell noise from a walk by products: noise unless they look like something else.
 
     Squares of steps are twice those about the mean where there is noise (von Neumann 1941,
-    doi:10.1214/aoms/1177731677), less often on a walk, 4 / n of them at one jump amid n frames, four times them where
-    frames repeat. The noise of both directions is the same: so few frames tell no two apart.
+    doi:10.1214/aoms/1177731677), less often on a walk or at a jump, four times them where frames repeat. What is off in
+    one frame or two leaves nothing without them, and a vibration recurs. The noise of both directions is the same: so
+    few frames tell no two apart.
     """
-    if both.sum() < NOISE.least_products:
+    there = np.append(same, False) | np.append(False, same)
+    if both.sum() < PRESUMED.least_products or not same[np.flatnonzero(there)[:-1]].all():  # in one piece
         return np.zeros((2, 2))
-    there = away[np.append(same, False) | np.append(False, same)]
-    ratio = float((step[same] ** 2).sum() / max(((there - there.mean(axis=0)) ** 2).sum(), 1e-18))
+    about = away[there] - away[there].mean(axis=0)
+    n, total = len(about), float((about**2).sum())
+    ratio = float((step[same] ** 2).sum()) / total
+    others = [np.delete(about, slice(k, k + few), axis=0) for few in (1, 2) for k in range(n)]
+    left = n * min(float(each.var(axis=0).sum()) for each in others)
+    recurs = [float((about[:-k] * about[k:]).sum()) / total * n / (n - k) for k in (2, 3)]
     variance = (((step[:-1] - step[1:])[both] / 2) ** 2).mean(axis=0) / 1.5
-    if not NOISE.ratio[0] < ratio < NOISE.ratio[1] or variance.max() > NOISE.most_uneven_few * variance.min():
+    if (
+        not PRESUMED.ratio[0] < ratio < PRESUMED.ratio[1]
+        or left < PRESUMED.least_left * total
+        or np.abs(recurs).max() > PRESUMED.most_recurring
+        or variance.max() > PRESUMED.most_uneven * variance.min()
+    ):
         return np.zeros((2, 2))
     return np.asarray([np.full(2, np.sqrt(variance.mean())), np.ones(2)])
 

@@ -237,17 +237,32 @@ def test_a_random_walk_of_the_same_steps_costs_in_full(task: str) -> None:
     assert quality(levels) < 0.6
 
 
-def test_few_frames_are_presumed_to_tremble_unless_they_walk_jump_or_repeat() -> None:
+def test_few_frames_are_presumed_to_tremble_unless_they_walk_jump_recur_or_repeat() -> None:
     rng, arc = np.random.default_rng(0), np.zeros(7, dtype=np.int64)
-    noise = [_noise(rng.normal(0, 0.05, (7, 2)), arc) for _ in range(200)]
+    noise = [_noise(rng.normal(0, 0.05, (7, 2)), arc, soon_hidden=True) for _ in range(200)]
     told = [each[0, 0] for each in noise if each.any()]
     assert len(told) > 160 and np.mean(np.square(told)) == pytest.approx(0.05**2, rel=0.15)
-    walks = [_noise(rng.normal(0, 0.05, (7, 2)).cumsum(axis=0), arc) for _ in range(200)]
+    walks = [_noise(rng.normal(0, 0.05, (7, 2)).cumsum(axis=0), arc, soon_hidden=True) for _ in range(200)]
     assert np.mean([each.any() for each in walks]) < 0.4
-    jump = np.where(np.arange(7) > 2, 0.25, 0.0)[:, None] * np.ones(2)
-    held = np.where(np.arange(7) % 2, 0.25, 0.0)[:, None] * np.ones(2)
-    for away in (jump, held, rng.normal(0, 0.05, (4, 2)), rng.normal(0, 0.05, (7, 2)) * [1.0, 0.1]):
-        assert not _noise(away + rng.normal(0, 1e-6, away.shape), arc[: len(away)]).any()
+    frame = np.arange(7)
+    wrong = {
+        "jumps": 0.25 * (frame > 2),
+        "is off once": 0.25 * (frame == 3),
+        "is off twice": 0.25 * ((frame == 3) | (frame == 4)),
+        "is off at the end": 0.25 * (frame == 6),
+        "repeats": 0.25 * (frame % 2),
+        "circles in 3": 0.1 * np.exp(2j * np.pi / 3 * frame),
+        "circles in 4": 0.1 * np.exp(2j * np.pi / 4 * frame),
+    }
+    for name, off in wrong.items():
+        away = np.stack([np.real(off), np.imag(off) if np.iscomplexobj(off) else np.real(off)], axis=1)
+        assert not _noise(away + rng.normal(0, 1e-6, away.shape), arc, soon_hidden=True).any(), name
+    still = rng.normal(0, 0.05, (7, 2))
+    assert _noise(still, arc, soon_hidden=True).any()
+    assert not _noise(still, arc).any()
+    assert not _noise(still[:4], arc[:4], soon_hidden=True).any()
+    assert not _noise(still * [1.0, 0.1], arc, soon_hidden=True).any()
+    assert not _noise(still, np.where(frame < 3, 0, 1), soon_hidden=True).any()
 
 
 @pytest.mark.parametrize("task", TASKS)
