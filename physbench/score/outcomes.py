@@ -42,12 +42,11 @@ class EndLimits:
     fall_time: float = 0.15  # s, or a frame, earlier or later; blocks of a row follow one another so soon
     rest_motion: float = 0.1  # diameters within `time`; less is rest
     carried_gap: float = 0.1  # diameters; a nearer body below may be a support
+    below: float = 0.1  # cosine of the angle from straight down at which a body lies below, at least
     min_seen: float = 0.5  # of the frames
 
 
 END = EndLimits()
-DESCENT = 1e-3  # m by which a body is lowered to see what lies below it
-BELOW = 0.1  # of that way; what comes nearer by less lies beside
 
 
 @dataclass(frozen=True)
@@ -181,13 +180,13 @@ def _carried(clip: Clip, end: _End, ends: dict[str, _End | None], down: Array) -
                 continue
             offset = under.position - end.position
             far = float(np.linalg.norm(offset)) - reach - _reach(clip, other)
-            below = bool(offset @ down > 0)
+            below = bool(offset @ down > END.below * float(np.linalg.norm(offset)))
         else:
             around = Body("around", "sphere", (reach,), "moving", (0.0, 0.0, 0.0))
             places = np.tile(np.array(other.position, dtype=np.float64), (2, 1))
-            places[:, axes] = [end.position, end.position + DESCENT * down]
-            far, lower = gap(around, places, other, other.position)
-            below = bool(far - lower > BELOW * DESCENT)  # what lies beside comes no nearer
+            places[:, axes] = [end.position, end.position + 1e-3 * down]
+            far, lower = gap(around, places, other, other.position)  # what lies beside comes no nearer
+            below = bool(far - lower > 1e-3 * END.below)
         if below and far < END.carried_gap * end.diameter:
             return True
     return False

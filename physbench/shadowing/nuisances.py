@@ -150,13 +150,13 @@ NOISE = NoiseLimits()
 
 @dataclass(frozen=True)
 class PresumedNoiseLimits:
-    """Few positions of a body that is soon hidden, and what they look like where their noise is taken for one."""
+    """Few positions of a body that is seldom to be seen, which may be noise about a lawful motion."""
 
-    seen: float = 1 / 3  # share of the predicted time in which the body is to be seen, at most
+    expected: float = 1 / 3  # share of the predicted time in which the body is to be seen, at most
     least_products: int = 3  # of neighbouring steps; from `NOISE.min_products` on they tell noise themselves
     ratio: tuple[float, float] = (1.0, 3.2)  # squares of steps over those about the mean: 2 of noise
-    least_left: float = 0.2  # share of the squares about the mean, without one frame or two
-    most_recurring: float = 0.9  # correlation of positions two or three frames apart
+    least_left: float = 0.2  # variance without one frame, or two in a row, over that of all
+    most_recurring: float = 0.9  # size of the correlation of positions two or three frames apart
     most_uneven: float = 9.0  # times the smaller of the variances along and across
 
 
@@ -278,8 +278,8 @@ def _measured(seen: PlacedBodies, segments: LawfulSegments) -> _Measured:
     if _along_floor(seen) is not None and seen.shake is not None:
         trembles = away + seen.shake[:, None] / seen.diameter[:, None]
     away, trembles = (np.einsum("tnij,tnj->tni", ways, each) for each in (away, trembles))
-    soon_hidden = seen.expected_visible[seen.times > 1e-9].mean(axis=0) <= PRESUMED.seen
-    noise = np.stack([_noise(away[:, n], arc[:, n], bool(soon_hidden[n])) for n in range(arc.shape[1])])
+    seldom_expected = seen.expected_visible[seen.times > 1e-9].mean(axis=0) <= PRESUMED.expected
+    noise = np.stack([_noise(away[:, n], arc[:, n], bool(seldom_expected[n])) for n in range(arc.shape[1])])
     uneven = np.flatnonzero((noise[:, 1] < NOISE.even).any(axis=1))
     for n in uneven:
         noise[n] = _noise(trembles[:, n], arc[:, n])
@@ -300,12 +300,12 @@ def _arcs(seen: PlacedBodies, segments: LawfulSegments) -> Whole:
     return numbers
 
 
-def _noise(away: Array, arc: Whole, soon_hidden: bool = False) -> Array:
+def _noise(away: Array, arc: Whole, seldom_expected: bool = False) -> Array:
     """Independent noise of distances (T, 2), along and across, from the arcs (T,) of a body.
 
     -E[(r(t) - r(t - 1)) (r(t + 1) - r(t))] is the variance of independent noise, 0 of a random walk (Roll 1984,
-    doi:10.1111/j.1540-6261.1984.tb03897.x), and below 0 of what changes slowly. soon_hidden: the body is to be seen for
-    so short a time that noise is presumed.
+    doi:10.1111/j.1540-6261.1984.tb03897.x), and below 0 of what changes slowly. seldom_expected: the body is to
+    be seen for so short a time that noise is presumed.
 
     Returns:
         (2, 2): its sd along and across, diameters, 0 where it is not significant; and the share of the distances that
@@ -315,7 +315,7 @@ def _noise(away: Array, arc: Whole, soon_hidden: bool = False) -> Array:
     same = (arc[:-1] == arc[1:]) & (arc[1:] >= 0) & step.any(axis=1)  # a still picture tells nothing
     both = same[:-1] & same[1:]
     if both.sum() < NOISE.min_products:
-        return _presumed_noise(away, step, same, both) if soon_hidden else np.zeros((2, 2))
+        return _presumed_noise(away, step, same, both) if seldom_expected else np.zeros((2, 2))
     products, changes = _clipped(-(step[:-1] * step[1:])[both]), _clipped(step[:-1][both] ** 2)  # (P, 2)
     variance, error = products.mean(axis=0), products.std(axis=0) / np.sqrt(len(products))
     pooled, pooled_error = variance.mean(), products.std() / np.sqrt(products.size)
@@ -330,9 +330,9 @@ def _presumed_noise(away: Array, step: Array, same: Mask, both: Mask) -> Array:
     """As `_noise`, of too few frames to tell noise from a walk by products: noise unless they look like something else.
 
     Squares of steps are twice those about the mean where there is noise (von Neumann 1941,
-    doi:10.1214/aoms/1177731677), less often on a walk or at a jump, four times them where frames repeat. What is off in
-    one frame or two leaves nothing without them, and a vibration recurs. The noise of both directions is the same: so
-    few frames tell no two apart.
+    doi:10.1214/aoms/1177731677), less on a walk or at a jump, and up to four times where frames repeat. What is off in
+    one frame, or in two in a row, leaves little without them. A vibration recurs, or is opposite, after two or three
+    frames. The noise of both directions is the same: so few frames tell no two apart.
     """
     there = np.append(same, False) | np.append(False, same)
     if both.sum() < PRESUMED.least_products or not same[np.flatnonzero(there)[:-1]].all():  # in one piece

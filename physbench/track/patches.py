@@ -161,7 +161,7 @@ class InsideLimits:
 INSIDE = InsideLimits()
 
 
-LEAST_FACE = 0.2  # chroma of the faintest face of a body that is no ball, over that of its inside; half of it is none
+LEAST_FACE = 0.2  # chroma of the faintest face of a body that is no ball, over that of its inside; half is ground
 COVER_STEPS = 1024  # steps of a pixel's coverage, so that sums are exact
 STEPS_PER_LEVEL = 16  # steps per level of chroma: masses are whole numbers, their sums exact
 BATCH_PIXELS = 200_000  # of patches that are measured together on a CPU: near its cache, and few calls
@@ -411,7 +411,7 @@ def _stats(
     mass = columns.sum(1) / STEPS_PER_LEVEL
     if shape != "sphere":  # faces of a box differ in shade: coverage instead of chroma
         most = torch.nn.functional.max_pool2d(weight[:, None], 5, stride=1, padding=2)[:, 0]
-        # What is far from all that is as strong as a face is none: a white balance tints whatever is bright.
+        # What has nothing as strong as a face within 2 px is ground: a white balance tints whatever is bright.
         least = (LEAST_FACE * plateau).clamp(min=STEPS_PER_LEVEL).to(torch.float32)[:, None, None]
         body = (2 * most / least - 1).clamp_(0.0, 1.0)
         weight = (weight / most.clamp(min=STEPS_PER_LEVEL)).clamp_(0.0, 1.0).mul_(body).mul_(COVER_STEPS).round_()

@@ -365,9 +365,10 @@ def _shape(seen: BlobMeasurements, k: int, full: float, larger: Array, shown: Tr
 def _four_fold(body: Body, axes: tuple[int, int], shear: Array, two_fold: Array) -> Array:
     """Four-fold harmonics (N,) of a plate seen under shears (N, 2, 2), over those from straight ahead.
 
-    two_fold (N, 2): its harmonics from straight ahead, which point along its longer side. With the images p and q of
-    unit steps along its sides, of half lengths a and b, as complex numbers, the harmonic is -2/15 (a^4 p^4 + b^4 q^4):
-    what is uniform between -a and a has the fourth cumulant -2/15 a^4, and those of independent parts add up.
+    two_fold (N, 2): its harmonics from straight ahead, which point along its longer side; of a square the angle hardly
+    matters. With the images p and q of unit steps along its sides, of half lengths a and b, as complex numbers, the
+    harmonic is -2/15 (a^4 p^4 + b^4 q^4): what is uniform between -a and a has the fourth cumulant -2/15 a^4, and those
+    of independent parts add up.
     """
     if body.shape != "box":
         return np.ones(len(shear))

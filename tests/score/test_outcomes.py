@@ -106,6 +106,31 @@ def test_what_stands_beside_a_block_does_not_carry_it(clip_of: Clips, ideal: Ide
     assert read(clip, moved(clip, ideal, change if beside else lambda plane: None))["hangs"] == (not beside)
 
 
+def test_a_block_in_the_air_beside_another_hangs(standing: Clip, ideal: Ideal) -> None:
+    """Both are up in the air, level with one another: neither carries the other."""
+    names = [body.name for body in standing.tracked_bodies]
+
+    def change(plane: NDArray[np.float64]) -> None:
+        plane[:, 0] = plane[0, 0] + [0.0, 3.0]
+        for k, body in enumerate(standing.tracked_bodies[1:], 1):
+            plane[:, k] = plane[:, 0] + [k * 2.0 * float(np.hypot(body.size[0], body.size[2])) + 0.01, 0.0]
+
+    assert len(names) == 3 and read(standing, moved(standing, ideal, change))["hangs"] == 0
+
+
+def test_a_block_that_tips_at_half_the_speed_falls_at_the_wrong_time(clip_of: Clips, ideal: Ideal) -> None:
+    tips = next(seed for seed in range(60) if overhang_margin(make_params(Row(Overhang.id, "test", seed))) < 0)
+    clip = clip_of(Overhang.id, seed=tips)
+
+    def slow(plane: NDArray[np.float64]) -> None:
+        later = np.arange(C - 1, len(plane))
+        plane[later] = plane[C - 1 + (later - C + 1) // 2]
+
+    assert read(clip, ideal(clip))["falls-when"] == 1
+    slowed = read(clip, moved(clip, ideal, slow))
+    assert slowed["falls"] == slowed["falls-left"] == 1 and slowed["falls-when"] == 0
+
+
 def test_a_row_that_falls_late_falls_at_the_wrong_time(clip_of: Clips, ideal: Ideal) -> None:
     row = clip_of(Domino.id)
 

@@ -324,16 +324,6 @@ def test_edge_noise_tells_how_far_noisy_outlines_move_a_centre() -> None:
     assert found / tracker.TOGETHER == pytest.approx(centre.std(), rel=0.1)
 
 
-def test_neither_a_size_nor_its_slow_change_is_edge_noise() -> None:
-    radius, time = 5.0, np.arange(60) / 15
-    for ratio in (np.full(60, 0.9), 1 - 0.05 * time):
-        area = np.pi * radius**2 * ratio
-        assert tracker.edge_noise(*blobs_of(area, radius), [np.ones(60)], 1.0) == 0
-
-
-UNKNOWN = (0.9, 0.5, 0.135)  # a hue between those of the palette
-
-
 @pytest.mark.parametrize("half", [(30.0, 12.0), (20.0, 20.0)])
 def test_four_fold_harmonics_of_plates_seen_aslant(half: tuple[float, float]) -> None:
     """Drawn rectangles, turned and sheared, over the same one as it is, against the closed form."""
@@ -352,6 +342,16 @@ def test_four_fold_harmonics_of_plates_seen_aslant(half: tuple[float, float]) ->
         two_fold = np.array([[math.cos(2 * angle), math.sin(2 * angle)]])
         ratio = tracker._four_fold(body, (0, 2), shear[None], two_fold)
         assert ratio == pytest.approx(four(angle, shear) / four(angle, np.eye(2)), rel=0.02)
+
+
+def test_neither_a_size_nor_its_slow_change_is_edge_noise() -> None:
+    radius, time = 5.0, np.arange(60) / 15
+    for ratio in (np.full(60, 0.9), 1 - 0.05 * time):
+        area = np.pi * radius**2 * ratio
+        assert tracker.edge_noise(*blobs_of(area, radius), [np.ones(60)], 1.0) == 0
+
+
+UNKNOWN = (0.9, 0.5, 0.135)  # a hue between those of the palette
 
 
 def test_a_fifth_of_a_second_in_frames() -> None:
