@@ -347,37 +347,17 @@ def _shape(seen: BlobMeasurements, k: int, full: float, larger: Array, shown: Tr
     if sphere and sight is not None:
         scaled[:, :2] -= sight.two_fold(stats[:, [X, Y]] * zoom)
     elif sight is not None:  # its second moments as from straight ahead, their sum that of the coverage
-        shear = sight.plate_shear(stats[:, [X, Y]] * zoom)
-        back = np.linalg.inv(shear)
+        back = np.linalg.inv(sight.plate_shear(stats[:, [X, Y]] * zoom))
         size = (stats[:, XX] + stats[:, YY]) / (radius**2 * larger)
         two, skew = scaled[:, :2].T
         moments = back @ np.array([[size + two, skew], [skew, size - two]]).transpose(2, 0, 1) / 2 @ back.swapaxes(1, 2)
         scaled[:, :2] = np.stack([moments[:, 0, 0] - moments[:, 1, 1], 2 * moments[:, 0, 1]], axis=1)
-        scaled[:, 3] /= _four_fold(shown.bodies[k], shown.axes, shear, scaled[:, :2])
     # Over the disc of its area a bar's moments are large, and so is their noise
     stretch = _stretch(shown.bodies[k], shown.axes)
     sd = patches.noise_sd(stats[:, NOISE], stats[:, MASS], stats[:, REGION], radius * stretch)
     return patches.shape_change(
         scaled / stretch**orders, sd, stats[:, [X, Y]], whole, learnt, sphere, radius * stretch, window
     )
-
-
-def _four_fold(body: Body, axes: tuple[int, int], shear: Array, two_fold: Array) -> Array:
-    """Four-fold harmonics (N,) of a plate seen under shears (N, 2, 2), over those from straight ahead.
-
-    two_fold (N, 2): its harmonics from straight ahead, which point along its longer side; of a square the angle hardly
-    matters. With the images p and q of unit steps along its sides, of half lengths a and b, as complex numbers, the
-    harmonic is -2/15 (a^4 p^4 + b^4 q^4): what is uniform between -a and a has the fourth cumulant -2/15 a^4, and those
-    of independent parts add up.
-    """
-    if body.shape != "box":
-        return np.ones(len(shear))
-    short, long = sorted(body.size[axis] for axis in axes)
-    angle = np.arctan2(two_fold[:, 1], two_fold[:, 0]) / 2
-    along = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    sides = np.stack([along, np.stack([-along[:, 1], along[:, 0]], axis=-1)], axis=-1)  # in columns
-    p, q = np.moveaxis(np.array([1.0, 1.0j]) @ (shear @ sides), -1, 0)
-    return np.asarray(np.abs(long**4 * p**4 + short**4 * q**4) / (long**4 + short**4))
 
 
 def _grown(seen: BlobMeasurements, k: int, full: float) -> Mask:

@@ -19,7 +19,7 @@ from physbench.track.tracks import Tracks
 
 @scorer(
     id="consistency/shadowing",
-    version=7,
+    version=6,
     axis="consistency",
     better="higher",
     quality=lambda share: share,
@@ -137,7 +137,7 @@ def _unseen(free: Shadowing | None) -> dict[str, Reading]:
 
 @scorer(
     id="consistency/strength",
-    version=6,
+    version=5,
     axis="consistency",
     unit="diameters",
     better="lower",
@@ -161,7 +161,6 @@ def strength(clip: Clip, rollout: Rollout, tracks: Tracks, *, shadowing: Shadowi
 
 @scorer(
     id="consistency/outcome",
-    version=2,
     axis="consistency",
     better="higher",
     quality=lambda share: share,

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from picture_styles import sharpening
 from slow_cases import others_slow
 
@@ -322,26 +321,6 @@ def test_edge_noise_tells_how_far_noisy_outlines_move_a_centre() -> None:
     centre = (off @ np.stack([np.cos(angle), np.sin(angle)], axis=1)) * angle[1] / np.pi
     found = tracker.edge_noise(*blobs_of(area, radius), [np.ones(400)], 1.0)
     assert found / tracker.TOGETHER == pytest.approx(centre.std(), rel=0.1)
-
-
-@pytest.mark.parametrize("half", [(30.0, 12.0), (20.0, 20.0)])
-def test_four_fold_harmonics_of_plates_seen_aslant(half: tuple[float, float]) -> None:
-    """Drawn rectangles, turned and sheared, over the same one as it is, against the closed form."""
-    y, x = np.mgrid[-60:61:0.25, -60:61:0.25]
-    body = block("a", 0)
-    body = replace(body, size=(half[0], 1.0, half[1]))
-
-    def four(angle: float, shear: np.ndarray) -> float:
-        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-        u, v = np.einsum("ij,jkl->ikl", np.linalg.inv(shear @ turn), np.stack([x, y]))
-        drawn = torch.from_numpy(((np.abs(u) <= half[0]) & (np.abs(v) <= half[1])).astype(np.int64))
-        return float(patches.harmonics(drawn[None], 1.0)[0, 3])
-
-    shear = np.array([[1.05, -0.07], [0.0, 1 / 1.05]])
-    for angle in (0.0, 0.4, 1.2, 2.8):
-        two_fold = np.array([[math.cos(2 * angle), math.sin(2 * angle)]])
-        ratio = tracker._four_fold(body, (0, 2), shear[None], two_fold)
-        assert ratio == pytest.approx(four(angle, shear) / four(angle, np.eye(2)), rel=0.02)
 
 
 def test_neither_a_size_nor_its_slow_change_is_edge_noise() -> None:
