@@ -179,14 +179,15 @@ def _carried(clip: Clip, end: _End, ends: dict[str, _End | None], down: Array) -
             if under is None:
                 continue
             offset = under.position - end.position
-            far = float(np.linalg.norm(offset)) - reach - _reach(clip, other)
-            below = bool(offset @ down > END.below * float(np.linalg.norm(offset)))
+            apart = float(np.linalg.norm(offset))
+            far, below = apart - reach - _reach(clip, other), bool(offset @ down > END.below * apart)
         else:
             around = Body("around", "sphere", (reach,), "moving", (0.0, 0.0, 0.0))
             places = np.tile(np.array(other.position, dtype=np.float64), (2, 1))
-            places[:, axes] = [end.position, end.position + 1e-3 * down]
-            far, lower = gap(around, places, other, other.position)  # what lies beside comes no nearer
-            below = bool(far - lower > 1e-3 * END.below)
+            descent = 1e-3  # m, in which what lies beside comes no nearer
+            places[:, axes] = [end.position, end.position + descent * down]
+            far, lower = gap(around, places, other, other.position)
+            below = bool(far - lower > END.below * descent)
         if below and far < END.carried_gap * end.diameter:
             return True
     return False

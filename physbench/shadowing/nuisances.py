@@ -315,7 +315,7 @@ def _noise(away: Array, arc: Whole, seldom_expected: bool = False) -> Array:
     same = (arc[:-1] == arc[1:]) & (arc[1:] >= 0) & step.any(axis=1)  # a still picture tells nothing
     both = same[:-1] & same[1:]
     if both.sum() < NOISE.min_products:
-        return _presumed_noise(away, step, same, both) if seldom_expected else np.zeros((2, 2))
+        return _presumed_noise(away, same) if seldom_expected else np.zeros((2, 2))
     products, changes = _clipped(-(step[:-1] * step[1:])[both]), _clipped(step[:-1][both] ** 2)  # (P, 2)
     variance, error = products.mean(axis=0), products.std(axis=0) / np.sqrt(len(products))
     pooled, pooled_error = variance.mean(), products.std() / np.sqrt(products.size)
@@ -326,24 +326,25 @@ def _noise(away: Array, arc: Whole, seldom_expected: bool = False) -> Array:
     return np.asarray(np.sqrt(np.stack([np.full(2, counted.mean()), counted / variance])))
 
 
-def _presumed_noise(away: Array, step: Array, same: Mask, both: Mask) -> Array:
+def _presumed_noise(away: Array, same: Mask) -> Array:
     """As `_noise`, of too few frames to tell noise from a walk by products: noise unless they look like something else.
 
-    Squares of steps are twice those about the mean where there is noise (von Neumann 1941,
-    doi:10.1214/aoms/1177731677), less on a walk or at a jump, and up to four times where frames repeat. What is off in
-    one frame, or in two in a row, leaves little without them. A vibration recurs, or is opposite, after two or three
-    frames. The noise of both directions is the same: so few frames tell no two apart.
+    same: (T - 1,) steps within an arc. Squares of steps are twice those about the mean where there is noise (von
+    Neumann 1941, doi:10.1214/aoms/1177731677), less on a walk or at a jump, and up to four times where frames repeat.
+    What is off in one frame, or in two in a row, leaves little without them. A vibration recurs, or is opposite, after
+    two or three frames. The noise of both directions is the same: so few frames tell no two apart.
     """
-    there = np.append(same, False) | np.append(False, same)
-    if both.sum() < PRESUMED.least_products or not same[np.flatnonzero(there)[:-1]].all():  # in one piece
+    at = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    step, n = np.diff(away[at], axis=0), len(at)
+    if n - 2 < PRESUMED.least_products or not same[at[:-1]].all():  # in one piece
         return np.zeros((2, 2))
-    about = away[there] - away[there].mean(axis=0)
-    n, total = len(about), float((about**2).sum())
-    ratio = float((step[same] ** 2).sum()) / total
+    about = away[at] - away[at].mean(axis=0)
+    total = float((about**2).sum())
+    ratio = float((step**2).sum()) / total
     others = [np.delete(about, slice(k, k + few), axis=0) for few in (1, 2) for k in range(n)]
     left = n * min(float(each.var(axis=0).sum()) for each in others)
     recurs = [float((about[:-k] * about[k:]).sum()) / total * n / (n - k) for k in (2, 3)]
-    variance = (((step[:-1] - step[1:])[both] / 2) ** 2).mean(axis=0) / 1.5
+    variance = ((np.diff(step, axis=0) / 2) ** 2).mean(axis=0) / 1.5
     if (
         not PRESUMED.ratio[0] < ratio < PRESUMED.ratio[1]
         or left < PRESUMED.least_left * total

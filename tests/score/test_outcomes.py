@@ -32,6 +32,11 @@ def seed_of(blocks: int, *, falls: bool) -> int:
     raise AssertionError
 
 
+def overhang(clip_of: Clips, *, falls: bool) -> Clip:
+    params = (make_params(Row(Overhang.id, "test", seed)) for seed in range(60))
+    return clip_of(Overhang.id, seed=next(seed for seed, p in enumerate(params) if (overhang_margin(p) < 0) == falls))
+
+
 @pytest.fixture(scope="module")
 def falling(clip_of: Clips) -> Clip:
     return clip_of(Stack.id, seed=seed_of(2, falls=True))
@@ -95,8 +100,7 @@ def test_a_block_that_stays_in_the_air_hangs(falling: Clip, standing: Clip, idea
 @pytest.mark.parametrize("beside", [False, True])
 def test_what_stands_beside_a_block_does_not_carry_it(clip_of: Clips, ideal: Ideal, beside: bool) -> None:
     """A block that stays on its pedestal, and one in the air beside it, its middle below the upper face."""
-    stays = next(seed for seed in range(60) if overhang_margin(make_params(Row(Overhang.id, "test", seed))) > 0)
-    clip = clip_of(Overhang.id, seed=stays)
+    clip = overhang(clip_of, falls=False)
     block, pedestal = (next(b for b in clip.scene.bodies if b.name == name) for name in ("block", "pedestal"))
     reach = float(np.hypot(block.size[0], block.size[2]))
 
@@ -108,19 +112,17 @@ def test_what_stands_beside_a_block_does_not_carry_it(clip_of: Clips, ideal: Ide
 
 def test_a_block_in_the_air_beside_another_hangs(standing: Clip, ideal: Ideal) -> None:
     """Both are up in the air, level with one another: neither carries the other."""
-    names = [body.name for body in standing.tracked_bodies]
 
     def change(plane: NDArray[np.float64]) -> None:
         plane[:, 0] = plane[0, 0] + [0.0, 3.0]
         for k, body in enumerate(standing.tracked_bodies[1:], 1):
             plane[:, k] = plane[:, 0] + [k * 2.0 * float(np.hypot(body.size[0], body.size[2])) + 0.01, 0.0]
 
-    assert len(names) == 3 and read(standing, moved(standing, ideal, change))["hangs"] == 0
+    assert len(standing.tracked_bodies) == 3 and read(standing, moved(standing, ideal, change))["hangs"] == 0
 
 
 def test_a_block_that_tips_at_half_the_speed_falls_at_the_wrong_time(clip_of: Clips, ideal: Ideal) -> None:
-    tips = next(seed for seed in range(60) if overhang_margin(make_params(Row(Overhang.id, "test", seed))) < 0)
-    clip = clip_of(Overhang.id, seed=tips)
+    clip = overhang(clip_of, falls=True)
 
     def slow(plane: NDArray[np.float64]) -> None:
         later = np.arange(C - 1, len(plane))

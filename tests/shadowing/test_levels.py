@@ -237,7 +237,7 @@ def test_a_random_walk_of_the_same_steps_costs_in_full(task: str) -> None:
     assert quality(levels) < 0.6
 
 
-def test_few_frames_are_presumed_to_tremble_unless_they_jump_or_recur_and_on_few_walks() -> None:
+def test_noise_is_presumed_in_few_frames_unless_they_jump_repeat_or_recur() -> None:
     rng, arc = np.random.default_rng(0), np.zeros(7, dtype=np.int64)
     noise = [_noise(rng.normal(0, 0.05, (7, 2)), arc, seldom_expected=True) for _ in range(200)]
     told = [each[0, 0] for each in noise if each.any()]
