@@ -165,13 +165,14 @@ def _violations(barred: list[Row]) -> list[str]:
         )
         said.append(
             f"{len({row['source'] for row in apart})} broken laws and wrong timings are told from lawful clips with an "
-            f"AUROC of {SEEN:g} or more in {sure} of {len(apart)} cases (each in a family, {clips[0]:.0f} to "
+            f"AUROC of {SEEN:g} or more in {sure} of {len(apart)} cases (families of {clips[0]:.0f} to "
             f"{clips[-1]:.0f} clips)" + (f"; worst {named}." if named else ".")
         )
     if located:
         found = sum(row["located"] * row["clips"] for row in located)
         total = sum(row["clips"] for row in located)
-        said.append(f"{found:,.0f} of {total:,.0f} breaks are located within 0.2 s.")
+        names = len({row["source"] for row in located})
+        said.append(f"{names} sudden violations are located within 0.2 s in {found:,.0f} of {total:,.0f} clips.")
     return said
 
 
