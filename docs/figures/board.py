@@ -27,7 +27,7 @@ KINDS = {
     "simple": "convolutions with a memory (SimVP, ConvLSTM)",
     "rssm": "recurrent state space model (Dreamer)",
     "vae-mdn-rnn": "VAE and mixture-density LSTM (World Models)",
-    "vae-mdn-rnn-spatial": "the same on a grid of latents",
+    "vae-mdn-rnn-spatial": "`vae-mdn-rnn` on a grid of latents",
     "jepa-frames": "joint embedding, decoder apart (V-JEPA 2)",
     "diffusion": "next-frame diffusion (DIAMOND)",
     "video-dit": "diffusion transformer of a window (PhyWorld)",

@@ -1,4 +1,4 @@
-"""Draw the figures of the page on findings from what findings.py read."""
+"""Draw the figures of the page on findings from what findings_read.py read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.ticker import MultipleLocator
 from methodology_draw import AMBER, BLUE, GREEN, GREY, INK, LINE, RED, SOFT, STYLE
 
 if TYPE_CHECKING:
-    from findings import Findings, Model
+    from findings_read import Findings, Model
 
 BIG = STYLE | {"font.size": 10.5, "axes.titlesize": 10.5, "xtick.labelsize": 9, "ytick.labelsize": 10.5}
 WIDTH = 9.6  # inches

@@ -6,7 +6,7 @@ import json
 import re
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,9 +21,11 @@ BOARD = ROOT / "board"
 
 
 @pytest.fixture
-def findings(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def findings(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What the three modules of the page define."""
     monkeypatch.syspath_prepend(str(ROOT / "docs" / "figures"))
-    return import_module("findings")
+    modules = (import_module(name) for name in ("findings_read", "findings_words", "findings"))
+    return SimpleNamespace(**{name: value for module in modules for name, value in vars(module).items()})
 
 
 def as_target(run: RunFolder, target: str) -> RunFolder:
@@ -36,11 +38,11 @@ def as_target(run: RunFolder, target: str) -> RunFolder:
 @pytest.mark.slow
 @pytest.mark.usefixtures("plain_reports")
 def test_the_words_follow_the_numbers(
-    findings: ModuleType, make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    findings: SimpleNamespace, make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(findings, "hidden_seconds", lambda row, spec, context: 0.5)
-    monkeypatch.setattr(findings, "DRAWS", 200)
-    monkeypatch.setattr(findings, "CURVES", tmp_path / "none.csv")
+    monkeypatch.setattr("findings_read.hidden_seconds", lambda row, spec, context: 0.5)
+    monkeypatch.setattr("findings_read.DRAWS", 200)
+    monkeypatch.setattr("findings_read.CURVES", tmp_path / "none.csv")
     place = tmp_path / "board"
     add(as_target(make_run("large", 0.6), "reference:large"), place, resamples=200)
     add(as_target(make_run("small", 0.2, seed=2), "reference:small"), place, resamples=200)
@@ -59,27 +61,27 @@ def test_the_words_follow_the_numbers(
     assert drawn == [f"findings-{name}.svg" for name in ("skill", "hidden", "horizon", "ranges")]
 
 
-def test_shares_and_their_difference(findings: ModuleType) -> None:
+def test_shares_and_their_difference(findings: SimpleNamespace) -> None:
     """56 of 70 less 48 of 80: 0.2 [0.0524, 0.3339] (Newcombe 1998, Statist. Med. 17, 873, table II a, method 10)."""
     gap = findings.less(findings.wilson(56, 70), findings.wilson(48, 80))
     assert gap.value == pytest.approx(0.2)
     assert gap.interval == pytest.approx((0.0524, 0.3339), abs=5e-5)
 
 
-def test_the_mean_of_independent_numbers(findings: ModuleType) -> None:
+def test_the_mean_of_independent_numbers(findings: SimpleNamespace) -> None:
     """n numbers with the half-width h each have a mean with h / sqrt(n); one without an interval takes it away."""
     values = [findings.Value(value, (value - 0.2, value + 0.2)) for value in (0.0, 1.0, 2.0, 3.0)]
     assert findings.mean_of(values).interval == pytest.approx((1.4, 1.6))
     assert findings.mean_of([*values, findings.Value(4.0, None)]).interval is None
 
 
-def test_the_rank_correlation_of_equal_orders_is_1(findings: ModuleType) -> None:
+def test_the_rank_correlation_of_equal_orders_is_1(findings: SimpleNamespace) -> None:
     rho = findings.rank_correlation([1, 2, 30, 400, 401], [0.1, 0.2, 0.3, 0.4, 0.9])
     assert rho.value == pytest.approx(1) and rho.interval == pytest.approx((1, 1))
     assert findings.rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]).value == pytest.approx(-1)
 
 
-def test_the_words_on_samples(findings: ModuleType) -> None:
+def test_the_words_on_samples(findings: SimpleNamespace) -> None:
     kept = {"suite": "lite 4", "clips": 112, "samples": 8, "crps": 2.0, "open": 0.01}
     found = [
         findings.Samples("a", overall=0.1, best=0.3, spread=40.0, **kept),
@@ -92,19 +94,19 @@ def test_the_words_on_samples(findings: ModuleType) -> None:
 
 
 def test_samples_are_compared_with_constant_velocity_on_their_own_clips(
-    findings: ModuleType, monkeypatch: pytest.MonkeyPatch
+    findings: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = {"suite": "core 4", "clips": 112}
     found = [findings.Samples("a", overall=0.1, best=0.3, spread=1.0, samples=4, crps=2.0, open=0.01, **one)]
-    monkeypatch.setattr(findings, "kept_values", lambda: {"samples": {"a": {**one, "best": 0.3, "overall": 0.1}}})
+    monkeypatch.setattr("findings_words.kept_values", lambda: {"samples": {"a": {**one, "best": 0.3, "overall": 0.1}}})
     with pytest.raises(ValueError, match="give a run of baseline:constant-velocity"):
         findings.straight_on(found)
     straight = {"constant-velocity": {**one, "overall": 0.16}}
-    monkeypatch.setattr(findings, "kept_values", lambda: {"samples": straight})
+    monkeypatch.setattr("findings_words.kept_values", lambda: {"samples": straight})
     assert findings.straight_on(found) == 0.16 and findings.straight_on([]) == 0.0
 
 
-def test_the_words_on_surprise(findings: ModuleType) -> None:
+def test_the_words_on_surprise(findings: SimpleNamespace) -> None:
     """Above is said where intervals lie apart; models without an untrained copy are not counted."""
 
     def value(low: float, high: float) -> object:
@@ -128,14 +130,14 @@ def test_the_words_on_surprise(findings: ModuleType) -> None:
 
 
 CURVES = """kind,size,parameters,clips,suite,overall,overall_low,overall_high,velocity_test,velocity_test_low,\
-velocity_test_high,velocity_ood,velocity_ood_low,velocity_ood_high,consistency_gap,consistency_gap_low,\
+velocity_test_high,velocity_ood,velocity_ood_low,velocity_ood_high,lost_ood,consistency_gap,consistency_gap_low,\
 consistency_gap_high,{ratios}
-net,S,1000,150,core 4,0.10,0.08,0.12,1.0,0.9,1.1,2.0,1.8,2.2,0.1,0.05,0.15
-net,S,1000,1500,core 4,0.30,0.28,0.32,0.5,0.4,0.6,{outside},,,
-net,M,4000,150,core 4,0.10,0.08,0.12,1.0,0.9,1.1,2.0,1.8,2.2,,,
-net,M,4000,1500,core 4,0.40,0.38,0.42,0.5,0.4,0.6,1.9,1.7,2.1,,,
-memory,,,150,core 4,0.2,0.18,0.22,1.0,0.9,1.1,2.0,1.8,2.2,,,
-constant-velocity,,,,core 4,0.14,0.13,0.15,0.9,0.8,1.0,1.0,0.9,1.1,,,
+net,S,1000,150,core 4,0.10,0.08,0.12,1.0,0.9,1.1,2.0,1.8,2.2,0.4,0.1,0.05,0.15
+net,S,1000,1500,core 4,0.30,0.28,0.32,0.5,0.4,0.6,{outside},0.2,,,
+net,M,4000,150,core 4,0.10,0.08,0.12,1.0,0.9,1.1,2.0,1.8,2.2,,,,
+net,M,4000,1500,core 4,0.40,0.38,0.42,0.5,0.4,0.6,1.9,1.7,2.1,,,,
+memory,,,150,core 4,0.2,0.18,0.22,1.0,0.9,1.1,2.0,1.8,2.2,,,,
+constant-velocity,,,,core 4,0.14,0.13,0.15,0.9,0.8,1.0,1.0,0.9,1.1,,,,
 """
 RATIOS = ",".join(
     f"velocity_{split}_of_{base}{end}"
@@ -146,18 +148,19 @@ RATIOS = ",".join(
 
 
 @pytest.mark.parametrize(("outside", "falls"), [("1.0,0.9,1.1", "1 of 2"), ("2.0,1.8,2.2", "none of 2")])
-def test_the_words_on_data_and_size(findings: ModuleType, tmp_path: Path, outside: str, falls: str) -> None:
+def test_the_words_on_data_and_size(findings: SimpleNamespace, tmp_path: Path, outside: str, falls: str) -> None:
     table = tmp_path / "curves.csv"
     table.write_text(CURVES.format(outside=outside, ratios=RATIOS))
     curves = findings.read_curves(table)
     assert [each.clips for each in curves] == [150, 1500, 150, 1500, 150, 0] and curves[1].gap is None
-    size, last = findings.curves_text(curves)
+    size, unseen, last = findings.curves_text(curves)
+    assert unseen.endswith("Outside, it does not show `net` 20 to 40 % of the bodies.")
     assert size.startswith("`net` on 1,500 clips, 1,000 to 4,000 numbers: skill 0.30 [0.28, 0.32] to 0.40")
-    assert f"**open** for data (they fall for sure in {falls})" in last
+    assert f"for data **open** with `net` (they fall for sure in {falls})" in last
     assert findings.read_curves(tmp_path / "none.csv") == () and findings.curves_text(()) == []
 
 
-def test_the_table_of_data_and_size(findings: ModuleType, tmp_path: Path) -> None:
+def test_the_table_of_data_and_size(findings: SimpleNamespace, tmp_path: Path) -> None:
     """1.0 to 0.5 m/s in intervals of .1 falls for sure, 2.0 to 1.9 in intervals of .2 does not."""
     table = tmp_path / "curves.csv"
     table.write_text(CURVES.format(outside="1.0,0.9,1.1", ratios=RATIOS))
@@ -171,10 +174,10 @@ def test_the_table_of_data_and_size(findings: ModuleType, tmp_path: Path) -> Non
     assert [row[:2] for row in rows[4:]] == [["constant velocity", "–"], ["memory", "150"]]
 
 
-def test_the_last_step_of_three_is_told(findings: ModuleType, tmp_path: Path) -> None:
+def test_the_last_step_of_three_is_told(findings: SimpleNamespace, tmp_path: Path) -> None:
     """1.0 to 0.9 m/s within intervals of .1: most of what data do is done by the step before."""
     table = tmp_path / "curves.csv"
-    row = "net,S,1000,15000,core 4,0.40,,,0.45,0.40,0.50,0.9,0.8,1.0,,,\n"
+    row = "net,S,1000,15000,core 4,0.40,,,0.45,0.40,0.50,0.9,0.8,1.0,,,,\n"
     table.write_text(CURVES.format(outside="1.0,0.9,1.1", ratios=RATIOS) + row)
     curves = findings.read_curves(table)
     step, *_, last = findings.curves_text(curves)
@@ -183,20 +186,20 @@ def test_the_last_step_of_three_is_told(findings: ModuleType, tmp_path: Path) ->
     assert "1 of 2" in last
 
 
-def test_a_ratio_on_the_same_clips_decides(findings: ModuleType, tmp_path: Path) -> None:
+def test_a_ratio_on_the_same_clips_decides(findings: SimpleNamespace, tmp_path: Path) -> None:
     """Errors of 2.0 and 1.9 m/s, whose intervals overlap: on the same clips the later one is smaller for sure."""
     table = tmp_path / "curves.csv"
     text = CURVES.format(outside="1.0,0.9,1.1", ratios=RATIOS)
-    paired = "1.9,1.7,2.1,,,,0.5,0.4,0.6,1.0,0.9,1.1,0.95,0.92,0.98,1.0,0.98,1.02\n"
-    table.write_text(text.replace("1.9,1.7,2.1,,,\n", paired))
+    paired = "1.9,1.7,2.1,,,,,0.5,0.4,0.6,1.0,0.9,1.1,0.95,0.92,0.98,1.0,0.98,1.02\n"
+    table.write_text(text.replace("1.9,1.7,2.1,,,,\n", paired))
     curves = findings.read_curves(table)
-    size, last = findings.curves_text(curves)
+    size, _, last = findings.curves_text(curves)
     assert findings.curve_cells(curves)[3][-1] == "**1.90 [1.70, 2.10]**"
     assert "outside it is not told apart (1.00 to 1.90" in size
-    assert "they fall for sure in all 2" in last and "**refuted** for data" in last
+    assert "for data **refuted** with `net` (they fall for sure in all 2)" in last
 
 
-def test_families_that_training_made_worse(findings: ModuleType) -> None:
+def test_families_that_training_made_worse(findings: SimpleNamespace) -> None:
     def model(**skills: tuple[float, float]) -> object:
         by_family = {
             family: SimpleNamespace(skill=(low + high) / 2, interval=(low, high))
@@ -210,7 +213,7 @@ def test_families_that_training_made_worse(findings: ModuleType) -> None:
     assert findings.losses_text(untrained, untrained) == ""
 
 
-def test_the_table_of_tasks_that_none_was_trained_on(findings: ModuleType) -> None:
+def test_the_table_of_tasks_that_none_was_trained_on(findings: SimpleNamespace) -> None:
     """Means over tasks, resampled over tasks: two of .2 and .4 lie between these; a single one has no spread."""
 
     def axes(skill: float, kind: str = "informative") -> dict[str, object]:
@@ -236,7 +239,7 @@ def test_the_table_of_tasks_that_none_was_trained_on(findings: ModuleType) -> No
     assert findings.transfer_text(board, []) == []
 
 
-def test_counts_in_words(findings: ModuleType) -> None:
+def test_counts_in_words(findings: SimpleNamespace) -> None:
     assert findings.counted(0, 9) == "none of 9"
     assert findings.counted(9, 9) == "all 9"
     assert findings.counted(2, 9, ["a", "b"]) == "2 of 9 (a and b)"
@@ -244,19 +247,19 @@ def test_counts_in_words(findings: ModuleType) -> None:
 
 
 @pytest.mark.slow
-def test_times_behind_screens_are_those_of_the_clips(findings: ModuleType) -> None:
+def test_times_behind_screens_are_those_of_the_clips(findings: SimpleNamespace) -> None:
     kept = findings.kept_values().pop("hidden")
     findings.find(BOARD, findings.STATES)
     assert findings.kept_values()["hidden"] == pytest.approx(kept, abs=1e-6)
 
 
 @pytest.mark.skipif(not (BOARD / "entries").is_dir(), reason="this checkout has no board")
-def test_the_page_is_that_of_the_board(findings: ModuleType) -> None:
+def test_the_page_is_that_of_the_board(findings: SimpleNamespace) -> None:
     """`python docs/figures/findings.py` writes it again. 3 s: no other fast test holds it to the board."""
     assert findings.PAGE.read_text(encoding="utf-8") == findings.page(findings.find(BOARD, findings.STATES))
 
 
-def test_a_frechet_distance_is_that_of_gaussians(findings: ModuleType) -> None:
+def test_a_frechet_distance_is_that_of_gaussians(findings: SimpleNamespace) -> None:
     """Of N(m, s^2) and N(n, t^2) in one dimension it is (m - n)^2 + (s - t)^2 (Dowson and Landau 1982)."""
     errors = import_module("pixel_errors")
     random = np.random.default_rng(0)
