@@ -251,9 +251,11 @@ def gaps_text(board: Board) -> list[str]:
             )
     if made and (other := board.baseline(VELOCITY)):
         inside, outside = (max(each.clips for each in other.result.splits[split].values()) for split in ("test", "ood"))
-        lost = [gap.gap for gap in other.result.gaps.get("all", {}).values() if gap.gap is not None]
-        control = listed([f"{round(gap, 2) + 0:.2f}" for gap in lost])  # + 0: no -0.00
-        made.append(f"Inside lie {inside:,} clips, outside {outside:,}; constant velocity loses {control}.")
+        gaps = other.result.gaps.get("all", {})
+        lost = {name: gaps[axis].gap for axis, name in AXIS_NAMES.items() if axis in gaps}
+        # + 0: no -0.00
+        control = [f"{round(gap, 2) + 0:.2f} on {name}" for name, gap in lost.items() if gap is not None]
+        made.append(f"Inside lie {inside:,} clips, outside {outside:,}. Constant velocity loses {listed(control)}.")
     return made
 
 
@@ -424,7 +426,7 @@ def curve_cells(curves: Sequence[Trained]) -> list[list[str]]:
 
 
 def curves_text(curves: Sequence[Trained]) -> list[str]:
-    """Sentences on errors with the last step of data and with size, and on what PhyWorld says of both."""
+    """Sentences on errors by data and by size, on bodies not shown, on memories, and on what PhyWorld says."""
     made, verdicts = [], []
     for by in ("data", "size"):
         lines = curves_by(curves, by)
@@ -457,7 +459,9 @@ def curves_text(curves: Sequence[Trained]) -> list[str]:
             unseen.setdefault(f"`{row.kind}`" if row.size else row.kind.replace("-", " "), []).append(row.unseen)
     if unseen:
         shares = [f"{kind} {percents(found)}" for kind, found in sorted(unseen.items())]
-        made.append(f"Errors are of what a model shows. Outside, it does not show {listed(shares)} of the bodies.")
+        made.append(
+            f"Errors are of what a model shows. Frames of bodies outside that it does not show: {listed(shares)}."
+        )
     stored = sorted((row for row in curves if row.kind == "memory"), key=lambda row: row.clips)
     if len(stored) > 1:
         few, many = stored[0], stored[-1]

@@ -154,7 +154,7 @@ def test_the_words_on_data_and_size(findings: SimpleNamespace, tmp_path: Path, o
     curves = findings.read_curves(table)
     assert [each.clips for each in curves] == [150, 1500, 150, 1500, 150, 0] and curves[1].gap is None
     size, unseen, last = findings.curves_text(curves)
-    assert unseen.endswith("Outside, it does not show `net` 20 to 40 % of the bodies.")
+    assert unseen.endswith("Frames of bodies outside that it does not show: `net` 20 to 40 %.")
     assert size.startswith("`net` on 1,500 clips, 1,000 to 4,000 numbers: skill 0.30 [0.28, 0.32] to 0.40")
     assert f"for data **open** with `net` (they fall for sure in {falls})" in last
     assert findings.read_curves(tmp_path / "none.csv") == () and findings.curves_text(()) == []
