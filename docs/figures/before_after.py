@@ -11,6 +11,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pandas as pd
+
+from physbench.result.formats import joined
 from physbench.validity.table import GIVEN, OVERALL, PORTFOLIO, SKILL, UNAIDED
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "_ext"))
@@ -40,7 +43,8 @@ FOOT = """## Not mended
   `screen-lift` (.32 of it). A zoom of 3 %/s costs `screen-lift` .30 of permanence.
 - Blocks of 8 x 8 px made one pixel each at 128 px (`reduce-16`) cost .40 of consistency; JPEG q 30 at 64 px costs .10
   of consistency and .16 of permanence.
-- At 64 px ground truth behind H.264 crf 28 loses quality: {coded}.
+- At 64 px ground truth behind H.264 crf 28 loses quality:
+  {coded}.
 - One frame left out (`skip`) has an AUROC of {strength_of_skip} by strength and {left_out} by the reading of frames
   that are left out; one repeated (`stall`) {strength_of_stall} and {repeats}, by that of repeats; a rate of 0.95
   {strength_of_rate} and {played}, by that of the rate.
@@ -86,9 +90,14 @@ def _row(table: Published, level: str, source: str, reading: str):  # type: igno
     return found.iloc[0]
 
 
+def _lawful_clips(table: Published) -> pd.DataFrame:
+    """The rows on lawful clips of all tasks."""
+    return table.table[(table.table["level"] == "false breaks") & (table.table["task"] == "*")]
+
+
 def lawful(table: Published) -> str:
     """Lawful clips that read as broken, and ground truth that loses quality."""
-    rows = table.table[(table.table["level"] == "false breaks") & (table.table["task"] == "*")]
+    rows = _lawful_clips(table)
     words = []
     for row in rows.to_dict("records"):
         if row["source"].startswith("lawful > 0.03"):
@@ -100,13 +109,13 @@ def lawful(table: Published) -> str:
 
 def coded(table: Published) -> str:
     """In how many clips of ground truth an axis loses quality."""
-    rows = table.table[(table.table["level"] == "false breaks") & (table.table["task"] == "*")]
+    rows = _lawful_clips(table)
     axes = {"physical consistency": SHADOWING, "object permanence": PERMANENCE, "stability": "drift/stability"}
     words = []
     for name, reading in axes.items():
         row = rows[rows["source"].str.startswith("lawful <") & (rows["reading"] == reading)].iloc[0]
         words.append(f"{name} in {row['value'] * row['clips']:.0f} of {row['clips']:.0f} clips")
-    return f"{', '.join(words[:-1])} and {words[-1]}"
+    return joined(words)
 
 
 def page(tables: dict[str, Published]) -> str:

@@ -21,6 +21,7 @@ from physbench.clips.suite import find_suite
 from physbench.leaderboard.entries import Entry, present
 from physbench.leaderboard.site import ResampledSkill, entry_skill
 from physbench.result.document import ReadingValue, ResultDocument, read_result
+from physbench.result.formats import ascii_minus, bracket, fixed
 from physbench.score.visibility import hidden_intervals, true_trajectory
 from physbench.world.scene import RenderSpec
 
@@ -52,7 +53,7 @@ class Value:
     interval: Interval | None
 
     def __str__(self) -> str:
-        return f"{self.value:.2f}" + ("" if self.interval is None else " [{:.2f}, {:.2f}]".format(*self.interval))
+        return ascii_minus(f"{fixed(self.value)} {bracket(self.interval)}".rstrip())
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +101,12 @@ def label_of(result: ResultDocument) -> str:
     """The name of a model, and how much a memory holds."""
     clips = result.model.args.get("clips")
     return f"{result.model.name} of {int(clips):,} clips" if clips else result.model.name
+
+
+def parameters(model: Model) -> int | None:
+    """How many numbers its submitter says that it has."""
+    about = model.entry.path / "about.json"
+    return model.entry.about.submission.parameters if about.is_file() else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -402,6 +409,16 @@ def read_samples(runs: Sequence[Path]) -> dict[str, dict]:
     return made
 
 
+def straight_on(found: Sequence[Samples]) -> float:
+    """Overall skill of constant velocity on the clips of these samples. Raises ValueError where it was not read."""
+    if not found:
+        return 0.0
+    for each in kept_values().get("samples", {}).values():
+        if "best" not in each and all((each["suite"], each["clips"]) == (one.suite, one.clips) for one in found):
+            return float(each["overall"])
+    raise ValueError("--samples: give a run of baseline:constant-velocity on the same clips, too")
+
+
 VALUES = ("all", "counted", "untrained", "baseline")  # of Surprise
 
 
@@ -452,7 +469,7 @@ def read_surprise(runs: Sequence[Path]) -> dict[str, dict]:
 
 
 def kept_surprise(board: Board) -> tuple[Surprise, ...]:
-    """What was read of the models of a board, most pairs first."""
+    """What was read of the models of a board, most accurate first."""
     kept, shown = kept_values().get("surprise", {}), {model.label for model in board.models}
     found = [
         Surprise(**{**values, "model": name, **{part: value_of(values[part]) for part in VALUES}})
@@ -480,6 +497,11 @@ class Trained:
     # network that learned from as many: by "inside" and "outside"
     of_fewest: Mapping[str, Value]
     of_smallest: Mapping[str, Value]
+
+    @property
+    def name(self) -> str:
+        """Its name in a text: kinds as code, baselines as words."""
+        return f"`{self.kind}`" if self.size else self.kind.replace("-", " ")
 
 
 def read_curves(path: Path) -> tuple[Trained, ...]:
@@ -549,7 +571,7 @@ class Findings:
     hidings: Mapping[Model, Hidings]
     pixels: Mapping[Model, dict[str, Value]]
     samples: tuple[Samples, ...]  # best first
-    surprise: tuple[Surprise, ...]  # most pairs first
+    surprise: tuple[Surprise, ...]  # most accurate first
     transfer: tuple[Transfer, ...]
     curves: tuple[Trained, ...]  # against data and size
     states: Board | None  # of the models that are given exact states

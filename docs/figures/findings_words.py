@@ -23,8 +23,8 @@ from findings_read import (
     apart,
     change,
     curves_by,
-    kept_values,
     over_tasks,
+    parameters,
     rank_correlation,
     sign,
     task_skills,
@@ -253,8 +253,7 @@ def gaps_text(board: Board) -> list[str]:
         inside, outside = (max(each.clips for each in other.result.splits[split].values()) for split in ("test", "ood"))
         gaps = other.result.gaps.get("all", {})
         lost = {name: gaps[axis].gap for axis, name in AXIS_NAMES.items() if axis in gaps}
-        # + 0: no -0.00
-        control = [f"{round(gap, 2) + 0:.2f} on {name}" for name, gap in lost.items() if gap is not None]
+        control = [f"{Value(gap, None)} on {name}" for name, gap in lost.items() if gap is not None]
         made.append(f"Inside lie {inside:,} clips, outside {outside:,}. Constant velocity loses {listed(control)}.")
     return made
 
@@ -272,16 +271,6 @@ def pixels_text(correlations: Mapping[str, tuple[Value, int]]) -> list[str]:
     over = listed([f"{n}" for n in sorted({n for _, n in correlations.values()})])
     each = listed([f"`{name}` {rho}" for name, (rho, _) in correlations.items()])
     return [f"Rank correlation with overall skill over {over} models: {each}."]
-
-
-def straight_on(found: Sequence[Samples]) -> float:
-    """Overall skill of constant velocity on the clips of these samples. Raises ValueError where it was not read."""
-    if not found:
-        return 0.0
-    for each in kept_values().get("samples", {}).values():
-        if "best" not in each and all((each["suite"], each["clips"]) == (one.suite, one.clips) for one in found):
-            return float(each["overall"])
-    raise ValueError("--samples: give a run of baseline:constant-velocity on the same clips, too")
 
 
 def samples_text(found: Sequence[Samples], bound: float) -> list[str]:
@@ -413,7 +402,7 @@ def curve_cells(curves: Sequence[Trained]) -> list[list[str]]:
     made = []
     for each in sorted(curves, key=lambda each: (not each.size, each.kind, each.parameters, each.clips or np.inf)):
         cells = [
-            f"`{each.kind}` {each.size}".strip() if each.size else each.kind.replace("-", " "),
+            f"{each.name} {each.size}".strip(),
             f"{each.clips:,}" if each.clips else "–",
             str(each.overall),
         ]
@@ -456,9 +445,9 @@ def curves_text(curves: Sequence[Trained]) -> list[str]:
     unseen: dict[str, list[float]] = {}
     for row in curves:
         if row.unseen is not None:
-            unseen.setdefault(f"`{row.kind}`" if row.size else row.kind.replace("-", " "), []).append(row.unseen)
+            unseen.setdefault(row.name, []).append(row.unseen)
     if unseen:
-        shares = [f"{kind} {percents(found)}" for kind, found in sorted(unseen.items())]
+        shares = [f"{name} {percents(found)}" for name, found in sorted(unseen.items())]
         made.append(
             f"Errors are of what a model shows. Frames of bodies outside that it does not show: {listed(shares)}."
         )
@@ -502,9 +491,3 @@ def skill_text(skill: SkillValue) -> str:
     """A skill that an entry has, with its interval."""
     assert skill.skill is not None
     return str(Value(skill.skill, skill.interval))
-
-
-def parameters(model: Model) -> int | None:
-    """How many numbers its submitter says that it has."""
-    about = model.entry.path / "about.json"
-    return model.entry.about.submission.parameters if about.is_file() else None

@@ -98,11 +98,11 @@ def test_samples_are_compared_with_constant_velocity_on_their_own_clips(
 ) -> None:
     one = {"suite": "core 4", "clips": 112}
     found = [findings.Samples("a", overall=0.1, best=0.3, spread=1.0, samples=4, crps=2.0, open=0.01, **one)]
-    monkeypatch.setattr("findings_words.kept_values", lambda: {"samples": {"a": {**one, "best": 0.3, "overall": 0.1}}})
+    monkeypatch.setattr("findings_read.kept_values", lambda: {"samples": {"a": {**one, "best": 0.3, "overall": 0.1}}})
     with pytest.raises(ValueError, match="give a run of baseline:constant-velocity"):
         findings.straight_on(found)
     straight = {"constant-velocity": {**one, "overall": 0.16}}
-    monkeypatch.setattr("findings_words.kept_values", lambda: {"samples": straight})
+    monkeypatch.setattr("findings_read.kept_values", lambda: {"samples": straight})
     assert findings.straight_on(found) == 0.16 and findings.straight_on([]) == 0.0
 
 
