@@ -234,7 +234,8 @@ def present(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContin
     share = clip.visible_share()[clip.window(tracks.context)]
     for column, each in continuations.items():
         share[: each.until, column] = each.trajectory.share[: each.until]
-    gap, dt = there & ~visibility.has_position(tracks) & (share >= visibility.POSITION_SHARE), 1 / clip.spec.fps
+    placed = visibility.has_position(tracks) | visibility.cut_by_camera(clip, tracks)
+    gap, dt = there & ~placed & (share >= visibility.POSITION_SHARE), 1 / clip.spec.fps
     for column, unplaced in enumerate(gap.T):
         for run in runs(unplaced):
             there[run, column] = len(run) * dt <= visibility.MAX_GAP + 1e-9

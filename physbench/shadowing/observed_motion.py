@@ -425,7 +425,7 @@ def from_tracks(clip: Clip, tracks: Tracks, law: SceneLaw) -> PlacedBodies:
     # A body that the tracker only carries over a frame without seeing it is not present.
     present = (tracked_with_gaps(clip, tracks) & (has_position(tracks) | detected(clip, tracks)))[:, columns]
     frames = np.arange(window.start, window.stop)
-    whole = shown_whole(clip, tracks.context)[:, columns]
+    whole = shown_whole(clip, tracks)[:, columns]
     dt = float(tracks.times[1] - tracks.times[0]) if len(tracks.times) > 1 else 0.0
     known = np.isfinite(position[..., 0])
     return PlacedBodies(

@@ -138,6 +138,7 @@ class PiecesRead:
     even_range: float = 0.5  # of the same, within which it reads as large as it is
     precision: float = 0.1  # px, of a piece at best
     least_seen_share: float = 0.3  # of what the pieces tell that must be seen in a frame
+    least_emerged: float = 0.1  # of it that must come out from behind a screen to tell an even motion
 
 
 PIECES = PiecesRead()
@@ -199,6 +200,17 @@ class CameraMotion:
     sd: Array  # (N,) px of its shift, where it trembles and a frame does not show it in all directions; 0 elsewhere
     reading: EdgeReading  # of the pieces, with shifts from where the moved camera should show them
 
+    @property
+    def goes_evenly(self) -> bool:
+        """True if the motion is one that is followed, and does not tremble in the frames that show it.
+
+        Of these there must be `DRIFT.least_frames` with a neighbour on either side.
+        """
+        shift, known = self.values[:, :2], self.known
+        apart = (shift[1:-1] - (shift[:-2] + shift[2:]) / 2)[known[:-2] & known[1:-1] & known[2:]]
+        followed = np.abs(self.values).max(initial=0.0) > MOTION.followed
+        return bool(followed and len(apart) >= DRIFT.least_frames and not _trembling(apart))
+
     def camera(self, edges: FixedEdges) -> Array:
         """The same (N, 4) in px of the frames, a share and rad."""
         reach = min(edges.size) / 2
@@ -206,7 +218,13 @@ class CameraMotion:
 
 
 def camera_motion(
-    frames: Tensor, edges: FixedEdges, hidden: Mask, sizes: Array, zoom: Array, bodies: int
+    frames: Tensor,
+    edges: FixedEdges,
+    hidden: Mask,
+    sizes: Array,
+    zoom: Array,
+    bodies: int,
+    emerging: bool = False,
 ) -> CameraMotion:
     """The motion of the camera in predicted frames.
 
@@ -217,8 +235,9 @@ def camera_motion(
         sizes: (N,) how much larger bodies are seen than they are, a factor; NaN where none tells.
         zoom: (N,) that these show in common; it counts where scenery agrees.
         bodies: How many show it.
+        emerging: See `Design`.
     """
-    design = Design(edges)
+    design = Design(edges, emerging)
     seen, grey = read_edges(frames, edges)
     zooms = np.zeros((len(sizes), 4))
     zooms[:, 2] = zoom * design.reach
@@ -244,6 +263,11 @@ def camera_motion(
     reading = EdgeReading(parts[0], parts[1] - values @ design.columns.T, parts[2])
     values, sd = design.between(values, reading, hidden)
     return CameraMotion(values, known, sd, reading)
+
+
+def _trembling(apart: Array) -> bool:
+    """True if shifts are (M, 2) px away from the means of their neighbours, by more than a frame does not show."""
+    return bool(len(apart) and (apart**2).sum(axis=1).mean() > MOTION.shown**2)
 
 
 def _continued(values: Array, zooms: Array) -> Array:
@@ -303,7 +327,9 @@ class Registration:
 class Design:
     """Effect of a camera's motion on each piece."""
 
-    def __init__(self, edges: FixedEdges) -> None:
+    def __init__(self, edges: FixedEdges, emerging: bool = False) -> None:
+        """emerging: pieces that come out from behind a screen tell the motion, few as they are at first."""
+        self.emerging = emerging
         self.size = np.array(edges.size[::-1], dtype=np.float64)
         self.reach = float(self.size.min()) / 2
         self.away = (edges.middle - self.size / 2) / self.reach
@@ -331,10 +357,17 @@ class Design:
         free &= np.abs(expected) < self.edges.half * PIECES.even_range  # what is off by more reads as less
         return is_shown(np.where(free, seen.shift, np.nan), expected, bodies > 1 and not self.wide)
 
+    def _least_weight(self, hidden: Mask) -> Array:
+        """Weight (N,) of the pieces that must be seen for a motion to be known; hidden (N, P)."""
+        if not self.emerging:
+            return np.full(len(hidden), PIECES.least_seen_share * self.weight.sum())
+        uncovered = np.where(hidden, 0.0, self.weight).sum(axis=1)
+        return np.asarray(np.maximum(PIECES.least_seen_share * uncovered, PIECES.least_emerged * self.weight.sum()))
+
     def followed(self, frame: Tensor, hidden: Mask, sizes: Array, past: Array, zooms: Array) -> Registration:
         """The motion in one frame (1, H, W, 3), near the one before it, or further away where it is not there."""
         best = self._register(frame, hidden, sizes, past, past, zooms)
-        if best.agreed >= FIT.agreed or self.weight[~hidden[0]].sum() < PIECES.least_seen_share * self.weight.sum():
+        if best.agreed >= FIT.agreed or self.weight[~hidden[0]].sum() < self._least_weight(hidden)[0]:
             return best
         for start in (zooms, *(past + np.append(away, [0.0, 0.0]) for away in AROUND * self.half)):
             other = self._register(frame, hidden, sizes, start, past, zooms)
@@ -380,7 +413,7 @@ class Design:
         with np.errstate(invalid="ignore"):
             free = ~hidden & _there(seen) & (np.abs(near) < self.half)
         weight = np.where(free, self.weight, 0.0)
-        known = weight.sum(axis=1) > PIECES.least_seen_share * self.weight.sum()
+        known = weight.sum(axis=1) > self._least_weight(hidden)
         before = zooms + (0.0 if past is None else np.append(past[:2], [0.0, 0.0]))
         shift = seen.shift - before @ self.columns.T
         values = before + self._without_unseen_shift(self._solve(shift, weight, self.prior), weight)
@@ -407,8 +440,10 @@ class Design:
         with np.errstate(invalid="ignore"):
             free = ~hidden & _there(off) & (np.abs(off.shift) < self.half)
         weight = np.where(free, self.weight / (1 + (np.where(free, off.shift, 0.0) / FIT.robust) ** 2), 0.0)
-        variance, directions = self._shift_errors(weight)
-        shown = variance[:, 1] < MOTION.shown**2
+        covariance = self._shift_covariance(weight)
+        once, ways = np.linalg.eigh(self._shift_covariance(weight.max(axis=0)[None])[0])
+        told = ways[:, once < MOTION.shown**2]  # (2, D): parallel edges tell one direction, and no frame the other
+        shown = (np.einsum("id,nij,jd->nd", told, covariance, told) < MOTION.shown**2).all(axis=1)
         if shown.all() or shown.mean() < MOTION.least_shown:
             return values, sd
         at, smoothed = np.arange(len(values)), values.copy()
@@ -417,6 +452,10 @@ class Design:
         between[known[-1] + 1 :] = values[known[-1] + 1 :, :2]
         middle = shown[:-2] & shown[1:-1] & shown[2:]
         apart = (values[1:-1] - (values[:-2] + values[2:]) / 2)[middle, :2]
+        # What trembles along a direction that nothing shows is left to the noise of positions, along the other too.
+        if told.shape[1] < 2 and _trembling(apart):
+            return values, sd
+        variance, directions = np.linalg.eigh(covariance)
         for n in np.flatnonzero(~shown):
             for own, way in zip(variance[n], directions[n].T, strict=True):
                 trembles = float(((apart @ way) ** 2).mean()) if len(apart) else 0.0
@@ -425,12 +464,10 @@ class Design:
                     sd[n] = np.hypot(sd[n], np.sqrt(own * trembles / (own + trembles)))
         return smoothed, sd
 
-    def _shift_errors(self, weight: Array) -> tuple[Array, Array]:
-        """Variances (N, 2) px^2 of the shifts that pieces of a weight (N, P) tell, ascending, along unit vectors, the
-        columns of (N, 2, 2)."""
+    def _shift_covariance(self, weight: Array) -> Array:
+        """Covariances (N, 2, 2) px^2 of the shifts in x and y that pieces of a weight (N, P) tell."""
         matrix = np.einsum("np,pi,pj->nij", weight, self.columns, self.columns) + np.diag(1 / self.prior**2)
-        variance, directions = np.linalg.eigh(np.linalg.inv(matrix)[:, :2, :2])
-        return variance, directions
+        return np.asarray(np.linalg.inv(matrix)[:, :2, :2])
 
     def _without_unseen_shift(self, values: Array, weight: Array) -> Array:
         """Motions (N, 4) with no shift along edges that are parallel in the scene, and converge in the picture.
@@ -439,7 +476,7 @@ class Design:
         """
         if not self.edges.converge:
             return values
-        variance, directions = self._shift_errors(weight)
+        variance, directions = np.linalg.eigh(self._shift_covariance(weight))
         along = np.einsum("nij,ni->nj", directions, values[:, :2])
         along[variance > MOTION.converging**2] = 0.0
         return np.concatenate([np.einsum("nij,nj->ni", directions, along), values[:, 2:]], axis=1)

@@ -96,17 +96,29 @@ def observe_scenery(clip: Clip, frames: Tensor, seen: SeenBodies, unseen: Mask |
         if unseen is None:
             camera = _star_camera(clip, seen, zoom, bodies)
         return SceneryTracks((), camera, np.zeros(count), none, none.astype(bool))
-    hidden = _hidden(clip, edges, seen.centre)
+    covered, once_covered = _behind_screens(clip, edges, count)
+    hidden = once_covered | _behind_bodies(clip, edges, seen.centre)
     if unseen is not None:
         hidden |= _out_of_view(edges, unseen)
         still, _ = read_edges(frames, edges)
         moved = CameraMotion(np.zeros((count, 4)), np.ones(count, dtype=bool), np.zeros(count), still)
         return _read(clip, frames, seen, edges, moved, hidden, _warped_shifts(clip, edges, count))
-    moved = camera_motion(frames, edges, hidden, sizes, zoom, bodies)
-    camera = moved.camera(edges)
-    if camera.any():  # bodies cover other pieces than it seemed
-        hidden = _hidden(clip, edges, without_camera(clip, camera, seen.centre))
-        moved = camera_motion(frames, edges, hidden, sizes, zoom, bodies)
+
+    def motion(screened: Mask, emerging: bool) -> tuple[CameraMotion, Mask]:
+        """The camera, and the pieces (N, P) that do not tell it: those behind screens (N, P) and behind bodies."""
+        hidden = screened | _behind_bodies(clip, edges, seen.centre)
+        moved = camera_motion(frames, edges, hidden, sizes, zoom, bodies, emerging)
+        camera = moved.camera(edges)
+        if camera.any():  # bodies cover other pieces than it seemed
+            hidden = screened | _behind_bodies(clip, edges, without_camera(clip, camera, seen.centre))
+            moved = camera_motion(frames, edges, hidden, sizes, zoom, bodies, emerging)
+        return moved, hidden
+
+    moved, hidden = motion(once_covered, False)
+    if (once_covered & ~covered).any():
+        even, behind = motion(covered, True)
+        if even.goes_evenly:
+            moved, hidden = even, behind | once_covered
     return _read(clip, frames, seen, edges, moved, hidden)
 
 
@@ -158,14 +170,13 @@ def _star_camera(clip: Clip, seen: SeenBodies, zoom: Array, bodies: int) -> Arra
     return camera
 
 
-def _hidden(clip: Clip, edges: FixedEdges, centre: Array) -> Mask:
-    """Pieces (N, P) that a moving body covers where it is seen, or that one on a path has covered since the hand-over.
+def _behind_bodies(clip: Clip, edges: FixedEdges, centre: Array) -> Mask:
+    """Pieces (N, P) that a moving body covers where it is seen, its centre (N, K, 2) px.
 
     In a look with shadows also those around it: a shadow beside a wall is darker than the wall's own edge.
     """
     factor = edges.factor
     hidden = np.zeros((len(centre), len(edges.start)), dtype=bool)
-    half = edges.length / 2 + EDGE.cover_reach + edges.half
     wide = 1.0 if clip.spec.look == PLAIN else 1.0 + EDGE.shaded
     for k, body in enumerate(clip.tracked_bodies):
         if body.role == "fixed":
@@ -180,21 +191,33 @@ def _hidden(clip: Clip, edges: FixedEdges, centre: Array) -> Mask:
         gap = np.hypot(np.maximum(across - edges.half, 0), np.maximum(along - edges.length / 2, 0))
         with np.errstate(invalid="ignore"):
             hidden |= gap < reach
-    window = slice(clip.handover, clip.handover + 1 + len(centre))
+    return hidden
+
+
+def _behind_screens(clip: Clip, edges: FixedEdges, count: int) -> tuple[Mask, Mask]:
+    """Pieces (N, P) that a body on a path covers in `count` frames, and those that it has covered since the hand-over.
+
+    No law says when a screen moves on. Where it stays, or follows late, it hides what it hid before: no piece there is
+    missed. One that is seen there tells the camera.
+    """
+    covered = np.zeros((count, len(edges.start)), dtype=bool)
+    once_covered = covered.copy()
+    half = edges.length / 2 + EDGE.cover_reach + edges.half
+    window = slice(clip.handover, clip.handover + 1 + count)
     for i, body in enumerate(clip.scene.bodies):
         if body.path and body.drawn:
             states, times = clip.states[window, i], clip.times[window]
-            box = boxes(clip.scene, i, states, clip.spec) / factor  # (1 + N, 4)
+            box = boxes(clip.scene, i, states, clip.spec) / edges.factor  # (1 + N, 4)
             there = np.array([shown(body, float(time)) for time in times])
             x, y = edges.middle[:, 0], edges.middle[:, 1]
             within = (x > box[:, :1] - half) & (x < box[:, 2:3] + half)
             within &= (y > box[:, 1:2] - half) & (y < box[:, 3:] + half) & there[:, None]
             if is_darkness(body):  # it has its times
-                soon = 1 + 2 * round(EDGE.light_time * clip.spec.fps)
-                hidden |= maximum_filter1d(within, soon, axis=0)[1:]
-            else:  # no law says when it moves on: where it stays, or follows late, it hides what it hid before
-                hidden |= np.logical_or.accumulate(within)[1:]
-    return hidden
+                covered |= maximum_filter1d(within, 1 + 2 * round(EDGE.light_time * clip.spec.fps), axis=0)[1:]
+            else:
+                covered |= within[1:]
+                once_covered |= np.logical_or.accumulate(within)[1:]
+    return covered, covered | once_covered
 
 
 def _out_of_view(edges: FixedEdges, unseen: Mask) -> Mask:
@@ -220,7 +243,8 @@ def _warped_shifts(clip: Clip, edges: FixedEdges, count: int) -> Array:
 
         ahead = slice(clip.handover + 1, clip.handover + 1 + count)
         frames, shown = warped(torch.from_numpy(clip.frames[ahead]), path_framing(clip)[ahead], clip.spec)
-        hidden = _hidden(clip, edges, clip.px_positions()[ahead]) | _out_of_view(edges, ~shown.numpy())
+        hidden = _behind_screens(clip, edges, len(frames))[1] | _behind_bodies(clip, edges, clip.px_positions()[ahead])
+        hidden |= _out_of_view(edges, ~shown.numpy())
         known[count] = np.asarray(np.where(hidden, np.nan, read_edges(frames, edges)[0].shift))
     return known[count]
 

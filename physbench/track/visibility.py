@@ -99,14 +99,28 @@ def truth_framed(clip: Clip, tracks: Tracks) -> Mask:
     return truth_visible(clip, tracks.context) & in_frame(clip, tracks, here)
 
 
-def shown_whole(clip: Clip, context: int) -> Mask:
+def cut_by_camera(clip: Clip, tracks: Tracks) -> Mask:
+    """Mask (C + T, K) of objects that the border cuts before a prediction's camera, and not before that of truth.
+
+    The camera is one that frames, as in `in_frame`.
+    """
+    centre = clip.px_positions()[clip.window(tracks.context)]
+    radius = np.sqrt(whole_area(clip, tracks.context) / np.pi)
+    reach = 1.25 * radius[..., None, None]  # of a disc of that area, the corners of a square one
+    around = centre[:, :, None] + reach * np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])
+    path = path_framing(clip)[clip.window(tracks.context)] if clip.scene.camera.path else np.eye(3)[None]
+    due = in_picture(path[:, None, None], clip.spec, around).all(axis=-1)
+    return np.asarray(due & ~in_frame(clip, tracks, around).all(axis=-1))
+
+
+def shown_whole(clip: Clip, tracks: Tracks) -> Mask:
     """Mask (C + T, K) of objects that ground truth shows whole, the centre in the image: a position is expected there.
 
     Of what is partly hidden or cut by the border a tracker may give no position, of ground truth out of a video
     neither.
     """
-    share = clip.visible_share()[clip.window(context)]
-    return np.asarray((share >= FULL_VIEW) & inside_view(clip, context))
+    share = clip.visible_share()[clip.window(tracks.context)]
+    return np.asarray((share >= FULL_VIEW) & inside_view(clip, tracks.context) & ~cut_by_camera(clip, tracks))
 
 
 def whole_area(clip: Clip, context: int) -> Array:
@@ -151,7 +165,7 @@ def tracked_with_gaps(clip: Clip, tracks: Tracks) -> Mask:
     expected, placed = truth_visible(clip, tracks.context), has_position(tracks)
     small_enough = tracks.area <= MAX_AREA_RATIO * whole_area(clip, tracks.context)
     gap = expected & _present(tracks) & ~placed & small_enough
-    return np.asarray(expected & (placed | short_gaps(gap, shown_whole(clip, tracks.context), 1 / clip.spec.fps)))
+    return np.asarray(expected & (placed | short_gaps(gap, shown_whole(clip, tracks), 1 / clip.spec.fps)))
 
 
 def short_gaps(gap: Mask, whole: Mask, dt: float) -> Mask:

@@ -20,8 +20,8 @@ from physbench.scorers.axes.permanence import HUE, OWN, SIZE, _miss, exchanged, 
 from physbench.scorers.diagnostics.identity import reappearance
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks, Visibility
-from physbench.track.visibility import whole_area
-from physbench.validity.lawful_alternatives import ahead, frames_of
+from physbench.track.visibility import cut_by_camera, whole_area
+from physbench.validity.lawful_alternatives import ahead, filmed, frames_of
 from physbench.validity.sources import show
 from physbench.world.bullet import simulate_ensemble
 from physbench.world.drawing import render
@@ -504,3 +504,22 @@ def test_a_hue_counts_against_the_other_one(clip_of: Clips, alone: bool, costs: 
     assert (found.min() < 0.95) == costs
     assert (found[:, 1] == 1).all()
     assert HUE.free < 5  # a second at this rate is seen
+
+
+def test_a_slow_pan_that_cuts_a_block_costs_nothing() -> None:
+    """A fast one excuses nothing, and neither does a block that lies at the border by itself."""
+    clip = make_clip(Row("falling/incline-v1", "test", 72000), RenderSpec(128, 128, 15.0, PLAIN))
+    seen = {
+        pan: track(clip, C, np.concatenate([clip.context(C), filmed(clip.future(), ahead(clip), pan=pan)]))
+        for pan in (0.0, 3.84, 12.0)  # px/s: 3 and 9 % of the picture
+    }
+    assert {pan: cut_by_camera(clip, tracks).any() for pan, tracks in seen.items()} == {
+        0.0: False,
+        3.84: True,
+        12.0: False,
+    }
+    assert read(clip, seen[3.84])[""] == 1
+    assert (read(clip, seen[12.0])[""] or 0) < 0.8
+    aside = np.concatenate([clip.context(C), np.roll(clip.future(), -15, axis=2)])
+    still = replace(track(clip, C, aside), camera=np.zeros((len(aside), 4)))
+    assert not cut_by_camera(clip, still).any()

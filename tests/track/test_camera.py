@@ -79,6 +79,21 @@ def test_nothing_is_put_between_where_a_direction_is_hardly_ever_shown(design: t
     assert (found == held).all() and not sd.any()
 
 
+def test_an_even_pan_is_told_by_upright_edges_alone(design: tuple[Design, np.ndarray]) -> None:
+    """That show no shift upwards in any frame; one that trembles stays as it was read."""
+    known, sideways = design
+    hidden = np.repeat(~sideways[None], 40, axis=0)
+    hidden[:10] = True
+    for trembles in (0.0, 0.6):
+        true = np.zeros((40, 4))
+        true[:, 0] = 0.2 * np.arange(1, 41) + np.random.default_rng(0).normal(0, trembles, 40)
+        read = np.where(np.arange(40)[:, None] < 10, 0.0, true)
+        off = EdgeReading(np.ones(hidden.shape), (true - read) @ known.columns.T, np.zeros(hidden.shape))
+        found, sd = known.between(read, off, hidden)
+        assert found == pytest.approx(read if trembles else true, abs=0.02)
+        assert sd == pytest.approx(0.0, abs=0.01)
+
+
 @pytest.mark.parametrize("converge", (True, False))
 def test_edges_that_only_converge_show_no_shift_along_them(design: tuple[Design, np.ndarray], converge: bool) -> None:
     """Sides of a post, two degrees from parallel, which a shadow moves by .3 px each towards the other."""

@@ -107,6 +107,16 @@ def test_a_plate_that_stays_hides_what_it_hid(style: str) -> None:
         assert lost(clip, tracked(clip, frames, style)) == 0.0
 
 
+@pytest.mark.parametrize("seed", (72000, 72003))
+def test_what_comes_out_from_behind_a_screen_tells_an_even_pan(seed: int) -> None:
+    """A post that a plate hides at the hand-over, all of it or its upper half, is the only thing that stands still."""
+    clip = make_clip(Row(LIFT, "test", seed), render_spec(128, 15.0))
+    tracks = tracked(clip, clip.future(), "pan-3")
+    assert tracks.camera is not None and tracks.scenery_lost is not None
+    assert tracks.camera[CONTEXT:, 0] == pytest.approx(-0.03 * 128 * tracks.times[CONTEXT:], abs=0.1)
+    assert not tracks.scenery_lost.any() and not tracks.hallucinations.any()
+
+
 def test_half_of_a_floor_that_vanishes_is_lost() -> None:
     clip = clip_of(FLOOR)
     assert lost(clip, tracked(clip, half_vanished(clip))) > 0.9
