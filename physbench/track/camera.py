@@ -211,6 +211,11 @@ class CameraMotion:
         followed = np.abs(self.values).max(initial=0.0) > MOTION.followed
         return bool(followed and len(apart) >= DRIFT.least_frames and not _trembling(apart))
 
+    def unexplained(self, hidden: Mask) -> float:
+        """Mean px by which pieces that are seen, hidden (N, P) left out, lie elsewhere than the motion takes them."""
+        seen = ~hidden & _there(self.reading) & self.known[:, None]
+        return float(np.abs(self.reading.shift[seen]).mean()) if seen.any() else 0.0
+
     def camera(self, edges: FixedEdges) -> Array:
         """The same (N, 4) in px of the frames, a share and rad."""
         reach = min(edges.size) / 2

@@ -104,7 +104,7 @@ def observe_scenery(clip: Clip, frames: Tensor, seen: SeenBodies, unseen: Mask |
         moved = CameraMotion(np.zeros((count, 4)), np.ones(count, dtype=bool), np.zeros(count), still)
         return _read(clip, frames, seen, edges, moved, hidden, _warped_shifts(clip, edges, count))
 
-    def motion(screened: Mask, emerging: bool) -> tuple[CameraMotion, Mask]:
+    def motion(screened: Mask, zoom: Array, emerging: bool) -> tuple[CameraMotion, Mask]:
         """The camera, and the pieces (N, P) that do not tell it: those behind screens (N, P) and behind bodies."""
         hidden = screened | _behind_bodies(clip, edges, seen.centre)
         moved = camera_motion(frames, edges, hidden, sizes, zoom, bodies, emerging)
@@ -114,9 +114,13 @@ def observe_scenery(clip: Clip, frames: Tensor, seen: SeenBodies, unseen: Mask |
             moved = camera_motion(frames, edges, hidden, sizes, zoom, bodies, emerging)
         return moved, hidden
 
-    moved, hidden = motion(once_covered, False)
+    moved, hidden = motion(once_covered, zoom, False)
     if (once_covered & ~covered).any():
-        even, behind = motion(covered, True)
+        # A body that grows before a camera that pans looks like a zoom, by which sides lie further apart.
+        zooms = (zoom, np.zeros(count)) if zoom.any() else (zoom,)
+        even, behind = min(
+            (motion(covered, each, True) for each in zooms), key=lambda each: each[0].unexplained(each[1])
+        )
         if even.goes_evenly:
             moved, hidden = even, behind | once_covered
     return _read(clip, frames, seen, edges, moved, hidden)

@@ -18,6 +18,7 @@ from physbench.track.scenery import without_camera
 from physbench.track.tracker import track
 from physbench.track.tracks import Tracks, Visibility
 from physbench.validity.lawful_alternatives import filmed
+from physbench.validity.sources import show
 
 CONTEXT = 8
 STYLES = ("", "h264-28", "blur-1.5", "bright-.6", "grain-8", "unsharp-2", "contrast-10")
@@ -115,6 +116,14 @@ def test_what_comes_out_from_behind_a_screen_tells_an_even_pan(seed: int) -> Non
     assert tracks.camera is not None and tracks.scenery_lost is not None
     assert tracks.camera[CONTEXT:, 0] == pytest.approx(-0.03 * 128 * tracks.times[CONTEXT:], abs=0.1)
     assert not tracks.scenery_lost.any() and not tracks.hallucinations.any()
+
+
+def test_a_body_that_grows_before_a_camera_that_pans_is_no_zoom() -> None:
+    """Both sides of the post move as far, and before a zoom the further one moves further."""
+    clip = make_clip(Row(LIFT, "test", 72000), render_spec(128, 15.0))
+    tracks = tracked(clip, show(clip, CONTEXT, "size:1.25").frames, "pan-3")
+    assert tracks.camera is not None
+    assert tracks.camera[-1] == pytest.approx([-0.03 * 128 * tracks.times[-1], 0.0, 0.0, 0.0], abs=0.1)
 
 
 def test_half_of_a_floor_that_vanishes_is_lost() -> None:
