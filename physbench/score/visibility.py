@@ -25,7 +25,7 @@ from physbench.shadowing.search import SEGMENT, LawfulSegments, SegmentSearch, i
 from physbench.shadowing.shadow import Shadowing
 from physbench.support.arrays import Array, Mask
 from physbench.track import visibility
-from physbench.track.tracks import Tracks, runs
+from physbench.track.tracks import Tracks, Visibility, runs
 from physbench.world.camera import px_from_plane
 from physbench.world.scene import PHYSICS_HZ
 
@@ -231,14 +231,14 @@ def present(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContin
     )
     for column, each in continuations.items():
         there[: each.until, column] |= area[: each.until, column]
-    share = clip.visible_share()[clip.window(tracks.context)]
+    window = clip.window(tracks.context)
+    share, place = clip.visible_share()[window], clip.px_positions()[window]
     for column, each in continuations.items():
         share[: each.until, column] = each.trajectory.share[: each.until]
-    placed = visibility.has_position(tracks) | visibility.cut_by_camera(clip, tracks)
-    gap, dt = there & ~placed & (share >= visibility.POSITION_SHARE), 1 / clip.spec.fps
-    for column, unplaced in enumerate(gap.T):
-        for run in runs(unplaced):
-            there[run, column] = len(run) * dt <= visibility.MAX_GAP + 1e-9
+        place[: each.until, column] = each.trajectory.position[: each.until]
+    gap = there & ~visibility.has_position(tracks) & (share >= visibility.POSITION_SHARE)
+    cut = visibility.cut_by_camera(clip, tracks, place) & (tracks.state == Visibility.CLIPPED)
+    there &= ~gap | visibility.short_gaps(gap, ~cut, 1 / clip.spec.fps)
     return there
 
 

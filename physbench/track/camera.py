@@ -123,6 +123,7 @@ class MotionLimits:
     none: float = 0.002  # px below which a motion is none
     shown: float = 0.15  # px, sd along a direction from which on a frame does not show the shift along it
     converging: float = 0.5  # px, the same along which edges that only converge do not show the shift
+    even: float = 0.4  # px by which an even motion may be away from the mean of its neighbours in a frame
     least_shown: float = 0.25  # of the frames that show the shift in all directions, to tell it in the others
 
 
@@ -138,7 +139,8 @@ class PiecesRead:
     even_range: float = 0.5  # of the same, within which it reads as large as it is
     precision: float = 0.1  # px, of a piece at best
     least_seen_share: float = 0.3  # of what the pieces tell that must be seen in a frame
-    least_emerged: float = 0.1  # of it that must come out from behind a screen to tell an even motion
+    # of what all pieces tell: the same where they come out from behind a screen, and count as the others are hidden
+    least_emerged: float = 0.1
 
 
 PIECES = PiecesRead()
@@ -202,19 +204,19 @@ class CameraMotion:
 
     @property
     def goes_evenly(self) -> bool:
-        """True if the motion is one that is followed, and does not tremble in the frames that show it.
-
-        Of these there must be `DRIFT.least_frames` with a neighbour on either side.
-        """
-        shift, known = self.values[:, :2], self.known
-        apart = (shift[1:-1] - (shift[:-2] + shift[2:]) / 2)[known[:-2] & known[1:-1] & known[2:]]
-        followed = np.abs(self.values).max(initial=0.0) > MOTION.followed
-        return bool(followed and len(apart) >= DRIFT.least_frames and not _trembling(apart))
+        """True if frames show a motion, `DRIFT.least_frames` of them between two that do, and none of these jumps."""
+        known = self.known[:-2] & self.known[1:-1] & self.known[2:]
+        apart = (self.values[1:-1] - (self.values[:-2] + self.values[2:]) / 2)[known]
+        moved = np.abs(self.values[self.known]).max(initial=0.0) > MOTION.followed
+        return bool(moved and len(apart) >= DRIFT.least_frames and np.abs(apart).max() <= MOTION.even)
 
     def unexplained(self, hidden: Mask) -> float:
-        """Mean px by which pieces that are seen, hidden (N, P) left out, lie elsewhere than the motion takes them."""
-        seen = ~hidden & _there(self.reading) & self.known[:, None]
-        return float(np.abs(self.reading.shift[seen]).mean()) if seen.any() else 0.0
+        """Mean px by which pieces lie elsewhere than the motion takes them; infinite where none is seen.
+
+        hidden (N, P): pieces that do not count.
+        """
+        seen = ~hidden & _there(self.reading) & np.isfinite(self.reading.shift) & self.known[:, None]
+        return float(np.abs(self.reading.shift[seen]).mean()) if seen.any() else np.inf
 
     def camera(self, edges: FixedEdges) -> Array:
         """The same (N, 4) in px of the frames, a share and rad."""
@@ -268,11 +270,6 @@ def camera_motion(
     reading = EdgeReading(parts[0], parts[1] - values @ design.columns.T, parts[2])
     values, sd = design.between(values, reading, hidden)
     return CameraMotion(values, known, sd, reading)
-
-
-def _trembling(apart: Array) -> bool:
-    """True if shifts are (M, 2) px away from the means of their neighbours, by more than a frame does not show."""
-    return bool(len(apart) and (apart**2).sum(axis=1).mean() > MOTION.shown**2)
 
 
 def _continued(values: Array, zooms: Array) -> Array:
@@ -446,9 +443,10 @@ class Design:
             free = ~hidden & _there(off) & (np.abs(off.shift) < self.half)
         weight = np.where(free, self.weight / (1 + (np.where(free, off.shift, 0.0) / FIT.robust) ** 2), 0.0)
         covariance = self._shift_covariance(weight)
-        once, ways = np.linalg.eigh(self._shift_covariance(weight.max(axis=0)[None])[0])
-        told = ways[:, once < MOTION.shown**2]  # (2, D): parallel edges tell one direction, and no frame the other
-        shown = (np.einsum("id,nij,jd->nd", told, covariance, told) < MOTION.shown**2).all(axis=1)
+        # Parallel edges tell one direction in some frames and the other in none: of each frame no more is asked.
+        best, directions = np.linalg.eigh(self._shift_covariance(weight.max(axis=0)[None])[0])
+        told = directions[:, best < MOTION.shown**2]  # (2, D)
+        shown = np.linalg.eigvalsh(told.T @ covariance @ told).max(axis=1, initial=0.0) < MOTION.shown**2
         if shown.all() or shown.mean() < MOTION.least_shown:
             return values, sd
         at, smoothed = np.arange(len(values)), values.copy()
@@ -457,8 +455,8 @@ class Design:
         between[known[-1] + 1 :] = values[known[-1] + 1 :, :2]
         middle = shown[:-2] & shown[1:-1] & shown[2:]
         apart = (values[1:-1] - (values[:-2] + values[2:]) / 2)[middle, :2]
-        # What trembles along a direction that nothing shows is left to the noise of positions, along the other too.
-        if told.shape[1] < 2 and _trembling(apart):
+        # Where one direction alone is told, a camera that trembles is left to the noise of positions: so is the other.
+        if told.shape[1] < 2 and len(apart) and (apart**2).sum(axis=1).mean() > MOTION.shown**2:
             return values, sd
         variance, directions = np.linalg.eigh(covariance)
         for n in np.flatnonzero(~shown):

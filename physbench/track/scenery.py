@@ -97,32 +97,30 @@ def observe_scenery(clip: Clip, frames: Tensor, seen: SeenBodies, unseen: Mask |
             camera = _star_camera(clip, seen, zoom, bodies)
         return SceneryTracks((), camera, np.zeros(count), none, none.astype(bool))
     covered, once_covered = _behind_screens(clip, edges, count)
-    hidden = once_covered | _behind_bodies(clip, edges, seen.centre)
     if unseen is not None:
-        hidden |= _out_of_view(edges, unseen)
+        hidden = once_covered | _behind_bodies(clip, edges, seen.centre) | _out_of_view(edges, unseen)
         still, _ = read_edges(frames, edges)
         moved = CameraMotion(np.zeros((count, 4)), np.ones(count, dtype=bool), np.zeros(count), still)
         return _read(clip, frames, seen, edges, moved, hidden, _warped_shifts(clip, edges, count))
 
-    def motion(screened: Mask, zoom: Array, emerging: bool) -> tuple[CameraMotion, Mask]:
+    def motion(screened: Mask, zoomed: Array, emerging: bool) -> tuple[CameraMotion, Mask]:
         """The camera, and the pieces (N, P) that do not tell it: those behind screens (N, P) and behind bodies."""
-        hidden = screened | _behind_bodies(clip, edges, seen.centre)
-        moved = camera_motion(frames, edges, hidden, sizes, zoom, bodies, emerging)
-        camera = moved.camera(edges)
+        behind = screened | _behind_bodies(clip, edges, seen.centre)
+        told = camera_motion(frames, edges, behind, sizes, zoomed, bodies, emerging)
+        camera = told.camera(edges)
         if camera.any():  # bodies cover other pieces than it seemed
-            hidden = screened | _behind_bodies(clip, edges, without_camera(clip, camera, seen.centre))
-            moved = camera_motion(frames, edges, hidden, sizes, zoom, bodies, emerging)
-        return moved, hidden
+            behind = screened | _behind_bodies(clip, edges, without_camera(clip, camera, seen.centre))
+            told = camera_motion(frames, edges, behind, sizes, zoomed, bodies, emerging)
+        return told, behind
 
     moved, hidden = motion(once_covered, zoom, False)
     if (once_covered & ~covered).any():
         # A body that grows before a camera that pans looks like a zoom, by which sides lie further apart.
         zooms = (zoom, np.zeros(count)) if zoom.any() else (zoom,)
-        even, behind = min(
-            (motion(covered, each, True) for each in zooms), key=lambda each: each[0].unexplained(each[1])
-        )
-        if even.goes_evenly:
-            moved, hidden = even, behind | once_covered
+        even = [each for each in (motion(covered, zoomed, True) for zoomed in zooms) if each[0].goes_evenly]
+        if even:
+            moved, behind = min(even, key=lambda each: each[0].unexplained(each[1]))
+            hidden = behind | once_covered
     return _read(clip, frames, seen, edges, moved, hidden)
 
 

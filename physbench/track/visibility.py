@@ -99,15 +99,14 @@ def truth_framed(clip: Clip, tracks: Tracks) -> Mask:
     return truth_visible(clip, tracks.context) & in_frame(clip, tracks, here)
 
 
-def cut_by_camera(clip: Clip, tracks: Tracks) -> Mask:
-    """Mask (C + T, K) of objects that the border cuts before a prediction's camera, and not before that of truth.
+def cut_by_camera(clip: Clip, tracks: Tracks, position: Array) -> Mask:
+    """Mask (C + T, K) of objects at places (C + T, K, 2) px that the border cuts before a prediction's camera alone.
 
-    The camera is one that frames, as in `in_frame`.
+    Before that of ground truth it cuts nothing of them. The camera is one that frames, as in `in_frame`.
     """
-    centre = clip.px_positions()[clip.window(tracks.context)]
     radius = np.sqrt(whole_area(clip, tracks.context) / np.pi)
     reach = 1.25 * radius[..., None, None]  # of a disc of that area, the corners of a square one
-    around = centre[:, :, None] + reach * np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])
+    around = position[:, :, None] + reach * np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])
     path = path_framing(clip)[clip.window(tracks.context)] if clip.scene.camera.path else np.eye(3)[None]
     due = in_picture(path[:, None, None], clip.spec, around).all(axis=-1)
     return np.asarray(due & ~in_frame(clip, tracks, around).all(axis=-1))
@@ -119,8 +118,9 @@ def shown_whole(clip: Clip, tracks: Tracks) -> Mask:
     Of what is partly hidden or cut by the border a tracker may give no position, of ground truth out of a video
     neither.
     """
-    share = clip.visible_share()[clip.window(tracks.context)]
-    return np.asarray((share >= FULL_VIEW) & inside_view(clip, tracks.context) & ~cut_by_camera(clip, tracks))
+    window = clip.window(tracks.context)
+    whole = (clip.visible_share()[window] >= FULL_VIEW) & inside_view(clip, tracks.context)
+    return np.asarray(whole & ~cut_by_camera(clip, tracks, clip.px_positions()[window]))
 
 
 def whole_area(clip: Clip, context: int) -> Array:

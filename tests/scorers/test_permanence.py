@@ -15,7 +15,7 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
 from physbench.rollout.store import Rollout
 from physbench.score.protocol import Observation, Scorer
-from physbench.score.visibility import KNOWN_BOUNDS, HiddenInterval, hidden_intervals, true_trajectory
+from physbench.score.visibility import KNOWN_BOUNDS, HiddenInterval, hidden_intervals, present, true_trajectory
 from physbench.scorers.axes.permanence import HUE, OWN, SIZE, _miss, exchanged, intact, keeps_shape, kept
 from physbench.scorers.diagnostics.identity import reappearance
 from physbench.track.tracker import track
@@ -507,19 +507,28 @@ def test_a_hue_counts_against_the_other_one(clip_of: Clips, alone: bool, costs: 
 
 
 def test_a_slow_pan_that_cuts_a_block_costs_nothing() -> None:
-    """A fast one excuses nothing, and neither does a block that lies at the border by itself."""
+    """A fast one excuses nothing, nor does a block that the border would cut where it lies itself."""
     clip = make_clip(Row("falling/incline-v1", "test", 72000), RenderSpec(128, 128, 15.0, PLAIN))
+    place = clip.px_positions()[clip.window(C)]
     seen = {
         pan: track(clip, C, np.concatenate([clip.context(C), filmed(clip.future(), ahead(clip), pan=pan)]))
         for pan in (0.0, 3.84, 12.0)  # px/s: 3 and 9 % of the picture
     }
-    assert {pan: cut_by_camera(clip, tracks).any() for pan, tracks in seen.items()} == {
-        0.0: False,
-        3.84: True,
-        12.0: False,
-    }
+    cut = {pan: cut_by_camera(clip, tracks, place).any() for pan, tracks in seen.items()}
+    assert cut == {0.0: False, 3.84: True, 12.0: False}
+    assert not cut_by_camera(clip, seen[3.84], place * [0.0, 1.0]).any()
     assert read(clip, seen[3.84])[""] == 1
     assert (read(clip, seen[12.0])[""] or 0) < 0.8
-    aside = np.concatenate([clip.context(C), np.roll(clip.future(), -15, axis=2)])
-    still = replace(track(clip, C, aside), camera=np.zeros((len(aside), 4)))
-    assert not cut_by_camera(clip, still).any()
+
+
+def test_a_frame_that_the_camera_cuts_begins_no_new_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a ball without a place for 1.5 s every fifth frame is cut: it is missed all the same."""
+    clip = make_clip(Row("falling/incline-v1", "test", 72000), RenderSpec(64, 64, 15.0, PLAIN))
+    tracks = true_tracks(clip)
+    position, cut = tracks.position.copy(), np.zeros(tracks.state.shape, dtype=bool)
+    position[C + 10 : C + 32] = np.nan
+    cut[::5] = True
+    state = np.where(cut, Visibility.CLIPPED, tracks.state)
+    monkeypatch.setattr("physbench.score.visibility.visibility.cut_by_camera", lambda *_: cut)
+    there = present(clip, replace(tracks, position=position, state=state), {})
+    assert not there[C + 10 : C + 32].any() and there[C : C + 10].all()

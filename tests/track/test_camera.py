@@ -10,7 +10,7 @@ from kept_clips import kept_clip
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
-from physbench.track.camera import Design, common_growth, is_shown
+from physbench.track.camera import CameraMotion, Design, common_growth, is_shown
 from physbench.track.fixed_edges import EdgeReading, fixed_edges
 from physbench.track.tracker import track
 from physbench.validity.lawful_alternatives import filmed
@@ -92,6 +92,30 @@ def test_an_even_pan_is_told_by_upright_edges_alone(design: tuple[Design, np.nda
         found, sd = known.between(read, off, hidden)
         assert found == pytest.approx(read if trembles else true, abs=0.02)
         assert sd == pytest.approx(0.0, abs=0.01)
+
+
+@pytest.mark.parametrize("column", (0, 2))
+def test_an_even_motion_has_no_jump_and_is_shown(design: tuple[Design, np.ndarray], column: int) -> None:
+    """By a shift or a zoom."""
+    known, _ = design
+    still = EdgeReading(*(np.zeros((40, len(known.columns))) for _ in range(3)))
+    motion = CameraMotion(np.zeros((40, 4)), np.ones(40, dtype=bool), np.zeros(40), still)
+    even, jump = motion.values.copy(), motion.values.copy()
+    even[:, column], jump[20:, column] = 0.1 * np.arange(40), 1.2
+    assert replace(motion, values=even).goes_evenly
+    assert not replace(motion, values=even, known=np.arange(40) % 3 > 0).goes_evenly
+    assert not replace(motion, values=jump).goes_evenly
+    assert not motion.goes_evenly
+
+
+def test_what_shows_no_piece_explains_nothing(design: tuple[Design, np.ndarray]) -> None:
+    _, sideways = design
+    shape = (3, len(sideways))
+    reading = EdgeReading(np.ones(shape), np.where(sideways, 0.5, np.full(shape, np.nan)), np.zeros(shape))
+    motion = CameraMotion(np.zeros((3, 4)), np.ones(3, dtype=bool), np.zeros(3), reading)
+    assert motion.unexplained(np.zeros(shape, dtype=bool)) == 0.5
+    assert motion.unexplained(np.ones(shape, dtype=bool)) == np.inf
+    assert replace(motion, known=np.zeros(3, dtype=bool)).unexplained(np.zeros(shape, dtype=bool)) == np.inf
 
 
 @pytest.mark.parametrize("converge", (True, False))
