@@ -138,9 +138,10 @@ class PiecesRead:
     shift_range: float = 0.75  # of the half width of an edge's weights, within which its shift is told
     even_range: float = 0.5  # of the same, within which it reads as large as it is
     precision: float = 0.1  # px, of a piece at best
-    least_seen_share: float = 0.3  # of what the pieces tell that must be seen in a frame
-    # of what all pieces tell: the same where they come out from behind a screen, and count as the others are hidden
-    least_emerged: float = 0.1
+    # of what the pieces tell that must be seen in a frame; where some come out from behind a screen, of those that it
+    # does not hide
+    least_seen_share: float = 0.3
+    least_emerged: float = 0.1  # of what all pieces tell that must be seen then, too
 
 
 PIECES = PiecesRead()
@@ -205,8 +206,7 @@ class CameraMotion:
     @property
     def goes_evenly(self) -> bool:
         """True if frames show a motion, `DRIFT.least_frames` of them between two that do, and none of these jumps."""
-        known = self.known[:-2] & self.known[1:-1] & self.known[2:]
-        apart = (self.values[1:-1] - (self.values[:-2] + self.values[2:]) / 2)[known]
+        apart = _from_neighbours(self.values, self.known)
         moved = np.abs(self.values[self.known]).max(initial=0.0) > MOTION.followed
         return bool(moved and len(apart) >= DRIFT.least_frames and np.abs(apart).max() <= MOTION.even)
 
@@ -270,6 +270,11 @@ def camera_motion(
     reading = EdgeReading(parts[0], parts[1] - values @ design.columns.T, parts[2])
     values, sd = design.between(values, reading, hidden)
     return CameraMotion(values, known, sd, reading)
+
+
+def _from_neighbours(values: Array, known: Mask) -> Array:
+    """By how much (M, V) values (N, V) differ from the mean of those before and after, where all three are known."""
+    return np.asarray((values[1:-1] - (values[:-2] + values[2:]) / 2)[known[:-2] & known[1:-1] & known[2:]])
 
 
 def _continued(values: Array, zooms: Array) -> Array:
@@ -453,8 +458,7 @@ class Design:
         known = np.append(-1, at[shown])  # context frames are given
         between = np.stack([np.interp(at, known, np.append(0.0, values[shown, axis])) for axis in (0, 1)], axis=-1)
         between[known[-1] + 1 :] = values[known[-1] + 1 :, :2]
-        middle = shown[:-2] & shown[1:-1] & shown[2:]
-        apart = (values[1:-1] - (values[:-2] + values[2:]) / 2)[middle, :2]
+        apart = _from_neighbours(values[:, :2], shown)
         # Where one direction alone is told, a camera that trembles is left to the noise of positions: so is the other.
         if told.shape[1] < 2 and len(apart) and (apart**2).sum(axis=1).mean() > MOTION.shown**2:
             return values, sd

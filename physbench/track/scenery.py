@@ -214,12 +214,13 @@ def _behind_screens(clip: Clip, edges: FixedEdges, count: int) -> tuple[Mask, Ma
             x, y = edges.middle[:, 0], edges.middle[:, 1]
             within = (x > box[:, :1] - half) & (x < box[:, 2:3] + half)
             within &= (y > box[:, 1:2] - half) & (y < box[:, 3:] + half) & there[:, None]
+            since = np.logical_or.accumulate(within)
             if is_darkness(body):  # it has its times
-                covered |= maximum_filter1d(within, 1 + 2 * round(EDGE.light_time * clip.spec.fps), axis=0)[1:]
-            else:
-                covered |= within[1:]
-                once_covered |= np.logical_or.accumulate(within)[1:]
-    return covered, covered | once_covered
+                within = maximum_filter1d(within, 1 + 2 * round(EDGE.light_time * clip.spec.fps), axis=0)
+                since = within
+            covered |= within[1:]
+            once_covered |= since[1:]
+    return covered, once_covered
 
 
 def _out_of_view(edges: FixedEdges, unseen: Mask) -> Mask:
