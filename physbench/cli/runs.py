@@ -93,8 +93,8 @@ def runs(
     for each in listed:
         changed = datetime.fromtimestamp(each.changed).strftime("%Y-%m-%d %H:%M")
         tags = " ".join(f"[{name}]" for name in each.tags)
-        axes = (ascii_minus(axis_words(each, axis)) for axis in shown_axes)
-        cells = [each.path, each.model, each.suite, overall_words(each), *axes, state_words(each), changed]
+        skills = [overall_words(each), *(axis_words(each, axis) for axis in shown_axes)]
+        cells = [each.path, each.model, each.suite, *map(ascii_minus, skills), state_words(each), changed]
         cells += [" ".join(part for part in (tags, each.note) if part)] if notes else []
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 from physbench.result.compare import compare
 from physbench.result.document import read_result
-from physbench.result.formats import AXIS_NAMES, SATURATED_MEANING, fixed
+from physbench.result.formats import AXIS_NAMES, SATURATED_MEANING, bracket, fixed
 from physbench.result.read import SORTED_BY, RunSummary, find_runs, sorted_runs
 from physbench.result.report.page import page_environment
 from physbench.result.report.tables import skill_rows
@@ -62,7 +62,7 @@ def overall_words(run: RunSummary) -> str:
     """ "0.50 [0.43, 0.57]"; a dash with the reason where there is no overall."""
     if run.overall is None:
         return f"– {run.reason}".rstrip()
-    return f"{run.overall:.2f}" + (f" [{run.interval[0]:.2f}, {run.interval[1]:.2f}]" if run.interval else "")
+    return f"{fixed(run.overall)} {bracket(run.interval)}".rstrip()
 
 
 def axis_words(run: RunSummary, axis: str) -> str:
