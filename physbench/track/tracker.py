@@ -52,7 +52,7 @@ from physbench.world.camera import (
     pixels_per_metre,
 )
 from physbench.world.drawing import apparent_radius
-from physbench.world.scene import BACKGROUND_GREY, FAR, PLAIN, Body
+from physbench.world.scene import BACKGROUND_GREY, FAR, PLAIN, Body, Scene
 
 # Positions that can be trusted, their uncertainty and states, from blobs, masses and fits.
 #
@@ -802,14 +802,25 @@ def _true_scenery(clip: Clip, context: int) -> _TrueScenery:
 
 
 def _surroundings(clip: Clip, context: int) -> intruders.Surroundings:
-    """Surroundings of the bodies in some frames of ground truth in the window: what it shows while the light is on."""
-    index = np.linspace(clip.handover + 1 - context, len(clip.frames) - 1, TRUTH.surrounding_frames).astype(int)
+    """Surroundings of the bodies in ground truth in the window: what it shows while the light is on.
+
+    A few frames show it, but where something grey moves by itself: marks of a belt, a plank, the jet of a thruster.
+    """
+    first, last = clip.handover + 1 - context, len(clip.frames) - 1
+    count = last - first + 1 if _grey_moves(clip.scene) else TRUTH.surrounding_frames
+    index = np.linspace(first, last, count).astype(int)
     lit = darkness_over(clip.scene, clip.states[index]) < 0
     index = index[lit] if lit.any() else index
     frames = blobs.shrink(torch.from_numpy(still_frames(clip, index)))[0]
     factor = blobs.coarse_factor(frames)
     least = intruders.GREYS.least_from_near if clip.scene.camera.path else intruders.GREYS.least
     return intruders.surroundings(blobs.pool(frames, factor).numpy(), factor**2, HUED, least)
+
+
+def _grey_moves(scene: Scene) -> bool:
+    """True if something without a hue moves that is no screen: those are looked for in the frames themselves."""
+    moving = (body for body in scene.bodies if body.drawn and (body.path or body.role == "moving"))
+    return bool(scene.thrusts) or any(body.hue is None and not is_screen(body) for body in moving)
 
 
 def _floor(clip: Clip, true: Tensor) -> float | None:

@@ -157,6 +157,15 @@ def test_scenery_in_a_style_is_none(style: str, task: str, size: int) -> None:
     assert not tracks.hallucinations.any()
 
 
+@pytest.mark.parametrize(("task", "size"), [("orbits/thruster-v1", 64), ("falling/conveyor-v1", 128)])
+def test_a_jet_and_the_marks_of_a_belt_are_none(task: str, size: int) -> None:
+    clip = kept_clip(task, "ood", size=size, fps=10.0)
+    frames = clip.frames[clip.window(C)].copy()
+    assert not track(clip, C, frames).hallucinations.any()
+    frames[C + 5 :, 4 : 4 + size // 6, -4 - size // 6 : -4] = LIGHT  # far from both
+    assert (track(clip, C, frames).hallucinations[C + 6 : -1] == 1).all()
+
+
 @pytest.mark.parametrize(("colour", "shadowy"), [(GREY, True), (LIGHT, False)])
 def test_what_is_dark_beside_a_body_may_be_its_shadow_where_there_are_shadows(
     four: Callable[[int], Clip], colour: tuple[int, int, int], shadowy: bool
