@@ -20,6 +20,7 @@ from physbench.clips.clip import Clip
 from physbench.support.arrays import Array, Whole
 from physbench.track.colour import HUED, mean_planes
 from physbench.track.moving_camera import pooled_pixels, still_frames
+from physbench.world.bodies import grey_moves
 from physbench.world.camera import px_from_world
 from physbench.world.geometry import rotate
 from physbench.world.renderer import body_mesh
@@ -187,8 +188,14 @@ def _find(clip: Clip) -> FixedEdges | None:
 
 
 def _still(clip: Clip, factor: int) -> tuple[Array, NDArray[np.bool_]]:
-    """Grey levels (h, w) of what stands still, and where most frames show it. Holders are gone in most of them."""
+    """Grey levels (h, w) of what stands still, and where most frames show it. Holders are gone in most of them.
+
+    Where something grey moves by itself, all frames after the hand-over show it, bodies with a hue aside.
+    """
     past, ahead = STILL.frames  # a body may come to lie before an edge that it did not hide before
+    passed = grey_moves(clip.scene)
+    if passed:
+        ahead = len(clip.frames) - clip.handover
     index = np.concatenate(
         [
             np.linspace(0, clip.handover, past, endpoint=False),
@@ -203,7 +210,10 @@ def _still(clip: Clip, factor: int) -> tuple[Array, NDArray[np.bool_]]:
     usual = np.take_along_axis(ordered, (many // 2).clip(max=len(index) - 1)[None], axis=0)[0]
     usual = np.where(np.isfinite(usual), usual, 0.0)
     same = (np.abs(grey - usual) <= STILL.same_level) & ~hued
-    return usual.astype(np.float64), (same.sum(0) > many // 2) & (many >= STILL.least_seen)
+    known = (same.sum(0) > many // 2) & (many >= STILL.least_seen)
+    if passed:
+        known &= (same | hued)[past + 1 :].all(0)
+    return usual.astype(np.float64), known
 
 
 def _outline(clip: Clip, i: int, factor: int) -> Iterator[tuple[Array, Array]]:

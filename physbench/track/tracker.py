@@ -41,7 +41,7 @@ from physbench.track.patches import STATS, patch_area
 from physbench.track.scenery import SceneryTracks, SeenBodies, observe_scenery, without_camera
 from physbench.track.tracks import Tracks, Visibility
 from physbench.track.visibility import MIN_DETECTED_SHARE, VISIBLE_SHARE
-from physbench.world.bodies import darkness_over, is_among_stars, is_screen
+from physbench.world.bodies import darkness_over, grey_moves, is_among_stars, is_screen
 from physbench.world.camera import (
     PLANE_AXES,
     BallSight,
@@ -52,7 +52,7 @@ from physbench.world.camera import (
     pixels_per_metre,
 )
 from physbench.world.drawing import apparent_radius
-from physbench.world.scene import BACKGROUND_GREY, FAR, PLAIN, Body, Scene
+from physbench.world.scene import BACKGROUND_GREY, FAR, PLAIN, Body
 
 # Positions that can be trusted, their uncertainty and states, from blobs, masses and fits.
 #
@@ -806,21 +806,15 @@ def _surroundings(clip: Clip, context: int) -> intruders.Surroundings:
 
     A few frames show it, but where something grey moves by itself: marks of a belt, a plank, the jet of a thruster.
     """
-    first, last = clip.handover + 1 - context, len(clip.frames) - 1
-    count = last - first + 1 if _grey_moves(clip.scene) else TRUTH.surrounding_frames
+    first, last, moves = clip.handover + 1 - context, len(clip.frames) - 1, grey_moves(clip.scene)
+    count = last - first + 1 if moves else TRUTH.surrounding_frames
     index = np.linspace(first, last, count).astype(int)
     lit = darkness_over(clip.scene, clip.states[index]) < 0
     index = index[lit] if lit.any() else index
     frames = blobs.shrink(torch.from_numpy(still_frames(clip, index)))[0]
     factor = blobs.coarse_factor(frames)
-    least = intruders.GREYS.least_from_near if clip.scene.camera.path else intruders.GREYS.least
+    least = intruders.GREYS.least_from_near if moves or clip.scene.camera.path else intruders.GREYS.least
     return intruders.surroundings(blobs.pool(frames, factor).numpy(), factor**2, HUED, least)
-
-
-def _grey_moves(scene: Scene) -> bool:
-    """True if something without a hue moves that is no screen: those are looked for in the frames themselves."""
-    moving = (body for body in scene.bodies if body.drawn and (body.path or body.role == "moving"))
-    return bool(scene.thrusts) or any(body.hue is None and not is_screen(body) for body in moving)
 
 
 def _floor(clip: Clip, true: Tensor) -> float | None:

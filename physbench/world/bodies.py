@@ -371,6 +371,12 @@ def is_screen(body: Body) -> bool:
     return dark and body.shape == "box" and body.role != "moving" and body.until is None and body.drawn
 
 
+def grey_moves(scene: Scene) -> bool:
+    """True if something without a hue moves that is no screen: marks of a belt, a plank, a rod, a thruster's jet."""
+    moving = (body for body in scene.bodies if body.drawn and (body.path or body.role == "moving"))
+    return bool(scene.thrusts or scene.links) or any(body.hue is None and not is_screen(body) for body in moving)
+
+
 def is_among_stars(scene: Scene) -> bool:
     """True if nothing lies below a scene that is seen from above: the natural look shows a night sky there."""
     return scene.camera.view == "top" and not any(body.shape == "plane" and body.drawn for body in scene.bodies)

@@ -14,7 +14,7 @@ from picture_styles import styled
 from skimage import measure
 from slow_cases import others_slow
 
-from physbench.clips.clip import Clip, Row
+from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, render_spec
 from physbench.track.colour import UNKNOWN_HUE
 from physbench.track.intruders import _own, background
@@ -157,9 +157,17 @@ def test_scenery_in_a_style_is_none(style: str, task: str, size: int) -> None:
     assert not tracks.hallucinations.any()
 
 
-@pytest.mark.parametrize(("task", "size"), [("orbits/thruster-v1", 64), ("falling/conveyor-v1", 128)])
-def test_a_jet_and_the_marks_of_a_belt_are_none(task: str, size: int) -> None:
-    clip = kept_clip(task, "ood", size=size, fps=10.0)
+@pytest.mark.parametrize(
+    ("task", "split", "seed", "size"),
+    [
+        ("orbits/thruster-v1", "ood", 0, 64),
+        ("falling/conveyor-v1", "ood", 0, 128),
+        ("falling/tumble-v1", "test", 1008, 128),
+        ("falling/tumble-v1", "test", 1009, 128),
+    ],
+)
+def test_a_jet_a_rod_and_the_marks_of_a_belt_are_none(task: str, split: Split, seed: int, size: int) -> None:
+    clip = kept_clip(task, split, seed, size=size, fps=10.0)
     frames = clip.frames[clip.window(C)].copy()
     assert not track(clip, C, frames).hallucinations.any()
     frames[C + 5 :, 4 : 4 + size // 6, -4 - size // 6 : -4] = LIGHT  # far from both

@@ -68,6 +68,13 @@ def test_truth_keeps_its_scenery_in_any_style(task: str, style: str) -> None:
         assert tracks.camera is not None and not tracks.camera.any()
 
 
+def test_a_plank_may_hide_the_post_that_carries_it() -> None:
+    clip = kept_clip("falling/seesaw-v1", seed=1009, size=128, fps=10.0)
+    kept, gone = (tracked(clip, frames).scenery_lost for frames in (clip.future(), vanished(clip)))
+    assert kept is not None and not kept.any()
+    assert gone is not None and gone[-1].any()
+
+
 @pytest.mark.parametrize(("task", "style"), in_styles(SCREEN, WALL, FLOOR, INCLINE))
 def test_what_vanishes_is_lost(task: str, style: str) -> None:
     clip = clip_of(task)
