@@ -65,7 +65,8 @@ def test_models_that_know_the_stored_clips_are_refused(
     """Their runs are as good as ground truth, every check of files passes, and fresh clips show a gap of nearly 1."""
     rows = tuple(Row(row.task, "test", seed) for row in TINY_ROWS for seed in (0, 1))
     suite = tiny_core(rows)
-    monkeypatch.setattr("physbench.leaderboard.claim.find_suite", lambda *_: suite)
+    for module in ("claim", "eligibility"):
+        monkeypatch.setattr(f"physbench.leaderboard.{module}.find_suite", lambda *_: suite)
     run = RunFolder(tmp_path / "run")
     make_tiny_run(run, suite, READER_CARD, "truth")
     model = reader(tmp_path, kind, rows, 3)

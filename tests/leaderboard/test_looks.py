@@ -168,7 +168,8 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, PackedCl
 def night_suite(monkeypatch: pytest.MonkeyPatch) -> Suite:
     """While a test runs, `core` is that of `night`."""
     suite = tiny_core((Row("orbits/kepler-v1", "test", 0), Row("orbits/flyby-v1", "test", 0)))
-    monkeypatch.setattr("physbench.leaderboard.claim.find_suite", lambda *_: suite)
+    for module in ("claim", "eligibility"):
+        monkeypatch.setattr(f"physbench.leaderboard.{module}.find_suite", lambda *_: suite)
     return suite
 
 
