@@ -86,7 +86,7 @@ SLOW = source(
     gravity="gravity=(0.0, 0.0, 0.0),",
     floor="(thrown, floor(), wall, ",
     scene="""\
-        face = 0.3 * (0.3 - p["release"]) + p["radius"]
+        face = 0.3 * (0.2 - p["release"]) + p["radius"]
         wall = Body("wall", "box", (0.1, 0.5, 2.5), "fixed", (face + 0.1, 0.0, 2.2), grey=0.45)
 """
     + PIECES["scene"],

@@ -56,7 +56,7 @@ def test_a_scorer_of_ones_own_is_named_though_its_file_is_gone(tmp_path: Path) -
         "--tasks",
         "projectile",
         "--limit",
-        "1",
+        "4",
         "--no-diagnosis",
     ]
     assert run([*words, "--scorers", str(mine), "--out", str(folder)]) == 0

@@ -52,6 +52,8 @@ def test_a_cheat_answers_in_full_and_does_not_look_ahead(clip_of: Clips, task: s
     clip = clip_of(task)
     if name.endswith("drop") and task == HEAD_ON:
         pytest.skip("nothing falls there")
+    if name == "truth-straight" and task == HEAD_ON:
+        pytest.skip("after a second both balls go straight on")
     frames = make(clip, name)
     assert frames.shape == clip.future().shape and frames.dtype == np.uint8
     assert not np.array_equal(frames, clip.future())
