@@ -190,10 +190,13 @@ def _find(clip: Clip) -> FixedEdges | None:
 def _still(clip: Clip, factor: int) -> tuple[Array, NDArray[np.bool_]]:
     """Grey levels (h, w) of what stands still, and where most frames show it. Holders are gone in most of them.
 
-    Where something grey moves by itself, all frames after the hand-over show it, bodies with a hue aside.
+    Where forces move something grey, all frames after the hand-over show it, bodies with a hue aside. What follows a
+    path hides edges only while it is before them, and a camera that moves blurs all: there most frames are enough.
     """
     past, ahead = STILL.frames  # a body may come to lie before an edge that it did not hide before
-    passed = grey_moves(clip.scene)
+    scene = clip.scene
+    paths = bool(scene.camera.path) or any(body.path and body.drawn for body in scene.bodies)
+    passed = clip.spec.look == PLAIN and not paths and grey_moves(scene)
     if passed:
         ahead = len(clip.frames) - clip.handover
     index = np.concatenate(

@@ -373,8 +373,9 @@ def is_screen(body: Body) -> bool:
 
 def grey_moves(scene: Scene) -> bool:
     """True if something without a hue moves that is no screen: marks of a belt, a plank, a rod, a thruster's jet."""
-    moving = (body for body in scene.bodies if body.drawn and (body.path or body.role == "moving"))
-    return bool(scene.thrusts or scene.links) or any(body.hue is None and not is_screen(body) for body in moving)
+    grey = (body for body in scene.bodies if body.hue is None and body.drawn and body.until is None)
+    moving = any((body.path or body.role == "moving") and not is_screen(body) for body in grey)
+    return moving or bool(scene.thrusts or scene.links)
 
 
 def is_among_stars(scene: Scene) -> bool:

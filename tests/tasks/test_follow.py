@@ -60,7 +60,8 @@ def test_bodies_are_read_relative_to_the_room() -> None:
     pose = [move for move in clip.scene.camera.path if move.begin < 0]
     still = replace(clip.scene, camera=replace(clip.scene.camera, path=tuple(pose)))
     consistency, permanence, pan = readings(clip, render(still, window, states, clip.spec).frames)
-    assert consistency > 0.95 and permanence > 0.95 and pan > 3, "a camera that stops following costs no physics"
+    # Its last frames leave out the ball, which the camera of the clip would show.
+    assert consistency > 0.95 and 0.9 < permanence < 1 and pan > 3, "a camera that stops following costs no physics"
     states[:, 0, 0] = clip.states[now, 0, 0]
     consistency, permanence, pan = readings(clip, render(still, window, states, clip.spec).frames)
     assert consistency < 0.7 and permanence > 0.95, "a ball that keeps its place before a room that stands still"
