@@ -126,7 +126,7 @@ def test_the_readme_shows_what_its_first_command_prints(compare: ModuleType, lin
         text=True,
         check=True,
     )
-    missing = re.compile(r"\S+ is unavailable: .*?\)")  # which extras are installed
+    missing = re.compile(r"\S+(?: and \S+)? (?:is|are) unavailable: .*?\)")  # which extras are installed
     mine, theirs = (
         [missing.sub("", line) for line in each] for each in (lines, compare.relevant(done.stderr + done.stdout))
     )
