@@ -111,7 +111,8 @@ class GreyLevels:
 
     same: int = 2  # levels; greys of scenery that differ by less are one
     least: int = 24  # px of a small map; a grey with fewer is drawn as the nearest other one
-    least_from_near: int = 8  # the same where a camera moves, which shows small walls from several sides, or a rod
+    # the same where a camera moves, which shows small walls from several sides, or something thin and grey does
+    least_where_moving: int = 8
     samples: int = 75  # px of a grey that its median is taken of
     rim_reach: int = 2  # px of the small maps by which an edge of scenery may be blurred, sharpened or off
     # of the step between two greys, by which sharpening of 100 % oversteps both at a straight edge

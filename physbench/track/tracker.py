@@ -813,7 +813,7 @@ def _surroundings(clip: Clip, context: int) -> intruders.Surroundings:
     index = index[lit] if lit.any() else index
     frames = blobs.shrink(torch.from_numpy(still_frames(clip, index)))[0]
     factor = blobs.coarse_factor(frames)
-    least = intruders.GREYS.least_from_near if moves or clip.scene.camera.path else intruders.GREYS.least
+    least = intruders.GREYS.least_where_moving if moves or clip.scene.camera.path else intruders.GREYS.least
     return intruders.surroundings(blobs.pool(frames, factor).numpy(), factor**2, HUED, least)
 
 

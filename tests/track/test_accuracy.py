@@ -81,8 +81,8 @@ def test_positions_agree_with_ground_truth(task: str, size: int) -> None:
     )
     # Edges are drawn to half a pixel: the middle of a box at rest is off by up to .25 px (here .118).
     boxes = any(body.shape == "box" for clip, _ in tracked(task, size) for body in clip.tracked_bodies)
-    assert (np.abs(bias) < (0.15 if boxes else 0.07)).all()
-    assert (sd < (0.15 if boxes else 0.1)).all()
+    assert (np.abs(bias) < (0.12 if boxes else 0.07)).all()
+    assert (sd < (0.12 if boxes else 0.1)).all()
     # A ball of 5 px of which less than half is to be seen gives no centre, nor one that a camera's turn cuts: twice.
     turns = sum(2 for clip, _ in tracked(task, size) if clip.scene.camera.path)
     assert dropped <= max(1, turns, 0.35 * rest.sum())
@@ -195,7 +195,7 @@ def test_a_circle_would_not_do_for_a_near_camera(monkeypatch: pytest.MonkeyPatch
     """The ellipse is what reads a ball that is partly hidden, as a circle in its place leaves out."""
     clip = make_clip(Row("occlusion/screen-pass-v1", "test", 0), RenderSpec(128, 128, 10.0, view="near"))
     window = clip.window(CONTEXT)
-    true, share = clip.px_positions()[window], clip.visible_share()[window].copy()
+    true, share = clip.px_positions()[window], clip.visible_share()[window]
     diameter = (clip.diameters() * clip.pixels_per_metre)[window]
     part = (share >= 0.4) & (share < 0.95)
     found = []
