@@ -18,7 +18,7 @@ from physbench.shadowing.nuisances import without_independent_noise
 from physbench.shadowing.observed_motion import FORCE_POINTS, FORCE_TIME, REST, PlacedBodies
 from physbench.shadowing.search import GROSS_BREAKS, SEGMENT, Break, LawfulSegments, SegmentSearch, is_long_enough
 from physbench.support.arrays import Array, Mask
-from physbench.track.tracks import runs
+from physbench.track.tracks import resting, runs
 
 # What lawful time is worth: little until simple motions have parted from the lawful one, or have been left.
 #
@@ -222,8 +222,8 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> 
     shape = seen.expected_visible.shape
     weight, first, short = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     # A track that trembles about a position rests there, if its lawful motion rests.
-    still = resting(seen, seen.position) | resting(seen, segments.position, REST.speed / REST.slack)
-    lawfully = resting(seen, segments.position, REST.slack * REST.speed)
+    still = _rest(seen, seen.position, REST.speed) | _rest(seen, segments.position, REST.speed / REST.slack)
+    lawfully = _rest(seen, segments.position, REST.slack * REST.speed)
     for arc in segments.arcs:
         n, part = arc.body, slice(arc.first, arc.last)
         before = segments.breaks_until(n, arc.first)
@@ -242,6 +242,10 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> 
     weight[moved] *= 0.5
     weight[lost] *= 0.5 ** (GROSS_BREAKS - 1)
     return weight, first, short
+
+
+def _rest(seen: PlacedBodies, position: Array, slow: float) -> Mask:
+    return resting(seen.times, position / seen.diameter[:, None], slow, REST.time)
 
 
 def _is_observed(seen: PlacedBodies, arc: Arc, unbroken: bool) -> bool:
@@ -293,19 +297,6 @@ def _rested(seen: PlacedBodies, body: int) -> bool:
     moved = np.linalg.norm(position - position[0], axis=-1)
     most = REST.speed * (seen.moments[shown] - seen.moments[shown[0]]) + seen.least_limit[shown, body]
     return bool((moved <= most).all())
-
-
-def resting(seen: PlacedBodies, position: Array, slow: float = REST.speed) -> Mask:
-    """Mask (T, N) of positions (T, N, 2) m that move by less than `slow` diameters/s in `REST.time`."""
-    dt = float(seen.times[1] - seen.times[0])
-    half = max(1, round(REST.time / 2 / dt))
-    at = np.arange(len(seen.times))
-    before, later = np.maximum(at - half, 0), np.minimum(at + half, len(at) - 1)
-    span = ((later - before) * dt)[:, None]
-    moved = [
-        np.linalg.norm(position[b] - position[a], axis=-1) for a, b in ((before, later), (before, at), (at, later))
-    ]
-    return np.asarray(np.max(moved, axis=0) < slow * span * seen.diameter)  # False where NaN
 
 
 def jitter(segments: LawfulSegments, seen: PlacedBodies) -> float:

@@ -15,7 +15,7 @@ from physbench.clips.clip import Clip
 from physbench.laws.scene_law import SceneLaw
 from physbench.support.arrays import Array, Mask
 from physbench.track.scenery import STAR_SDS, shown_directions
-from physbench.track.tracks import Tracks, Visibility
+from physbench.track.tracks import Tracks, Visibility, resting
 from physbench.track.visibility import (
     HIDDEN_SHARE,
     VISIBLE_SHARE,
@@ -563,8 +563,11 @@ def _resting(clip: Clip, law: SceneLaw, frames: NDArray[np.intp], context: int |
 
     context: how many of the frames a model of pictures is given; None: of states.
     """
-    velocity = np.linalg.norm(clip.states[frames][:, list(law.index), 7:10], axis=-1)
-    return np.asarray(velocity < (REST.speed + _unseen_speed(clip, law, velocity, context)) * _diameters(clip, law))
+    diameter, states = _diameters(clip, law), clip.states[frames][:, list(law.index)]
+    velocity = np.linalg.norm(states[..., 7:10], axis=-1)
+    slow = velocity < (REST.speed + _unseen_speed(clip, law, velocity, context)) * diameter
+    path = states[..., :3] / diameter[:, None]
+    return np.asarray(slow | resting(clip.times[frames], path, REST.slack * REST.speed, REST.time))
 
 
 def _unseen_speed(clip: Clip, law: SceneLaw, velocity: Array, context: int | None) -> Array:

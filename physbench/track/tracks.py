@@ -206,15 +206,26 @@ def slope(times: Array, values: Array) -> float:
     return float(away @ values / max(float(away @ away), 1e-12))
 
 
-def resting(times: Array, position: Array, diameter: float, bound: float) -> Mask:
-    """Mask (T,) of a path (T, 2) m, NaN allowed, that moves less than `bound` diameters in 0.2 s."""
-    still_time = 0.2  # s
-    dt = float(times[1] - times[0]) if len(times) > 1 else still_time
-    half = max(1, round(still_time / 2 / dt))
+def resting(times: Array, position: Array, slow: float, window: float) -> Mask:
+    """Mask (T, ...) of paths that are shorter than `slow` diameters/s times `window` s, around each frame.
+
+    The path, not the distance: a body that turns back slowly is soon where it was, and does not rest. It has few
+    pieces, as noise lengthens each of them: two halves of the window or, if longer, two quarters and what lies between.
+
+    Args:
+        times: (T,) s, at a constant rate.
+        position: (T, ..., D) in diameters; NaN is not at rest.
+        slow: Diameters/s.
+        window: s.
+    """
+    dt = float(times[1] - times[0]) if len(times) > 1 else window
+    half = max(1, round(window / 2 / dt))
     at = np.arange(len(times))
-    before, after = np.maximum(at - half, 0), np.minimum(at + half, len(times) - 1)
-    moved = [
-        np.linalg.norm(position[j] - position[i], axis=-1) for i, j in ((before, after), (before, at), (at, after))
-    ]
-    span = np.maximum((after - before) * dt, 1e-9)
-    return np.asarray(np.max(moved, axis=0) * still_time / span < bound * diameter)  # False where NaN
+
+    def path(*frames: int) -> Array:  # through frames that are so much later
+        points = position[np.clip([at + k for k in frames], 0, len(at) - 1)]
+        return np.asarray(np.linalg.norm(np.diff(points, axis=0), axis=-1).sum(axis=0))
+
+    longest = np.maximum(path(-half, 0, half), path(-half, -(half // 2), half // 2, half))
+    span = (np.minimum(at + half, len(at) - 1) - np.maximum(at - half, 0)) * dt
+    return np.asarray(longest < slow * span.reshape(-1, *[1] * (longest.ndim - 1)))

@@ -245,7 +245,8 @@ def solidity(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[Bod
 class HoverLimits:
     """Bodies that rest on nothing."""
 
-    motion: float = 0.02  # diameters in 0.2 s; a ball at the top of its flight covers more than twice as much
+    speed: float = 0.1  # diameters/s
+    time: float = 0.2  # s in which what is slower rests; a ball at the top of its flight covers twice as much
     max_gap: float = 0.1  # diameters from what carries it
     lowering: float = 0.1  # diameters, by which a body is lowered to see what is below it
     min_approach: float = 0.3  # of the shift by which it then comes nearer to what carries it
@@ -283,7 +284,7 @@ def support(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[Body
 
 def _hovers(clip: Clip, tracks: Tracks, bodies: tuple[BodyMotion, ...], body: BodyMotion) -> Mask:
     """Frames (T,) in which a body rests with nothing below it."""
-    still = resting(tracks.times, body.position, body.diameter, HOVER.motion)
+    still = resting(tracks.times, body.position / body.diameter, HOVER.speed, HOVER.time)
     if not still.any() or not clip.scene.bodies[body.index].collides:
         return still
     shift = HOVER.lowering * body.diameter

@@ -71,6 +71,14 @@ def test_a_short_context_leaves_a_start_as_much_freedom_as_a_long_one(clip_of: C
     assert shares == pytest.approx([shares[-1]] * len(CONTEXTS), abs=1e-3)
 
 
+def test_ground_truth_that_turns_back_slowly_is_lawful() -> None:
+    """Two balls meet at .16 diameters/s, and part as slowly."""
+    clip = make_clip(Row("phyworld/collision-v1", "ood", 1005), RenderSpec(64, 64, 10.0))
+    window = clip.window(8)
+    found = shadow(clip, track(clip, 8, clip.frames[window]))
+    assert found is not None and found.quality == 1.0
+
+
 @pytest.mark.slow
 def test_an_image_gets_no_history(clip_of: ClipOf, ideal: Ideal) -> None:
     clip = clip_of(WALL)

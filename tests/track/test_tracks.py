@@ -7,7 +7,7 @@ import pytest
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
-from physbench.track.tracks import FARTHEST, Visibility, state_tracks
+from physbench.track.tracks import FARTHEST, Visibility, resting, state_tracks
 from physbench.world.scene import RenderSpec
 
 
@@ -47,3 +47,14 @@ def test_missing_moments_are_absent(clip) -> None:
     assert (tracks.state[8 + 5 :] == Visibility.ABSENT).all() and (tracks.state[: 8 + 5] == Visibility.VISIBLE).all()
     nothing = state_tracks(clip, 8, truth(clip)[:0])
     assert np.isfinite(nothing.position[:8]).all() and np.isnan(nothing.position[8:]).all()
+
+
+@pytest.mark.parametrize("fps", [10, 15, 30])
+def test_what_turns_back_slowly_does_not_rest_and_what_stops_does(fps: int) -> None:
+    times = np.arange(4 * fps + 1) / fps
+    since = np.stack([times - 2.0, np.zeros(len(times))], axis=-1)[:, None]
+    turns, stops = np.abs(since), np.minimum(since, 0.0)
+    assert resting(times, 0.09 * turns, 0.1, 0.3).all()
+    assert not resting(times, 0.16 * turns, 0.1, 0.3).any()
+    rests = resting(times, 0.3 * stops, 0.1, 0.3)[:, 0]
+    assert not rests[times < 2.0 - 1e-9].any() and rests[times > 2.15].all()
