@@ -474,7 +474,9 @@ def _trace(stage: Stage, camera: Camera, spec: RenderSpec) -> Layers:
     seen = rays.see(stage, camera, rays.view_directions(camera, spec))
     albedo = rays.mean_albedo(stage, seen.part, seen.points(camera)).astype(np.float32)
     # Pixels at edges show two materials: the mean of them is what the path tracer has mixed.
-    rows, columns = np.nonzero(rays.near_edges(albedo[..., 1]) | rays.near_edges(seen.part))
+    edges = rays.near_edges(albedo[..., 1]) | rays.near_edges(seen.part)
+    edges[[0, -1]] = edges[:, [0, -1]] = True  # on the border, too, where one of them may be out of the picture
+    rows, columns = np.nonzero(edges)
     close = rays.see(stage, camera, rays.rays_within(camera, spec, rays.EDGE_FINE, rows, columns))
     mixed = albedo.copy()
     mixed[rows, columns] = rays.mean_albedo(stage, close.part, close.points(camera)).mean(axis=1)

@@ -22,7 +22,7 @@ from physbench.world.scene import FAR, Body, Camera, RenderSpec, Scene
 from physbench.world.styles.catalogue import draw, draw_still
 from physbench.world.styles.natural.mitsuba_scene import traced, whole_scene
 from physbench.world.styles.natural.movers import PATH_TRACE_ENVIRONMENT, drawable, movers_at
-from physbench.world.styles.natural.stage import displayed, floor_out_of_sight, stage_of
+from physbench.world.styles.natural.stage import cables, displayed, floor_out_of_sight, stage_of
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("mitsuba") is None, reason="needs Mitsuba")
 SPEC = RenderSpec(48, 48, 15.0, "natural")
@@ -154,8 +154,16 @@ def test_frames_look_like_path_traces(task: str, view: str) -> None:
     assert whole < MOST_OFF and near < MOST_OFF_NEAR
 
 
+def is_traced(scene: Scene) -> bool:
+    """Whether a path trace draws all of a scene: no moving camera, rods, strings, pipes and cables of screens."""
+    missing = any(body.bore or cables(body, np.array(body.position)) for body in scene.bodies)
+    return not (scene.camera.path or scene.links or missing)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("task", [task for task in task_ids() if not task.startswith("orbits/")])
 def test_frames_of_all_tasks_look_like_path_traces(task: str) -> None:
+    if not is_traced(make_scene(Row(task, "test", SEED))):
+        pytest.skip("the path trace draws less")
     whole, near = levels_off(task, 256, 256)
     assert whole < MOST_OFF and near < MOST_OFF_NEAR
