@@ -8,8 +8,7 @@ colour.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -25,8 +24,8 @@ from physbench.track.fixed_edges import FixedEdges, brightness, fixed_edges, rea
 from physbench.track.moving_camera import path_framing, warped
 from physbench.track.tracks import last_known
 from physbench.world.bodies import is_darkness
-from physbench.world.camera import PLANE_AXES, most_scale
-from physbench.world.drawing import boxes, shown
+from physbench.world.camera import most_scale
+from physbench.world.drawing import boxes, corner_distance, shown
 from physbench.world.scene import PLAIN
 
 if TYPE_CHECKING:
@@ -183,8 +182,7 @@ def _behind_bodies(clip: Clip, edges: FixedEdges, centre: Array) -> Mask:
     for k, body in enumerate(clip.tracked_bodies):
         if body.role == "fixed":
             continue
-        axes = PLANE_AXES[clip.scene.camera.view]
-        radius = body.size[0] if body.shape == "sphere" else _half_diagonal(body.size, axes)
+        radius = corner_distance(body, clip.scene.camera)
         away = edges.middle[None] - centre[:, k, None] / factor
         # Along the piece by its half length, across it by what is read there.
         across = np.abs((away * edges.normal).sum(-1))
@@ -250,13 +248,6 @@ def _warped_shifts(clip: Clip, edges: FixedEdges, count: int) -> Array:
         hidden |= _out_of_view(edges, ~shown.numpy())
         known[count] = np.asarray(np.where(hidden, np.nan, read_edges(frames, edges)[0].shift))
     return known[count]
-
-
-def _half_diagonal(size: Sequence[float], axes: tuple[int, int]) -> float:
-    """Half of the longest way across a box (x, y, z half extents) or a cylinder (radius, length), m."""
-    if len(size) == 2:
-        return math.hypot(size[0], size[1] / 2)
-    return math.hypot(size[axes[0]], size[axes[1]])
 
 
 def _median(grown: Array) -> Array:

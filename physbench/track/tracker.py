@@ -51,7 +51,7 @@ from physbench.world.camera import (
     moving_sight,
     pixels_per_metre,
 )
-from physbench.world.drawing import apparent_radius
+from physbench.world.drawing import apparent_radius, corner_distance
 from physbench.world.scene import BACKGROUND_GREY, FAR, PLAIN, Body
 
 # Positions that can be trusted, their uncertainty and states, from blobs, masses and fits.
@@ -684,8 +684,8 @@ def _with_path(clip: Clip, tracks: Tracks, still: StillVideo) -> Tracks:
     path = path_framing(clip)[clip.window(tracks.context)]  # to which the camera keeps
     rest = path[len(still.framing) :][:missing]
     framing = np.concatenate([still.framing, rest])
-    axes, boxes = PLANE_AXES[clip.scene.camera.view], [body.shape != "sphere" for body in clip.tracked_bodies]
-    corners = np.array([_corner(body, axes) for body in clip.tracked_bodies])  # m
+    boxes = [body.shape != "sphere" for body in clip.tracked_bodies]
+    corners = np.array([corner_distance(body, clip.scene.camera) for body in clip.tracked_bodies])  # m
     reach = corners * pixels_per_metre(clip.scene.camera, clip.spec)
     place = mapped(framing[:, None], tracks.position)
     with np.errstate(invalid="ignore"):
@@ -701,14 +701,7 @@ def _stretch(body: Body, axes: tuple[int, int]) -> float:
     sides = sorted(body.size[axis] for axis in axes) if body.shape == "box" else [1.0, 1.0]
     if sides[1] < 2.5 * sides[0]:  # a longer one may end outside of what is looked at around a disc of its area
         return 1.0
-    return _corner(body, axes) / float(np.sqrt(4 / np.pi * sides[0] * sides[1]))
-
-
-def _corner(body: Body, axes: tuple[int, int]) -> float:
-    """Distance in m of the corners of a body from its middle, in the plane of motion."""
-    if body.shape == "box":
-        return float(np.linalg.norm([body.size[axis] for axis in axes]))
-    return body.size[0] if body.flat or body.shape == "sphere" else float(np.hypot(body.size[0], body.size[1] / 2))
+    return float(np.linalg.norm(sides)) / float(np.sqrt(4 / np.pi * sides[0] * sides[1]))
 
 
 def _scenery(clip: Clip, tracks: Tracks, video: Tensor, centre: Array, still: StillVideo | None) -> SceneryTracks:

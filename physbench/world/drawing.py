@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from physbench.support.arrays import Array, Image, Mask
 from physbench.world.bodies import darkness_over
 from physbench.world.camera import (
+    PLANE_AXES,
     area_weights,
     depth_axis,
     eye,
@@ -74,6 +75,13 @@ def apparent_radius(body: Body, camera: Camera) -> float:
         area = float(np.pi * radius**2 * along[2] + 2 * radius * length * np.hypot(along[0], along[1]))
         area *= 1 - float(_hole(body, along[2]))
     return float(np.sqrt(area / np.pi))
+
+
+def corner_distance(body: Body, camera: Camera) -> float:
+    """Distance in m of the farthest point of a body's outline from its middle, however it is turned in its plane."""
+    if body.shape == "box":
+        return float(np.linalg.norm([body.size[axis] for axis in PLANE_AXES[camera.view]]))
+    return body.size[0] if body.flat or body.shape == "sphere" else float(np.hypot(body.size[0], body.size[1] / 2))
 
 
 RIM = 64  # points of an outline
