@@ -96,6 +96,7 @@ LEVEL = Levels()
 # The floor ends at the plane of motion in the plain look, and the tracker looks there for its edge: here a darker floor
 # begins.
 FRONT = 0.72
+FRONT_ALBEDO = 0.5  # of which it is a part at most: the lamp is near, and a lighter floor would burn out
 
 
 @dataclass(frozen=True)
@@ -315,9 +316,10 @@ def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surfa
     # In the grain, too, colours stay within 30 levels of each other: scenery is read as hued from there on.
     tints = wood if texture == "boards" else stone
     tint = tints[seed % len(tints)]
-    front = FRONT if kind == "hall" and not scene.camera.tilt else 1.0
+    colour = _tinted(level_of(grey), tint)
+    front = FRONT * min(1.0, FRONT_ALBEDO / max(colour)) if kind == "hall" and not scene.camera.tilt else 1.0
     marks = bool(scene.camera.path)
-    ground = Material(_tinted(level_of(grey), tint), texture, seed, front, marks)
+    ground = Material(colour, texture, seed, front, marks)
     if kind == "table":
         return (Surface(2, _ground_level(scene, plane), ground),)
     level = scene.camera.center[2] - PLACE.unseen_floor if plane is None else plane.position[2]
