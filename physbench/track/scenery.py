@@ -98,9 +98,12 @@ def observe_scenery(clip: Clip, frames: Tensor, seen: SeenBodies, unseen: Mask |
     covered, once_covered = _behind_screens(clip, edges, count)
     if unseen is not None:
         hidden = once_covered | _behind_bodies(clip, edges, seen.centre) | _out_of_view(edges, unseen)
+        own = _warped_shifts(clip, edges, count)
+        if clip.scene.camera.path:  # a body that is cut by the border has no place, and yet covers what is beside it
+            hidden |= np.isnan(own)
         still, _ = read_edges(frames, edges)
         moved = CameraMotion(np.zeros((count, 4)), np.ones(count, dtype=bool), np.zeros(count), still)
-        return _read(clip, frames, seen, edges, moved, hidden, _warped_shifts(clip, edges, count))
+        return _read(clip, frames, seen, edges, moved, hidden, own)
 
     def motion(screened: Mask, zoomed: Array, emerging: bool) -> tuple[CameraMotion, Mask]:
         """The camera, and the pieces (N, P) that do not tell it: those behind screens (N, P) and behind bodies."""

@@ -115,6 +115,11 @@ def test_what_a_camera_looks_away_from_is_hidden_and_not_lost(clip: Clip) -> Non
     assert back.any() and off(looking, tracks)[back].max() < 0.03
 
 
+def test_a_ball_that_leaves_the_picture_shifts_no_post() -> None:
+    clip = make_clip(Row("occlusion/look-away-v2", "ood", 1005), render_spec(64, 15))
+    assert not np.any(track(clip, 8, clip.frames[clip.window(8)]).scenery_off)
+
+
 def test_cushions_that_leave_the_picture_at_256_px_stay_where_they_are() -> None:
     """Edges are read there in squares of 2 x 2 px; one that the picture's border cuts is not shown."""
     still = make_clip(Row("collisions/billiards-v1", "test", 0), render_spec(256, 6))
