@@ -50,16 +50,21 @@ def tiny_core(rows: tuple[Row, ...] = TINY_ROWS) -> Suite:
     return Suite("core", PUBLISHED_VERSION, rows, golden=find_suite("core").golden)
 
 
-@pytest.fixture
-def tiny_suite(monkeypatch: pytest.MonkeyPatch) -> Suite:
-    """While a test runs, `core` is the tiny one."""
-    suite = tiny_core()
+def stand_for_core(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a test runs, `core` is another suite."""
 
     def found(name: str, limit: int | None = None, tasks: str | None = None) -> Suite:
         return suite if (name, limit, tasks) == ("core", None, None) else find_suite(name, limit, tasks)
 
-    for place in ("claim", "eligibility"):
-        monkeypatch.setattr(f"physbench.leaderboard.{place}.find_suite", found)
+    for module in ("claim", "eligibility"):
+        monkeypatch.setattr(f"physbench.leaderboard.{module}.find_suite", found)
+
+
+@pytest.fixture
+def tiny_suite(monkeypatch: pytest.MonkeyPatch) -> Suite:
+    """While a test runs, `core` is the tiny one."""
+    suite = tiny_core()
+    stand_for_core(suite, monkeypatch)
     return suite
 
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_board import QUICK, TINY_ARGS, TINY_CARD, TINY_ROWS, TINY_TARGET, make_tiny_run, tiny_core
+from tiny_board import QUICK, TINY_ARGS, TINY_CARD, TINY_ROWS, TINY_TARGET, make_tiny_run, stand_for_core, tiny_core
 from truth_readers import REMEMBERS, STORE_READER
 
 from physbench.clips.clip import Row
@@ -65,8 +65,7 @@ def test_models_that_know_the_stored_clips_are_refused(
     """Their runs are as good as ground truth, every check of files passes, and fresh clips show a gap of nearly 1."""
     rows = tuple(Row(row.task, "test", seed) for row in TINY_ROWS for seed in (0, 1))
     suite = tiny_core(rows)
-    for module in ("claim", "eligibility"):
-        monkeypatch.setattr(f"physbench.leaderboard.{module}.find_suite", lambda *_: suite)
+    stand_for_core(suite, monkeypatch)
     run = RunFolder(tmp_path / "run")
     make_tiny_run(run, suite, READER_CARD, "truth")
     model = reader(tmp_path, kind, rows, 3)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from core_tables import MakeRun
-from tiny_board import QUICK, make_tiny_run, tiny_core, with_changed_document
+from tiny_board import QUICK, make_tiny_run, stand_for_core, tiny_core, with_changed_document
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.packed import PackedClips, pack_clips
@@ -168,8 +168,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, PackedCl
 def night_suite(monkeypatch: pytest.MonkeyPatch) -> Suite:
     """While a test runs, `core` is that of `night`."""
     suite = tiny_core((Row("orbits/kepler-v1", "test", 0), Row("orbits/flyby-v1", "test", 0)))
-    for module in ("claim", "eligibility"):
-        monkeypatch.setattr(f"physbench.leaderboard.{module}.find_suite", lambda *_: suite)
+    stand_for_core(suite, monkeypatch)
     return suite
 
 
