@@ -18,7 +18,7 @@ from physbench.shadowing.nuisances import without_independent_noise
 from physbench.shadowing.observed_motion import FORCE_POINTS, FORCE_TIME, REST, PlacedBodies
 from physbench.shadowing.search import GROSS_BREAKS, SEGMENT, Break, LawfulSegments, SegmentSearch, is_long_enough
 from physbench.support.arrays import Array, Mask
-from physbench.track.tracks import resting, runs, turning_back
+from physbench.track.tracks import resting, runs
 
 # What lawful time is worth: little until simple motions have parted from the lawful one, or have been left.
 #
@@ -221,12 +221,9 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> 
     """Weight of each frame, whether it lies before the first break, and whether its segment is too short (T, N)."""
     shape = seen.expected_visible.shape
     weight, first, short = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    # A track that trembles about a position rests there, if its lawful motion rests. One that is soon where it was
-    # because its lawful motion turns back slowly does not.
-    lawfully, turns = _rest(seen, segments.position, REST.slack * REST.speed)
-    at_rest, _ = _rest(seen, segments.position, REST.speed / REST.slack)
-    stands = resting(seen.times, seen.position / seen.diameter[:, None], REST.speed, REST.time)
-    still = (stands & ~turns) | at_rest
+    # A track that trembles about a position rests there, if its lawful motion rests.
+    still = _rest(seen, seen.position, REST.speed) | _rest(seen, segments.position, REST.speed / REST.slack)
+    lawfully = _rest(seen, segments.position, REST.slack * REST.speed)
     for arc in segments.arcs:
         n, part = arc.body, slice(arc.first, arc.last)
         before = segments.breaks_until(n, arc.first)
@@ -247,11 +244,8 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> 
     return weight, first, short
 
 
-def _rest(seen: PlacedBodies, lawful: Array, slow: float) -> tuple[Mask, Mask]:
-    """Where lawful positions (T, N, 2) m rest, and where they only turn back: masks (T, N)."""
-    path = lawful / seen.diameter[:, None]
-    turns = turning_back(seen.times, path, slow, REST.time)
-    return resting(seen.times, path, slow, REST.time) & ~turns, turns
+def _rest(seen: PlacedBodies, position: Array, slow: float) -> Mask:
+    return resting(seen.times, position / seen.diameter[:, None], slow, REST.time)
 
 
 def _is_observed(seen: PlacedBodies, arc: Arc, unbroken: bool) -> bool:

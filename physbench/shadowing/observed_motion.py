@@ -15,7 +15,7 @@ from physbench.clips.clip import Clip
 from physbench.laws.scene_law import SceneLaw
 from physbench.support.arrays import Array, Mask
 from physbench.track.scenery import STAR_SDS, shown_directions
-from physbench.track.tracks import Tracks, Visibility, resting, turning_back
+from physbench.track.tracks import Tracks, Visibility, resting
 from physbench.track.visibility import (
     HIDDEN_SHARE,
     VISIBLE_SHARE,
@@ -563,12 +563,11 @@ def _resting(clip: Clip, law: SceneLaw, frames: NDArray[np.intp], context: int |
 
     context: how many of the frames a model of pictures is given; None: of states.
     """
-    diameter, states = _diameters(clip, law), clip.states[:, list(law.index)]
-    velocity = np.linalg.norm(states[frames, :, 7:10], axis=-1)
+    diameter, states = _diameters(clip, law), clip.states[frames][:, list(law.index)]
+    velocity = np.linalg.norm(states[..., 7:10], axis=-1)
     slow = velocity < (REST.speed + _unseen_speed(clip, law, velocity, context)) * diameter
-    path, slack = states[..., :3] / diameter[:, None], REST.slack * REST.speed
-    still = resting(clip.times, path, slack, REST.time) & ~turning_back(clip.times, path, slack, REST.time)
-    return np.asarray(slow | still[frames])
+    path = states[..., :3] / diameter[:, None]
+    return np.asarray(slow | resting(clip.times[frames], path, REST.slack * REST.speed, REST.time))
 
 
 def _unseen_speed(clip: Clip, law: SceneLaw, velocity: Array, context: int | None) -> Array:

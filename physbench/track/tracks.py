@@ -207,7 +207,10 @@ def slope(times: Array, values: Array) -> float:
 
 
 def resting(times: Array, position: Array, slow: float, window: float) -> Mask:
-    """Mask (T, ...) of bodies that move by less than `slow` diameters/s times `window` s, around each frame.
+    """Mask (T, ...) of paths that are shorter than `slow` diameters/s times `window` s, around each frame.
+
+    The path, not the distance: a body that turns back slowly is soon where it was, and does not rest. It has few
+    pieces, as noise lengthens each of them: two halves of the window or, if longer, two quarters and what lies between.
 
     Args:
         times: (T,) s, at a constant rate.
@@ -215,34 +218,14 @@ def resting(times: Array, position: Array, slow: float, window: float) -> Mask:
         slow: Diameters/s.
         window: s.
     """
-    distance, _, span = _ways(times, position, window)
-    return np.asarray(distance < slow * span)
-
-
-def turning_back(times: Array, position: Array, slow: float, window: float) -> Mask:
-    """Mask (T, ...) of bodies that are soon where they were, as if they rested, by a longer path; see `resting`.
-
-    For motions without noise, which lengthens a path.
-    """
-    distance, path, span = _ways(times, position, window)
-    return np.asarray((distance < slow * span) & (path >= slow * span))
-
-
-def _ways(times: Array, position: Array, window: float) -> tuple[Array, Array, Array]:
-    """The largest distance (T, ...) and the path in a window around each frame, and its length in s.
-
-    The path is that of its halves or, if longer, of two quarters and what lies between.
-    """
     dt = float(times[1] - times[0]) if len(times) > 1 else window
     half = max(1, round(window / 2 / dt))
     at = np.arange(len(times))
 
-    def steps(*frames: int) -> Array:  # (K - 1, T, ...) between frames that are so much later
+    def path(*frames: int) -> Array:  # through frames that are so much later
         points = position[np.clip([at + k for k in frames], 0, len(at) - 1)]
-        return np.asarray(np.linalg.norm(np.diff(points, axis=0), axis=-1))
+        return np.asarray(np.linalg.norm(np.diff(points, axis=0), axis=-1).sum(axis=0))
 
-    halves = steps(-half, 0, half)
-    distance = np.maximum(halves.max(axis=0), steps(-half, half)[0])
-    path = np.maximum(halves.sum(axis=0), steps(-half, -(half // 2), half // 2, half).sum(axis=0))
+    longest = np.maximum(path(-half, 0, half), path(-half, -(half // 2), half // 2, half))
     span = (np.minimum(at + half, len(at) - 1) - np.maximum(at - half, 0)) * dt
-    return distance, path, span.reshape(-1, *[1] * (distance.ndim - 1))
+    return np.asarray(longest < slow * span.reshape(-1, *[1] * (longest.ndim - 1)))

@@ -246,7 +246,7 @@ class HoverLimits:
     """Bodies that rest on nothing."""
 
     speed: float = 0.1  # diameters/s
-    time: float = 0.2  # s in which what is slower rests; at the top of its flight a ball covers more than twice as much
+    time: float = 0.2  # s in which what is slower rests; a ball at the top of its flight covers twice as much
     max_gap: float = 0.1  # diameters from what carries it
     lowering: float = 0.1  # diameters, by which a body is lowered to see what is below it
     min_approach: float = 0.3  # of the shift by which it then comes nearer to what carries it
